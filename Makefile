@@ -1,0 +1,66 @@
+# One verb per command; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+READY := $(VENV)/ready
+export AIRFLOW_HOME := $(CURDIR)
+export PATH := $(BIN):$(PATH)
+# `make run` shows what the package says, not what Airflow says to itself.
+QUIET := AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING airflow.sdk=WARNING task=WARNING" PYTHONWARNINGS=ignore
+
+PORT ?= 8080
+UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE_URL=http://127.0.0.1:$(PORT) AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING \
+	AIRFLOW__CORE__TEST_CONNECTION=Enabled PYTHONWARNINGS=ignore
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run ui plain test lint lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with the pinned packages, and Airflow's home in this folder
+
+$(READY): requirements.txt requirements-dev.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.10 to 3.13 is needed; choose one with: make PYTHON=python3.12 ..."; exit 1; }
+	@echo "Installing the pinned packages into $(VENV) (about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@$(BIN)/airflow db migrate > $(VENV)/airflow-setup.log 2>&1 || { cat $(VENV)/airflow-setup.log; exit 1; }
+	@sed -i.bak 's/^load_examples = True/load_examples = False/' airflow.cfg && rm -f airflow.cfg.bak
+	@touch $(READY)
+
+run: $(READY) ## load api.video through the DAG; without an API key, load the demo API
+	@if python -m include.api_video has-key; then \
+		$(QUIET) airflow dags test api_video; \
+	else \
+		echo "No api.video API key is set (see README, Configure): loading the demo API with all nine resources."; \
+		$(QUIET) python -m include.demo_api exec -- airflow dags test api_video; \
+	fi; status=$$?; python -m include.api_video report; exit $$status
+
+plain: $(READY) ## the same without Airflow
+	@python -m include.api_video
+
+ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT=8080)
+	@python -c 'import json, pathlib, secrets; file = pathlib.Path("simple_auth_manager_passwords.json.generated"); \
+		file.exists() or file.write_text(json.dumps({"admin": secrets.token_urlsafe(12)})); \
+		print("Airflow: http://127.0.0.1:$(PORT)  user admin, password", json.loads(file.read_text())["admin"])'
+	@if python -m include.api_video has-key; then $(UI) airflow standalone; else \
+		echo "No api.video API key is set: the DAG loads the demo API."; \
+		$(UI) python -m include.demo_api exec -- airflow standalone; fi
+
+test: $(READY) ## run the tests
+	@python -m pytest
+
+lint: $(READY) ## check style and types
+	@ruff check . && ruff format --check . && mypy
+
+lock: $(READY) ## resolve constraints.txt anew; then run the tests
+	@python -m pip install --quiet uv
+	@cp constraints.txt constraints.old && : > constraints.txt
+	@uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header requirements-dev.txt \
+		--output-file constraints.new || { mv constraints.old constraints.txt; exit 1; }
+	@mv constraints.new constraints.txt && rm -f constraints.old
+
+clean: ## remove the environment and Airflow's local files; keeps the data
+	@rm -rf $(VENV) airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated

@@ -1,0 +1,74 @@
+"""
+### api.video to the warehouse
+
+Loads videos, players, live streams, summaries and their details from [api.video](https://api.video), every hour, so that
+each table equals what the API lists: new and changed rows are merged, rows that are gone get a `removed_at`.
+
+`prepare` checks the settings and creates the tables. Then there is one task per resource; a child (`video_status`,
+`video`, `summary_source`) takes the ids to ask for from what its parent loaded. `validate` runs after all of them,
+whatever became of them, and proves the load: its log has the table, its XCom `report` the same as JSON.
+
+What each run did is in the table `_syncs`, what it proved in `_checks`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# The folders dags/ and include/ stand side by side, here and wherever they are copied to.
+HERE = Path(__file__).resolve().parent
+sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.path]
+
+import pendulum  # noqa: E402
+from airflow.sdk import Param, dag  # noqa: E402
+from api_video_tasks import RETRIES, dag_resources, load_tasks, prepare, validate  # noqa: E402
+
+from include.api_video.endpoints import ENDPOINTS, group_names  # noqa: E402
+
+RESOURCES, SWITCHED_ON = dag_resources()
+GROUPS = group_names(endpoint for endpoint in ENDPOINTS if endpoint.name in RESOURCES)
+PARAMS = {
+    "resources": Param(
+        SWITCHED_ON,
+        type="array",
+        items={"type": "string", "enum": RESOURCES},
+        title="Resources",
+        description="Which tables to load in this run; the others are left as they are.",
+    ),
+    "full_refresh": Param(
+        False,
+        type="boolean",
+        title="Full refresh",
+        description="Drop the tables of the chosen resources and load them anew. The ledger and the checks are kept.",
+    ),
+    "max_removed_share": Param(
+        None,
+        type=["null", "number"],
+        minimum=0,
+        maximum=1,
+        title="Largest share that may be marked removed",
+        description="Empty: as configured (0.5). 1 lets a mass removal through that a run before this one stopped at.",
+    ),
+}
+
+
+@dag(
+    schedule="@hourly",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    params=PARAMS,
+    default_args=RETRIES,
+    doc_md=__doc__,
+    tags=["api.video", "dlt"],
+)
+def api_video() -> None:
+    ready, proof = prepare(), validate(RESOURCES)
+    for group_id, names in GROUPS.items():
+        tasks = load_tasks(group_id, names)
+        ready >> [task for task in tasks.values() if not task.upstream_task_ids]
+        list(tasks.values()) >> proof
+
+
+api_video()

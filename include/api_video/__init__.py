@@ -1,0 +1,1 @@
+"""Loads api.video into any warehouse that dlt can write to. Plain Python and dlt: nothing here imports Airflow."""

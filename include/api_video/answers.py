@@ -1,0 +1,133 @@
+"""What we know about api.video's answers, as functions from values to values: no I/O here.
+
+Sources: OpenAPI description (schema ``pagination``, response headers), guide pages reference/too-many-requests and
+reference/errors, and the Admin API's description for ``items`` and ``links``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from include.api_video.errors import (
+    ApiVideoError,
+    ApiVideoKeyError,
+    ApiVideoLimitError,
+    ApiVideoPermissionError,
+    ApiVideoRequestError,
+    ApiVideoServerError,
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer of a list.
+
+    ``items_total`` is None where the API does not say it (the Admin API's guide and schema contradict each other).
+    """
+
+    rows: list[dict[str, Any]]
+    number: int
+    pages_total: int | None
+    items_total: int | None
+    has_next: bool
+
+
+def read_page(body: Mapping[str, Any]) -> Page:
+    """Reads the envelope of a list: ``data`` (main API) or ``items`` (Admin API).
+
+    Pages are counted, links never followed: their form differs from endpoint to endpoint, and those of
+    /discarded/videos point to /videos. An empty list may say 0 or 1 pages; both end after the first.
+
+    Raises:
+        ApiVideoServerError: the body is not such an envelope.
+    """
+    rows = body.get("data", body.get("items"))
+    if not isinstance(rows, list):
+        raise ApiVideoServerError(f"api.video answered without a list of rows, but with the fields {sorted(body)}.")
+    pagination = body.get("pagination") or {}
+    if "items" in body:
+        number = int(pagination.get("page") or 1)
+        has_next = any(link.get("rel") == "next" for link in body.get("links") or [])
+        return Page(rows, number, None, None, has_next)
+    number = int(pagination.get("currentPage") or 1)
+    pages_total, items_total = pagination.get("pagesTotal"), pagination.get("itemsTotal")
+    if pages_total is None or items_total is None:
+        raise ApiVideoServerError(f"api.video answered a list without its totals: {sorted(pagination)}.")
+    return Page(rows, number, int(pages_total), int(items_total), number < int(pages_total))
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """What the API allows within the current minute; sent on every answer, not only on a 429.
+
+    ``limit`` and ``remaining`` count requests; ``resets_in_s`` is the seconds until the window starts anew (a duration,
+    not a time stamp). No standard Retry-After header is documented.
+    """
+
+    limit: int
+    remaining: int
+    resets_in_s: float
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, str]) -> RateLimit | None:
+        """None where the headers are missing or not numbers (the Admin API sends none)."""
+        try:
+            return cls(
+                int(headers["X-RateLimit-Limit"]),
+                int(headers["X-RateLimit-Remaining"]),
+                float(headers["X-RateLimit-Retry-After"]),
+            )
+        except (KeyError, ValueError):
+            return None
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait after a 429: api.video's own header, or the standard one that a proxy may add."""
+    for name in ("X-RateLimit-Retry-After", "Retry-After"):
+        try:
+            return max(0.0, float(headers[name]))
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+def read_error(
+    status: int, headers: Mapping[str, str], body: Any, *, url: str, environment: str, key_setting: str
+) -> ApiVideoError:
+    """The error that an answer with ``status`` >= 400 means, in words for the user.
+
+    Decided by the HTTP status alone: the ``type`` URLs in bodies differ between versions of the API, and the Admin API's
+    bodies have no ``status``. The body is quoted by its documented title only, since it could hold anything.
+    """
+    title = str(body.get("title") or "") if isinstance(body, Mapping) else ""
+    where = f"({status} on {url}, environment {environment!r})"
+    if status == 401:
+        return ApiVideoKeyError(
+            # The host, not the path: all tasks of a run then say the same sentence.
+            f"api.video refused the API key (401 on {'/'.join(url.split('/')[:3])}, environment {environment!r}). "
+            f"Set {key_setting} to a key of this environment (dashboard, API keys), or "
+            "SOURCES__API_VIDEO_SOURCE__ENVIRONMENT to the key's environment, production or sandbox."
+        )
+    if status == 403:
+        return ApiVideoPermissionError(
+            f"The API key may not read this {where}: {title or 'forbidden'} "
+            f"Ask api.video's support, or leave the resource out of SOURCES__API_VIDEO_SOURCE__RESOURCES."
+        )
+    if status == 429:
+        return ApiVideoLimitError(
+            f"api.video's rate limit is used up {where}. It frees itself within a minute; fewer parallel readers of "
+            "this account help.",
+            read_retry_after(headers),
+        )
+    if status >= 500:
+        return ApiVideoServerError(f"api.video has a problem {where}. Nothing was lost; the next run reads it again.")
+    problems = body.get("problems") if isinstance(body, Mapping) else None
+    names = ", ".join(str(p.get("name")) for p in problems or [] if isinstance(p, Mapping))
+    return ApiVideoRequestError(
+        f"api.video did not accept the request {where}: {title or 'no reason given'}"
+        + (f" Problem with: {names}." if names else "")
+        + " Check the filters in the configuration; if there are none, this package needs an update.",
+        status,
+    )

@@ -1,0 +1,85 @@
+"""What can go wrong, by what the user can do about it.
+
+::
+
+    ApiVideoError
+     ├── SettingsError           an option is missing or wrong: change the configuration, nothing was requested
+     │    └── MissingKeyError         no API key is set
+     ├── RefusedError            trying again cannot help
+     │    ├── ApiVideoKeyError         401: wrong key, or a key of the other environment
+     │    ├── ApiVideoPermissionError  403: the key is right, but may not read this
+     │    ├── ApiVideoRequestError     any other 4xx: api.video does not understand the request
+     │    └── RemovalBrakeError        more rows would be marked removed than the settings allow
+     └── PassingError            it may work later, so Airflow tries again
+          ├── ApiVideoLimitError       429 after as many waits as we allow ourselves
+          ├── ApiVideoServerError      5xx, a broken connection, an answer that is no JSON
+          └── ListShiftedError         the list kept changing while it was read
+"""
+
+from __future__ import annotations
+
+
+class ApiVideoError(Exception):
+    """Base of all; ``str()`` is a sentence for the user: what, where, what to do."""
+
+
+class SettingsError(ApiVideoError):
+    """An option is missing or wrong."""
+
+
+class MissingKeyError(SettingsError):
+    """No API key is set."""
+
+
+class RefusedError(ApiVideoError):
+    """Trying again cannot help."""
+
+
+class ApiVideoKeyError(RefusedError):
+    """401."""
+
+
+class ApiVideoPermissionError(RefusedError):
+    """403."""
+
+
+class ApiVideoRequestError(RefusedError):
+    """A 4xx other than 401, 403 and 429; ``status`` says which."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RemovalBrakeError(RefusedError):
+    """Too many rows would be marked removed at once."""
+
+
+class PassingError(ApiVideoError):
+    """It may work later."""
+
+
+class ApiVideoLimitError(PassingError):
+    """429. ``retry_after_s`` is what the API told us to wait, seconds."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ApiVideoServerError(PassingError):
+    """5xx, a broken connection, or an answer that is no JSON object."""
+
+
+class ListShiftedError(PassingError):
+    """A list never stood still long enough to be read whole."""
+
+
+def find_cause(error: BaseException) -> ApiVideoError | None:
+    """The error of ours that dlt wrapped into its own, or None."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ApiVideoError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,205 @@
+"""One resource in one run: what is known of it, what is read, what is decided, what the ledger says.
+
+Between ``source`` (how dlt asks the API) and ``sync`` (what an answer means) and ``warehouse`` (what is loaded).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import dlt
+
+from include.api_video.answers import read_page
+from include.api_video.client import ApiVideoSession
+from include.api_video.endpoints import Endpoint, by_name
+from include.api_video.errors import SettingsError
+from include.api_video.redaction import Redaction
+from include.api_video.schema import build_schema, tables_of
+from include.api_video.settings import Settings
+from include.api_video.sync import DetailSync, ListSync, Outcome, is_full_due
+from include.api_video.warehouse import TableState, Warehouse, now_utc
+
+log = logging.getLogger("api_video")
+LOCAL = "local"  # what the ledger says of the demo, and of any server on this machine
+DETAILS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
+
+
+class Reading:
+    """One resource in one run: its session, its sync, its row in the ledger. Nothing is read before dlt extracts."""
+
+    def __init__(
+        self, endpoint: Endpoint, settings: Settings, run_id: str, schema: dlt.Schema, *, full_refresh: bool
+    ) -> None:
+        self.endpoint, self._schema = endpoint, schema
+        self.settings, self._run_id, self._full_refresh = settings, run_id, full_refresh
+        self.session = ApiVideoSession(settings, endpoint.host, missing_ok=endpoint.missing_ok)
+        self._clean = Redaction(endpoint)
+        self._started_at = now_utc()
+        self._orphans = 0
+        self._sync: ListSync | DetailSync | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything has been read."""
+        return self._sync is not None and self._sync.is_done
+
+    # --- what happens on the way -----------------------------------------------------------------------------------
+
+    def parent_batches(self) -> Iterator[list[dict[str, str]]]:
+        """Rows that stand for the parents to ask for: batches of ``{key: value}``."""
+        key, keys = self.endpoint.key, list(self._begin_detail().parents)
+        for start in range(0, len(keys), DETAILS_PER_BATCH):
+            yield [{key: value} for value in keys[start : start + DETAILS_PER_BATCH]]
+
+    def on_page(self, body: dict[str, Any], rows: list[Any]) -> int | None:
+        """Takes a page of the list; returns the number of the next one, or None."""
+        sync = self._begin_list()
+        following = sync.next_page(read_page(body))
+        if sync.is_done:
+            rows.extend(sync.corrections())
+        return following
+
+    def on_via_page(self, body: dict[str, Any], rows: list[Any]) -> int | None:
+        """Takes a page of the list that leads to the lists; returns the number of the next one, or None."""
+        page, sync = read_page(body), self._begin_list()
+        sync.expect_lists(len(rows))
+        if page.has_next:
+            return page.number + 1
+        sync.finish_list()
+        return None
+
+    def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
+        """A row of the list as it is to be loaded; None where it is no news."""
+        return self._begin_list().take(self._clean(row), now_utc())
+
+    def take_detail(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
+        """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
+        key = row.pop(parent_key)
+        return self._begin_detail().take({**self._clean(row), self.endpoint.key: key}, now_utc())
+
+    # --- what is decided --------------------------------------------------------------------------------------------
+
+    def _begin_list(self) -> ListSync:
+        if self._sync is None:
+            warehouse, settings = self._prepared_warehouse(), self.settings
+            state = warehouse.list_state(self.endpoint)
+            anew = self._start_anew(state.base_url)
+            self._sync = ListSync(
+                self.endpoint,
+                TableState() if anew else state,
+                warehouse,
+                anew=anew,
+                full_due=is_full_due(state, settings.full_check_hours, self._started_at),
+                max_removed_share=settings.max_removed_share,
+            )
+        return cast(ListSync, self._sync)
+
+    def _begin_detail(self) -> DetailSync:
+        if self._sync is None:
+            warehouse, budget = self._prepared_warehouse(), self.settings.max_detail_requests
+            self._orphans = warehouse.remove_orphans(self.endpoint, self._started_at)
+            state = warehouse.detail_state(self.endpoint, budget)
+            if anew := self._start_anew(state.base_url):
+                state = warehouse.detail_state(self.endpoint, budget, anew=True)
+            self._sync = DetailSync(self.endpoint, state, first=anew or state.base_url is None)
+        return cast(DetailSync, self._sync)
+
+    def _start_anew(self, loaded_from: str | None) -> bool:
+        """Whether to forget what is loaded: on request, or because it is the demo's.
+
+        Raises:
+            SettingsError: the table was loaded from another of api.video's environments.
+        """
+        base_url = origin(self.settings.base_url)
+        is_demo_data = loaded_from == LOCAL and base_url != LOCAL
+        if not self._full_refresh and loaded_from not in (None, base_url) and not is_demo_data:
+            raise SettingsError(
+                f"{self.endpoint.name} was loaded from {loaded_from}, and this run reads {base_url}: mixing them would "
+                "mark every row removed. Use another dataset or DuckDB file for it (DESTINATION__DUCKDB__CREDENTIALS), "
+                "or start the tables anew with the full refresh of the trigger form."
+            )
+        if self._full_refresh or is_demo_data:
+            drop_tables(tables_of(self.endpoint))
+            return True
+        return False
+
+    def _warehouse(self) -> Warehouse:
+        return Warehouse(dlt.current.pipeline())
+
+    def _prepared_warehouse(self) -> Warehouse:
+        warehouse = self._warehouse()
+        warehouse.declare(self._schema)
+        return warehouse
+
+    def conclude(self, *, skipped: bool) -> dict[str, Any]:
+        """The row for the ledger; marks what is gone, which a finished and consistent reading has proven."""
+        outcome = self._skipped() if skipped else self._settle()
+        log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
+        return {
+            "run_id": self._run_id,
+            "resource": self.endpoint.name,
+            "mode": outcome.mode,
+            "started_at": self._started_at,
+            "finished_at": now_utc(),
+            "items_total": outcome.items_total,
+            "active_rows": outcome.active,
+            "new_rows": outcome.new,
+            "changed_rows": outcome.changed,
+            "removed_rows": outcome.removed,
+            "restored_rows": outcome.restored,
+            "drifted_rows": outcome.drifted,
+            "waiting_rows": outcome.waiting,
+            "requests": self.session.requests_sent,
+            "rate_limited": self.session.rate_limited,
+            "load_id": dlt.current.load_package_state()["load_id"],
+            "base_url": origin(self.settings.base_url),
+        }
+
+    def _skipped(self) -> Outcome:
+        return Outcome("skipped", active=self._prepared_warehouse().count_active(self.endpoint.name))
+
+    def _settle(self) -> Outcome:
+        sync = cast("ListSync | DetailSync", self._sync)
+        outcome = sync.conclude(self._orphans) if isinstance(sync, DetailSync) else sync.conclude()
+        if outcome.gone:
+            self._warehouse().mark_removed(self.endpoint, outcome.gone, now_utc())
+        return outcome
+
+
+def describe(outcome: Outcome, requests: int) -> str:
+    """One line for the log."""
+    if outcome.mode == "skipped":
+        return "left out of this run"
+    counted = {
+        "new": outcome.new,
+        "changed": outcome.changed,
+        "removed": outcome.removed,
+        "restored": outcome.restored,
+        "waiting for the next run": outcome.waiting,
+    }
+    news = ", ".join(f"{count} {what}" for what, count in counted.items() if count) or "nothing changed"
+    return f"{outcome.active} rows, {news} ({outcome.mode}, {requests} requests)"
+
+
+def origin(base_url: str) -> str:
+    """What the ledger says was read. Local servers (the demo) change their port at every start: all count as one."""
+    host = urlsplit(base_url).hostname or ""
+    return LOCAL if host in ("localhost", "127.0.0.1", "::1") else base_url
+
+
+def drop_tables(names: Sequence[str]) -> None:
+    """Has dlt drop these tables before it loads the present package, and forget columns that nobody declared.
+
+    What ``refresh="drop_resources"`` does, but for one resource: that one would take the shared ledger along.
+    """
+    schema, package = dlt.current.source_schema(), dlt.current.load_package_state()
+    present = [name for name in names if name in schema.tables]
+    package["state"]["dropped_tables"] = [copy.deepcopy(schema.tables[name]) for name in present]
+    declared = build_schema(by_name().values())
+    schema.drop_tables(present)
+    for name in names:
+        schema.update_table(copy.deepcopy(declared.tables[name]))

@@ -1,0 +1,144 @@
+"""What a run did and proved, as data: rendered as a table for logs and terminals, as JSON for Airflow's XCom, as rows for
+the table ``_checks``, and as the sentence of a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dlt
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from tabulate import tabulate
+
+from include.api_video.endpoints import by_name
+from include.api_video.errors import RefusedError
+from include.api_video.pipelines import make_umbrella
+from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, build_schema
+from include.api_video.validation import Check, read_syncs, run_checks
+from include.api_video.warehouse import Warehouse, now_utc, utc
+
+
+class ValidationError(RefusedError):
+    """The load is not what it should be; running the checks again cannot help."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run: the ledger's rows (``_syncs``) and the checks."""
+
+    run_id: str
+    checked_at: datetime
+    syncs: Sequence[dict[str, Any]]
+    checks: Sequence[Check]
+
+    @property
+    def failed(self) -> list[Check]:
+        """Checks that did not hold."""
+        return [check for check in self.checks if not check.passed]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values only; times as ISO 8601."""
+        return {
+            "run_id": self.run_id,
+            "checked_at": self.checked_at.isoformat(),
+            "passed": not self.failed,
+            "syncs": [{name: _plain(value) for name, value in sync.items()} for sync in self.syncs],
+            "checks": [vars(check) for check in self.checks],
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows for ``_checks``."""
+        return [
+            {
+                "run_id": self.run_id,
+                "checked_at": self.checked_at,
+                "table_name": check.table,
+                "check_name": check.name,
+                "passed": check.passed,
+                "expected": check.expected,
+                "found": check.found,
+                "note": check.note,
+            }
+            for check in self.checks
+        ]
+
+    def raise_if_failed(self) -> None:
+        """Raises ValidationError, naming table, check, expected and found, where a check did not hold."""
+        if self.failed:
+            lines = [f"  {line}" for line in self._failures()]
+            raise ValidationError("\n".join([f"{len(self.failed)} of {len(self.checks)} checks failed:", *lines]))
+
+    def __str__(self) -> str:
+        headers = ["resource", "mode", "rows", "new", "changed", "removed", "requests", "seconds", "checks"]
+        right = ("left", "left", *["right"] * 6, "left")
+        table = tabulate([self._line(sync) for sync in self.syncs], headers, colalign=right if self.syncs else None)
+        return "\n".join([table, *(f"FAILED {line}" for line in self._failures())])
+
+    def _failures(self) -> list[str]:
+        """One line per way to fail; tables that failed in the same way share it."""
+        tables: dict[str, list[str]] = {}
+        for check in self.failed:
+            tables.setdefault(check.verdict, []).append(check.table)
+        return [f"{', '.join(names)}: {verdict}" for verdict, names in tables.items()]
+
+    def _line(self, sync: dict[str, Any]) -> list[Any]:
+        checks = [check for check in self.checks if check.table == sync["resource"]]
+        passed = sum(check.passed for check in checks)
+        started_at, finished_at = utc(sync["started_at"]), utc(sync["finished_at"])
+        seconds = f"{(finished_at - started_at).total_seconds():.1f}" if started_at and finished_at else ""
+        numbers = [sync[name] for name in ("active_rows", "new_rows", "changed_rows", "removed_rows", "requests")]
+        verdict = f"{passed}/{len(checks)} passed" if checks else ""
+        return [sync["resource"], sync["mode"], *("" if n is None else n for n in numbers), seconds, verdict]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def check_run(run_id: str, resources: Sequence[str], errors: Mapping[str, str]) -> Report:
+    """Makes all checks and stores them in ``_checks``; ``errors`` says of resources whose task failed, why."""
+    pipeline = (
+        make_umbrella().drop()
+    )  # local files only: the newest schema and state are fetched from the destination again
+    warehouse, now = Warehouse(pipeline), now_utc()
+    schema = build_schema(endpoint for endpoint in by_name().values() if endpoint.name in resources)
+    warehouse.declare(schema)
+    checks = run_checks(warehouse, resources, run_id, now, errors)
+    report = Report(run_id, now, _syncs_of(warehouse, run_id), checks)
+
+    @dlt.source(schema=schema, section=SCHEMA_NAME)
+    def checks_source() -> Any:
+        return dlt.resource(report.rows(), name=CHECKS, write_disposition="append")
+
+    pipeline.run(checks_source(), loader_file_format="jsonl")
+    return report
+
+
+def read_last_report() -> Report | None:
+    """The report of the newest run that was checked, from the destination; None where there is none."""
+    warehouse = Warehouse(make_umbrella())
+    with warehouse.connect() as query:
+        names = [column.path for column in CHECKS_COLUMNS]
+        table = query.table(CHECKS)
+        try:
+            rows = query.rows(
+                f"SELECT {', '.join(names)} FROM {table} WHERE checked_at = (SELECT max(checked_at) FROM {table})"
+            )
+        except DatabaseUndefinedRelation:
+            return None
+    if not rows:
+        return None
+    checks = [Check(row[2], row[3], bool(row[4]), row[5], row[6], row[7] or "") for row in rows]
+    run_id, checked_at = str(rows[0][0]), utc(rows[0][1])
+    return Report(run_id, checked_at or now_utc(), _syncs_of(warehouse, run_id), checks)
+
+
+def _syncs_of(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
+    """The run's ledger, one row per resource (a task that was tried twice has two; the newest counts)."""
+    with warehouse.connect() as query:
+        newest_first = read_syncs(query, "WHERE run_id = %s", run_id)
+    newest = {sync["resource"]: sync for sync in reversed(newest_first)}
+    return [newest[name] for name in by_name() if name in newest]

@@ -1,0 +1,159 @@
+"""The declared schema: every documented column of every resource, with its type and meaning, and our own two tables.
+
+``Warehouse.declare`` creates from it whatever a payload does not show: a column that has no value yet, a table without
+rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import dlt
+from dlt.common.normalizers.json.relational import DataItemNormalizer
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+from dlt.common.schema.typing import TColumnSchema, TTableSchema
+
+from include.api_video.endpoints import ENDPOINTS, Column, Endpoint
+
+SCHEMA_NAME = "api_video_source"
+SYNCS, CHECKS = "_syncs", "_checks"
+
+# fmt: off
+# Columns of ours in every resource's table.
+OWN_COLUMNS = (
+    Column("removed_at",    "timestamp", "When a run found that the API no longer lists the row; null while it does"),
+    Column("_read_at",      "timestamp", "When the row's present content was read"),
+    Column("_content_hash", "text",      "Hash of the row as the API gave it, to find changes"),
+)
+# Of tables read per parent, too.
+DETAIL_COLUMNS = (
+    Column("_parent_hash",  "text",      "_content_hash of the parent when this was asked for; differs: ask again"),
+    Column("_is_final",     "bool",      "Whether it can only change with its parent; false: ask again at each run"),
+)
+SYNCS_COLUMNS = (
+    Column("run_id",        "text",      "Run of the DAG, or of the plain command"),
+    Column("resource",      "text",      "Which table"),
+    Column("mode",          "text",      "first, changes (down to the cursor), full (the whole list) or skipped"),
+    Column("started_at",    "timestamp", "When the task began to read"),
+    Column("finished_at",   "timestamp", "When everything was read"),
+    Column("items_total",   "bigint",    "Rows that the API says it lists (itemsTotal)"),
+    Column("active_rows",   "bigint",    "Rows of the table that are not removed, after this run"),
+    Column("new_rows",      "bigint",    "Rows seen for the first time"),
+    Column("changed_rows",  "bigint",    "Rows whose content changed"),
+    Column("removed_rows",  "bigint",    "Rows that the API no longer lists"),
+    Column("restored_rows", "bigint",    "Rows that were removed and are listed again"),
+    Column("drifted_rows",  "bigint",    "Rows that changed although updatedAt did not move"),
+    Column("waiting_rows",  "bigint",    "Objects left for the next run by the budget of requests"),
+    Column("requests",      "bigint",    "Requests sent, retries included"),
+    Column("rate_limited",  "bigint",    "Requests answered 429"),
+    Column("load_id",       "text",      "dlt's load package, joins _dlt_loads.load_id"),
+    Column("base_url",      "text",      "Which API was read; local servers all count as one"),
+)
+CHECKS_COLUMNS = (
+    Column("run_id",        "text",      "Run that made the check"),
+    Column("checked_at",    "timestamp", "When"),
+    Column("table_name",    "text",      "Table checked"),
+    Column("check_name",    "text",      "What was checked"),
+    Column("passed",        "bool",      "Whether it held"),
+    Column("expected",      "text",      "What it should be"),
+    Column("found",         "text",      "What it is"),
+    Column("note",          "text",      "What to make of it"),
+)
+# dlt's own columns, declared so that a table without rows has them too. The same hints as dlt's normalizer gives.
+DLT_ROOT: dict[str, dict[str, Any]] = {
+    "_dlt_load_id":   {"data_type": "text",   "nullable": False},
+    "_dlt_id":        {"data_type": "text",   "nullable": False, "unique": True, "row_key": True},
+}
+DLT_CHILD: dict[str, dict[str, Any]] = {
+    "_dlt_root_id":   {"data_type": "text",   "nullable": False, "root_key": True},
+    "_dlt_parent_id": {"data_type": "text",   "nullable": False, "parent_key": True},
+    "_dlt_list_idx":  {"data_type": "bigint", "nullable": False},
+    "_dlt_id":        {"data_type": "text",   "nullable": False, "unique": True, "row_key": True},
+}
+# fmt: on
+
+
+def snake(name: str) -> str:
+    """A name of the API as the warehouse has it: ``videoId`` becomes ``video_id``."""
+    return NamingConvention().normalize_identifier(name)
+
+
+def locate(table: str, path: str) -> tuple[str, str]:
+    """Table and column in which a documented field lands.
+
+    ``("videos", "metadata[].key")`` gives ``("videos__metadata", "key")``; a list of plain values has them in ``value``.
+    """
+    naming = NamingConvention()
+    *lists, last = path.split("[]")
+    parts = [snake(part) for step in lists for part in step.strip(".").split(".")]
+    child = naming.make_path(table, *parts) if lists else table
+    column = naming.make_path(*(snake(part) for part in last.strip(".").split("."))) if last else "value"
+    return child, column
+
+
+def tables_of(endpoint: Endpoint) -> list[str]:
+    """The endpoint's table and its child tables."""
+    return list(dict.fromkeys([endpoint.name, *(locate(endpoint.name, c.path)[0] for c in endpoint.columns)]))
+
+
+def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
+    """``{table: {column: its declaration}}`` of an endpoint, without dlt's own columns."""
+    key = snake(endpoint.key)
+    tables: dict[str, dict[str, Column]] = {name: {} for name in tables_of(endpoint)}
+    own = OWN_COLUMNS if endpoint.is_list else OWN_COLUMNS + DETAIL_COLUMNS
+    for column in endpoint.columns + own:
+        table, name = locate(endpoint.name, column.path)
+        tables[table][name] = column
+    for child in list(tables)[1:]:
+        # Carried down to child tables by dlt's normalizer, so that they join on it.
+        tables[child] = {key: Column(key, "text", f"Joins {endpoint.name}.{key}"), **tables[child]}
+    return tables
+
+
+def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
+    """The schema with the tables of ``resources``, ``_syncs`` and ``_checks``."""
+    resources = tuple(resources)
+    schema = dlt.Schema(SCHEMA_NAME)
+    # A documented key on every child row; dlt's own _dlt_root_id is random and changes with each merge.
+    carried = {e.name: {snake(e.key): snake(e.key)} for e in resources}
+    DataItemNormalizer.update_normalizer_config(schema, {"propagation": {"tables": cast(Any, carried)}})
+    for endpoint in resources:
+        for name, columns in columns_of(endpoint).items():
+            parent = None if name == endpoint.name else endpoint.name
+            key = snake(endpoint.key) if parent is None else None
+            schema.update_table(_table(name, columns.items(), resource=endpoint.name, parent=parent, key=key))
+    for name, own in ((SYNCS, SYNCS_COLUMNS), (CHECKS, CHECKS_COLUMNS)):
+        schema.update_table(_table(name, ((c.path, c) for c in own), resource=name))
+    return dlt.Schema.from_dict(cast(Any, schema.to_dict()))  # numbered and hashed, as dlt wants a schema to be stored
+
+
+def _table(
+    name: str,
+    columns: Iterable[tuple[str, Column]],
+    *,
+    resource: str,
+    parent: str | None = None,
+    key: str | None = None,
+) -> TTableSchema:
+    of_dlt = {n: {"name": n, **hints} for n, hints in (DLT_CHILD if parent else DLT_ROOT).items()}
+    documented = {n: _column(n, c, is_key=n == key) for n, c in columns}
+    table: dict[str, Any] = {"name": name, "columns": {**documented, **of_dlt}}
+    if parent:
+        table["parent"] = parent
+    else:
+        table["resource"] = resource
+        table["write_disposition"] = "append" if resource == name and name.startswith("_") else "merge"
+    return cast(TTableSchema, table)
+
+
+def _column(name: str, column: Column, *, is_key: bool) -> TColumnSchema:
+    hints: dict[str, Any] = {"name": name, "data_type": column.data_type, "description": column.meaning}
+    hints["nullable"] = not is_key
+    if is_key:
+        hints["primary_key"] = True
+    if column.data_type == "timestamp":
+        hints["timezone"] = True
+    if name == "_read_at":
+        hints["dedup_sort"] = "desc"  # a list that shifted while it was read may give two versions of a row
+    return cast(TColumnSchema, hints)

@@ -1,0 +1,178 @@
+"""The dlt source: turns the table of endpoints into configurations of dlt's ``rest_api``, and syncs into its rows.
+
+One answer flows like this: ``client`` sends and checks it, dlt's ``rest_api`` selects the rows, ``Paginator`` asks the
+sync for the next page, ``redaction`` cleans each row, the sync keeps what is news, dlt loads it. The ledger's row travels
+in the same load package: both land, or neither does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, cast
+
+import dlt
+from dlt.extract import DltResource
+from dlt.sources.helpers.rest_client.paginators import BasePaginator
+from dlt.sources.rest_api import rest_api_resources
+from dlt.sources.rest_api.typing import RESTAPIConfig
+from requests import Request, Response
+
+from include.api_video.endpoints import MAX_PAGE_SIZE, by_name
+from include.api_video.reading import Reading
+from include.api_video.schema import SCHEMA_NAME, SYNCS, build_schema
+from include.api_video.settings import Settings, filter_params, read_settings
+
+ADMIN_PARAMS = {"page_size": MAX_PAGE_SIZE}
+
+
+def api_video_source(
+    resources: Sequence[str] | None = None,
+    *,
+    settings: Settings | None = None,
+    run_id: str = "",
+    full_refresh: bool = False,
+    skipped: bool = False,
+) -> dlt.sources.DltSource:
+    """api.video as a dlt source, with the ledger ``_syncs`` beside the resources.
+
+    Args:
+        resources: names from the table of endpoints; None takes those switched on in the settings. A child asks for the
+            objects of parents that an earlier load brought, so load it in a run after its parent's.
+        settings: None reads them from the environment and ``include/.dlt``.
+        run_id: written into the ledger.
+        full_refresh: start the tables anew.
+        skipped: send nothing, only note in the ledger that the resources were left out.
+
+    Raises:
+        SettingsError: an option is missing or wrong.
+    """
+    settings = settings or read_settings()
+    chosen = [by_name()[name] for name in resources or settings.resources]
+    schema = declared_schema(settings, *(endpoint.name for endpoint in chosen))
+
+    @dlt.source(schema=schema, section=SCHEMA_NAME)
+    def source() -> Iterator[DltResource]:
+        readings = [Reading(endpoint, settings, run_id, schema, full_refresh=full_refresh) for endpoint in chosen]
+        for reading in readings if not skipped else ():
+            yield from rest_api_resources(rest_api_config(reading))
+        yield ledger(readings, skipped=skipped)
+
+    return source()
+
+
+def declared_schema(settings: Settings, *more: str) -> dlt.Schema:
+    """The schema of all resources that this installation loads, so that their tables exist from the first load on."""
+    wanted = {*settings.resources, *more}
+    return build_schema(endpoint for endpoint in by_name().values() if endpoint.name in wanted)
+
+
+def ledger(readings: Sequence[Reading], *, skipped: bool) -> DltResource:
+    """Resource ``_syncs``: one row per reading, once everything has been read."""
+
+    @dlt.resource(name=SYNCS, write_disposition="append")
+    def rows() -> Iterator[Any]:
+        for reading in readings:
+            # Yielding None lets dlt go on with the other resources.
+            while not (skipped or reading.is_done):
+                yield None
+            yield reading.conclude(skipped=skipped)
+
+    return cast(DltResource, rows)
+
+
+def rest_api_config(reading: Reading) -> RESTAPIConfig:
+    """Configuration for dlt's ``rest_api``: the resource, and unselected, what it depends on."""
+    endpoint = reading.endpoint
+    if not endpoint.is_list:
+        entries: list[Any] = [_parents(reading), _detail_entry(reading)]
+    elif endpoint.via:
+        entries = _via_entries(reading, *endpoint.via)
+    else:
+        entries = [_list_entry(reading, endpoint.path, "data", _params(reading))]
+    client = {"base_url": reading.settings.url_of(endpoint.host), "session": reading.session}
+    return cast(RESTAPIConfig, {"client": client, "resources": entries})
+
+
+def _params(reading: Reading) -> dict[str, Any]:
+    sort_by = reading.endpoint.sort_by
+    params: dict[str, Any] = {"pageSize": MAX_PAGE_SIZE, **filter_params(reading.endpoint, reading.settings)}
+    if sort_by:
+        params |= {"sortBy": sort_by, "sortOrder": "desc" if sort_by == "updatedAt" else "asc"}
+    return params
+
+
+def _entry(reading: Reading, name: str, endpoint: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "write_disposition": "merge", "primary_key": reading.endpoint.key, "endpoint": endpoint}
+
+
+def _list_entry(reading: Reading, path: str, selector: str, params: dict[str, Any]) -> dict[str, Any]:
+    entry = _entry(reading, reading.endpoint.name, {"path": path, "params": params, "data_selector": selector})
+    entry["endpoint"]["paginator"] = Paginator(reading.on_page)
+    return {**entry, "processing_steps": [{"map": reading.take}, {"filter": _is_some}]}
+
+
+def _via_entries(reading: Reading, path: str, key: str) -> list[Any]:
+    """A list behind each row of another list, or the one that is listed where the host does not know that other one."""
+    endpoint = reading.endpoint
+    if not reading.session.knows(reading.settings.url_of(endpoint.host) + path, ADMIN_PARAMS):
+        return [_list_entry(reading, cast(str, endpoint.listed_path), "data", _params(reading))]
+    name = path.strip("/")
+    via = _entry(reading, name, {"path": path, "params": ADMIN_PARAMS, "data_selector": "items"})
+    via["endpoint"]["paginator"] = Paginator(reading.on_via_page)
+    inner = endpoint.path.replace("{" + key + "}", "{resources." + name + "." + key + "}")
+    return [{**via, "selected": False}, _list_entry(reading, inner, "items", ADMIN_PARAMS)]
+
+
+def _detail_entry(reading: Reading) -> dict[str, Any]:
+    endpoint = reading.endpoint
+    path = endpoint.path.replace("{", "{resources." + cast(str, endpoint.parent) + ".")
+    # "$": without a selector dlt guesses one, and loads the byte ranges of an upload in place of its status.
+    entry = _entry(reading, endpoint.name, {"path": path, "paginator": "single_page", "data_selector": "$"})
+    # The answer may lack the id (a status has none): dlt adds the parent's, as "_videos_videoId".
+    take = partial(reading.take_detail, f"_{endpoint.parent}_{endpoint.key}")
+    steps = [{"map": take}, {"filter": _is_some}]
+    return {**entry, "include_from_parent": [endpoint.key], "parallelized": True, "processing_steps": steps}
+
+
+def _parents(reading: Reading) -> DltResource:
+    """Stands for the parent's list: the keys to ask for, from what is loaded; the list is not read again."""
+
+    @dlt.resource(name=cast(str, reading.endpoint.parent), selected=False)
+    def parents() -> Iterator[list[dict[str, str]]]:
+        yield from reading.parent_batches()
+
+    return cast(DltResource, parents)
+
+
+class Paginator(BasePaginator):
+    """Lets the sync count the pages: ``on_page(body, rows)`` gives the number of the next one, or None."""
+
+    def __init__(self, on_page: Callable[[dict[str, Any], list[Any]], int | None]) -> None:
+        super().__init__()
+        self._on_page = on_page
+        self._next: int | None = 1
+        self._parameter = "currentPage"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Paginator:
+        """A fresh one for another list of the same sync (dlt makes one per parent)."""
+        return Paginator(self._on_page)
+
+    def init_request(self, request: Request) -> None:
+        """Asks for page 1, with the parameter that goes with the page size's: main API or Admin API."""
+        self._parameter = "page" if "page_size" in (request.params or {}) else "currentPage"
+        self.update_request(request)
+
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:
+        """Hands the answer to the sync."""
+        self._next = self._on_page(response.json(), data if data is not None else [])
+        self._has_next_page = self._next is not None
+
+    def update_request(self, request: Request) -> None:
+        """Asks for the page that the sync wants."""
+        if self._next is not None:
+            request.params = {**(request.params or {}), self._parameter: self._next}
+
+
+def _is_some(row: Any) -> bool:
+    return row is not None

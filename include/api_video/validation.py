@@ -1,0 +1,176 @@
+"""The proof of a load: what must hold for every table, asked of the destination in plain SQL.
+
+Results are data (``Check``); ``report`` renders them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from include.api_video.endpoints import Endpoint, Sync, by_name
+from include.api_video.schema import SYNCS, SYNCS_COLUMNS, columns_of, snake, tables_of
+from include.api_video.warehouse import Query, Warehouse, utc
+
+FRESH_FOR = timedelta(hours=3)  # the DAG runs every hour; two may fail before a table counts as stale
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement about one table, and whether it held. ``note`` says what to make of it."""
+
+    table: str
+    name: str
+    passed: bool
+    expected: str
+    found: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.verdict}"
+
+    @property
+    def verdict(self) -> str:
+        """The check in words, without the table."""
+        return f"{self.name}: expected {self.expected}, found {self.found}. {self.note}".strip()
+
+
+@dataclass(frozen=True)
+class Synced:
+    """The ledger's rows about one resource: of this run (None: its task left none), and the newest that read anything."""
+
+    this_run: dict[str, Any] | None
+    newest: dict[str, Any] | None
+
+
+def read_syncs(query: Query, where: str = "", *args: Any) -> list[dict[str, Any]]:
+    """Rows of the ledger, newest first."""
+    names = [column.path for column in SYNCS_COLUMNS]
+    sql = f"SELECT {', '.join(names)} FROM {query.table(SYNCS)} {where} ORDER BY finished_at DESC"
+    try:
+        return [dict(zip(names, row, strict=True)) for row in query.rows(sql, *args)]
+    except DatabaseUndefinedRelation:
+        return []
+
+
+def run_checks(
+    warehouse: Warehouse, resources: Sequence[str], run_id: str, now: datetime, errors: Mapping[str, str]
+) -> list[Check]:
+    """All checks on all tables of ``resources``, in the order of the table of endpoints.
+
+    ``errors`` says of resources whose task failed, why.
+    """
+    checks: list[Check] = []
+    with warehouse.connect() as query:
+        for endpoint in by_name().values():
+            if endpoint.name in resources:
+                checks.extend(_check_resource(query, endpoint, run_id, now, errors))
+    return checks
+
+
+def _check_resource(
+    query: Query, endpoint: Endpoint, run_id: str, now: datetime, errors: Mapping[str, str]
+) -> Iterator[Check]:
+    def newest(condition: str, *args: str) -> dict[str, Any] | None:
+        return next(iter(read_syncs(query, f"WHERE resource = %s AND {condition}", endpoint.name, *args)), None)
+
+    synced = Synced(newest("run_id = %s", run_id), newest("mode <> 'skipped'"))
+    lost = f"Not run, since {endpoint.parent} failed." if endpoint.parent in errors else None
+    yield _check_synced(endpoint, synced, errors.get(endpoint.name, lost))
+    if synced.newest is None:
+        return  # never loaded: nothing to prove yet
+    yield _check_fresh(endpoint, synced, now)
+    yield _check_columns(query, endpoint)
+    for check in (_check_loads, _check_complete, _check_unique, _check_keys, _check_orphans):
+        try:
+            yield check(query, endpoint, synced.newest)
+        except DatabaseUndefinedRelation:
+            yield Check(endpoint.name, check.__name__.removeprefix("_check_"), False, "a table", "none", "It was dropped.")
+
+
+def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Check:
+    mode = str(synced.this_run["mode"]) if synced.this_run else "no row in _syncs"
+    passed = synced.this_run is not None and error is None
+    note = error or ("" if passed else "Its task failed or did not run: see the task's log.")
+    return Check(endpoint.name, "synced", passed, "a sync of this run", mode, note)
+
+
+def _check_fresh(endpoint: Endpoint, synced: Synced, now: datetime) -> Check:
+    finished_at = utc(synced.newest and synced.newest["finished_at"])
+    age = now - finished_at if finished_at else timedelta.max
+    left_out = synced.this_run is not None and synced.this_run["mode"] == "skipped"
+    note = "Left out of this run." if left_out else ""
+    hours = FRESH_FOR.total_seconds() / 3600
+    found = f"{age.total_seconds() / 3600:.1f} h"
+    return Check(endpoint.name, "fresh", left_out or age <= FRESH_FOR, f"at most {hours:g} h old", found, note)
+
+
+def _check_columns(query: Query, endpoint: Endpoint) -> Check:
+    missing = []
+    for table, columns in columns_of(endpoint).items():
+        try:
+            present = query.columns(table)
+        except DatabaseUndefinedRelation:
+            present = []
+        missing += [f"{table}.{name}" for name in columns if name not in present]
+    found = "all there" if not missing else "without " + ", ".join(missing)
+    return Check(endpoint.name, "columns", not missing, "all documented columns", found)
+
+
+def _check_loads(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Check:
+    loads = query.table("_dlt_loads")
+    ((ledger,),) = query.rows(f"SELECT count(*) FROM {loads} WHERE load_id = %s AND status = 0", sync["load_id"])
+    ((rows,),) = query.rows(
+        f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE _dlt_load_id NOT IN "
+        f"(SELECT load_id FROM {loads} WHERE status = 0)"
+    )
+    found = f"{rows} rows of unfinished loads" + ("" if ledger else ", last load package unfinished")
+    note = "" if ledger and not rows else "A load was killed halfway; the next run repairs it."
+    return Check(endpoint.name, "loads", bool(ledger) and not rows, "0 rows of unfinished loads", found, note)
+
+
+def _check_complete(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Check:
+    table = query.table(endpoint.name)
+    ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
+    expected, waiting = int(sync["items_total"] or 0), int(sync["waiting_rows"] or 0)
+    if endpoint.sync is Sync.PER_PARENT and waiting:
+        note = f"{waiting} of {expected} wait for the next run (budget MAX_DETAIL_REQUESTS)."
+        passed = expected - waiting <= active <= expected
+        return Check(endpoint.name, "complete", passed, f"{expected - waiting} to {expected} rows", f"{active} rows", note)
+    note = "" if active == expected else "The table differs from what the API lists; a full refresh loads it anew."
+    return Check(endpoint.name, "complete", active == expected, f"{expected} rows", f"{active} rows", note)
+
+
+def _check_unique(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
+    key = snake(endpoint.key)
+    ((twice,),) = query.rows(f"SELECT count({key}) - count(DISTINCT {key}) FROM {query.table(endpoint.name)}")
+    return Check(endpoint.name, "unique", not twice, f"0 rows with a {key} seen before", str(twice))
+
+
+def _check_keys(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
+    key = snake(endpoint.key)
+    ((without,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {key} IS NULL")
+    return Check(endpoint.name, "keys", not without, f"0 rows without {key}", str(without))
+
+
+def _check_orphans(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
+    """Details without their parent's row, and rows of child tables without theirs."""
+    orphans = 0
+    if endpoint.parent:
+        parent = by_name()[endpoint.parent]
+        orphans += _count_lost(query, endpoint.name, snake(endpoint.key), parent.name, snake(parent.key))
+    for child in tables_of(endpoint)[1:]:
+        orphans += _count_lost(query, child, "_dlt_parent_id", endpoint.name, "_dlt_id")
+    return Check(endpoint.name, "orphans", not orphans, "0 rows without their parent", str(orphans))
+
+
+def _count_lost(query: Query, table: str, column: str, parent: str, parent_column: str) -> int:
+    ((count,),) = query.rows(
+        f"SELECT count(*) FROM {query.table(table)} c WHERE NOT EXISTS "
+        f"(SELECT 1 FROM {query.table(parent)} p WHERE p.{parent_column} = c.{column})"
+    )
+    return int(count)

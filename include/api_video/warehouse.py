@@ -1,0 +1,296 @@
+"""What is already loaded, asked of the destination itself: it is the only state, so any machine can go on from it.
+
+Plain SQL through dlt's client, so that it works on any SQL destination. Each question opens a connection and closes it
+again: DuckDB's file has one writer, and extraction must never hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import dlt
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
+
+from include.api_video.endpoints import Endpoint, by_name
+from include.api_video.schema import SYNCS, snake
+
+KEYS_PER_QUERY = 500
+
+
+@dataclass(frozen=True)
+class KnownRow:
+    """A row of a table as loaded: hash of its content, ``updatedAt``, and whether it is marked removed."""
+
+    content_hash: str | None
+    updated_at: datetime | None
+    removed: bool
+
+
+@dataclass(frozen=True)
+class TableState:
+    """What a list's table holds before a run.
+
+    ``cursor`` is the newest ``updated_at`` of rows whose load is complete, ``last_full_at`` when the whole list was last
+    read, ``base_url`` where from.
+    """
+
+    exists: bool = False
+    active: int = 0
+    cursor: datetime | None = None
+    last_full_at: datetime | None = None
+    base_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Parent:
+    """An object to ask for: its key, the hash of the parent's row, and how it is already loaded (None: not at all)."""
+
+    key: str
+    content_hash: str | None
+    loaded: KnownRow | None
+
+
+@dataclass(frozen=True)
+class DetailState:
+    """What a detail table holds before a run, and which objects are to be asked for, longest waiting first.
+
+    ``parents`` counts the parents that have such an object, ``missing`` those for which the API said there is none,
+    ``waiting_total`` all that wait, of which ``waiting`` are those within the budget.
+    """
+
+    parents: int = 0
+    active: int = 0
+    missing: int = 0
+    waiting_total: int = 0
+    waiting: tuple[Parent, ...] = ()
+    base_url: str | None = None
+
+
+def now_utc() -> datetime:
+    """The present, as all our time stamps have it."""
+    return datetime.now(timezone.utc)
+
+
+def utc(value: Any) -> datetime | None:
+    """A time stamp from the destination or the API as an aware datetime in UTC; None where it is none."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
+
+
+class Warehouse:
+    """The dataset of one pipeline."""
+
+    def __init__(self, pipeline: dlt.Pipeline) -> None:
+        self._pipeline = pipeline
+
+    @contextmanager
+    def connect(self) -> Iterator[Query]:
+        """A connection, closed at the end of the block."""
+        with self._pipeline.sql_client() as client:
+            yield Query(client)
+
+    def declare(self, schema: dlt.Schema) -> None:
+        """Creates all tables of the schema with all their columns; does nothing where it did so before.
+
+        A load creates only tables that get rows: an account without live streams would lack the table, and queries fail.
+        """
+        client, _ = self._pipeline._get_destination_clients(schema)
+        with client:
+            client.initialize_storage()
+            client.update_stored_schema()
+
+    def list_state(self, endpoint: Endpoint) -> TableState:
+        """State of a list's table; an empty one where nothing is loaded yet."""
+        with self.connect() as query:
+            table = query.table(endpoint.name)
+            newest = "max(updated_at)" if _has_cursor(endpoint) else "max(NULL)"
+            complete = f"(SELECT load_id FROM {query.table('_dlt_loads')} WHERE status = 0)"
+            try:
+                ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
+                ((cursor,),) = query.rows(f"SELECT {newest} FROM {table} WHERE _dlt_load_id IN {complete}")
+            except DatabaseUndefinedRelation:
+                return TableState()
+            last_full_at, base_url = self._last_sync(query, endpoint.name)
+        return TableState(True, int(active), utc(cursor), last_full_at, base_url)
+
+    @staticmethod
+    def _last_sync(query: Query, resource: str) -> tuple[datetime | None, str | None]:
+        syncs = query.table(SYNCS)
+        ((last_full_at,),) = query.rows(
+            f"SELECT max(finished_at) FROM {syncs} WHERE resource = %s AND mode IN ('first', 'full')", resource
+        )
+        newest = query.rows(
+            f"SELECT base_url FROM {syncs} WHERE resource = %s AND mode <> 'skipped' ORDER BY finished_at DESC LIMIT 1",
+            resource,
+        )
+        return utc(last_full_at), newest[0][0] if newest else None
+
+    def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
+        """The rows of a table with these keys."""
+        found: dict[str, KnownRow] = {}
+        with self.connect() as query:
+            for start in range(0, len(keys), KEYS_PER_QUERY):
+                some = keys[start : start + KEYS_PER_QUERY]
+                marks = ", ".join(["%s"] * len(some))
+                found.update(self._known(query, endpoint, f"WHERE {snake(endpoint.key)} IN ({marks})", some))
+        return found
+
+    def all_rows(self, endpoint: Endpoint) -> dict[str, KnownRow]:
+        """Every row of a table, by key."""
+        with self.connect() as query:
+            return dict(self._known(query, endpoint, "", ()))
+
+    @staticmethod
+    def _known(query: Query, endpoint: Endpoint, where: str, args: Sequence[str]) -> Iterator[tuple[str, KnownRow]]:
+        updated = "updated_at" if _has_cursor(endpoint) else "NULL"
+        for key, content_hash, updated_at, removed_at in query.rows(
+            f"SELECT {snake(endpoint.key)}, _content_hash, {updated}, removed_at FROM {query.table(endpoint.name)} {where}",
+            *args,
+        ):
+            yield key, KnownRow(content_hash, utc(updated_at), removed_at is not None)
+
+    def detail_state(self, endpoint: Endpoint, budget: int, *, anew: bool = False) -> DetailState:
+        """Which objects of a detail resource are to be asked for: new, changed with their parent, or not final.
+
+        New and changed ones come first, in the order of their parents' last change, then those asked longest ago.
+        At most ``budget`` are fetched, so memory does not grow with the library. ``anew`` forgets what is loaded.
+        """
+        parent = by_name()[endpoint.parent or ""]
+        with self.connect() as query:
+            if not query.exists(parent.name):
+                return DetailState()
+            known = query.exists(endpoint.name)
+            sql = _DetailSql(query, endpoint, parent, join=known and not anew)
+            args = tuple(endpoint.parent_where.values())
+            ((parents, active, missing, waiting_total),) = query.rows(sql.counts, *args)
+            rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *args)
+            base_url = self._last_sync(query, endpoint.name)[1] if known else None
+        waiting = tuple(
+            Parent(key, wanted, KnownRow(had, None, removed is not None) if seen is not None else None)
+            for key, wanted, seen, had, removed in rows
+        )
+        return DetailState(int(parents), int(active or 0), int(missing or 0), int(waiting_total or 0), waiting, base_url)
+
+    def mark_removed(self, endpoint: Endpoint, keys: Sequence[str], now: datetime) -> None:
+        """Sets ``removed_at`` of these rows; doing it twice changes nothing."""
+        with self.connect() as query:
+            for start in range(0, len(keys), KEYS_PER_QUERY):
+                some = keys[start : start + KEYS_PER_QUERY]
+                query.run(
+                    f"UPDATE {query.table(endpoint.name)} SET removed_at = %s WHERE removed_at IS NULL "
+                    f"AND {snake(endpoint.key)} IN ({', '.join(['%s'] * len(some))})",
+                    now,
+                    *some,
+                )
+
+    def remove_orphans(self, endpoint: Endpoint, now: datetime) -> int:
+        """Marks details removed whose parent is no longer listed, or no longer has one; returns how many.
+
+        ``_parent_hash`` is emptied so that a parent that comes back is asked for again.
+        """
+        parent = by_name()[endpoint.parent or ""]
+        with self.connect() as query:
+            lost = (
+                f"removed_at IS NULL AND {snake(endpoint.key)} NOT IN (SELECT {snake(parent.key)} "
+                f"FROM {query.table(parent.name)} WHERE {_served(endpoint)})"
+            )
+            table, args = query.table(endpoint.name), tuple(endpoint.parent_where.values())
+            try:
+                ((count,),) = query.rows(f"SELECT count(*) FROM {table} WHERE {lost}", *args)
+                if count:
+                    query.run(f"UPDATE {table} SET removed_at = %s, _parent_hash = NULL WHERE {lost}", now, *args)
+            except DatabaseUndefinedRelation:
+                return 0
+        return int(count)
+
+    def count_active(self, table: str) -> int | None:
+        """Rows of a table that are not removed; None where there is no such table."""
+        with self.connect() as query:
+            try:
+                ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(table)} WHERE removed_at IS NULL")
+            except DatabaseUndefinedRelation:
+                return None
+        return int(count)
+
+
+def _has_cursor(endpoint: Endpoint) -> bool:
+    return any(column.path == "updatedAt" for column in endpoint.columns)
+
+
+def _served(endpoint: Endpoint, alias: str = "") -> str:
+    """Condition on the parent's row: the API has such an object for it."""
+    return " AND ".join([f"{alias}removed_at IS NULL", *(f"{alias}{snake(n)} = %s" for n in endpoint.parent_where)])
+
+
+class _DetailSql:
+    """The questions behind ``detail_state``, over the parents that have such an object."""
+
+    def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, join: bool) -> None:
+        key, parent_key = snake(endpoint.key), snake(parent.key)
+        # Without a table, or where what is loaded does not count, the same question over no rows.
+        details = (
+            query.table(endpoint.name)
+            if join
+            else (
+                f"(SELECT {parent_key} AS {key}, _content_hash, _content_hash AS _parent_hash, removed_at, removed_at AS "
+                f"_read_at, (1 = 0) AS _is_final FROM {query.table(parent.name)} WHERE 1 = 0)"
+            )
+        )
+        source = f"FROM {query.table(parent.name)} p LEFT JOIN {details} d ON d.{key} = p.{parent_key} "
+        served = _served(endpoint, "p.")
+        changed = f"(d.{key} IS NULL OR d._parent_hash IS NULL OR d._parent_hash <> p._content_hash)"
+        waits = f"({changed} OR NOT d._is_final)"
+        missing = f"(d.removed_at IS NOT NULL AND NOT {changed})"
+        loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
+        self.counts = (
+            f"SELECT count(*), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), sum(CASE WHEN {missing} THEN 1 ELSE 0 END), "
+            f"sum(CASE WHEN {waits} THEN 1 ELSE 0 END) {source} WHERE {served}"
+        )
+        self.waiting = (
+            f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at {source} "
+            f"WHERE {served} AND {waits} ORDER BY CASE WHEN {changed} THEN 0 ELSE 1 END, "
+            f"CASE WHEN {changed} THEN p.updated_at ELSE d._read_at END, p.{parent_key}"
+        )
+
+
+class Query:
+    """SQL over one open connection. Parameters are ``%s``, as in dlt."""
+
+    def __init__(self, client: SqlClientBase[Any]) -> None:
+        self.client = client
+
+    def table(self, name: str) -> str:
+        """Quoted name with its dataset."""
+        return self.client.make_qualified_table_name(name)
+
+    def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+        """All rows of a question."""
+        return [tuple(row) for row in self.client.execute_sql(sql, *args) or ()]
+
+    def columns(self, name: str) -> list[str]:
+        """Names of a table's columns."""
+        with self.client.execute_query(f"SELECT * FROM {self.table(name)} WHERE 1 = 0") as cursor:
+            return [str(column[0]) for column in cursor.description or ()]
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a table."""
+        try:
+            self.rows(f"SELECT 1 FROM {self.table(name)} WHERE 1 = 0")
+        except DatabaseUndefinedRelation:
+            return False
+        return True
+
+    def run(self, sql: str, *args: Any) -> None:
+        """A statement that answers nothing."""
+        self.client.execute_sql(sql, *args)

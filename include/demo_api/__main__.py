@@ -1,0 +1,88 @@
+"""Runs the demo API from the command line.
+
+    python -m include.demo_api serve --port 8090 --videos 300
+    python -m include.demo_api exec --videos 300 -- command args...
+
+The command finds the demo's address and keys in its environment, under the names of the source's settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+from include.api_video.endpoints import ENDPOINTS
+from include.demo_api.behaviour import Behaviour
+from include.demo_api.server import Demo, running
+from include.demo_api.world import World
+
+LIMIT = 10_000  # a first look should not wait: a first load asks for two objects per video
+SECTION = "SOURCES__API_VIDEO_SOURCE__"
+
+
+def settings(demo: Demo) -> dict[str, str]:
+    """Environment variables that point the source at the demo, every resource switched on."""
+    values = {
+        "BASE_URL": demo.url,
+        "API_KEY": demo.api_key,
+        "ADMIN_BASE_URL": demo.url,
+        "ADMIN_API_KEY": demo.admin_api_key,
+        "RESOURCES": json.dumps([entry.name for entry in ENDPOINTS]),
+    }
+    return {SECTION + name: value for name, value in values.items()}
+
+
+def serve(world: World, behaviour: Behaviour, port: int) -> int:
+    """Serve until Ctrl-C or SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with running(world, behaviour, port=port) as demo:
+        print(f"demo API with {len(world.ids('videos'))} videos: {demo.url}")
+        for name, value in settings(demo).items():
+            print(f"export {name}='{value}'")
+        print("Ctrl-C stops it.", flush=True)
+        stop.wait()
+    return 0
+
+
+def execute(world: World, behaviour: Behaviour, command: Sequence[str]) -> int:
+    """Run a command beside a demo API of its own; returns the command's exit code."""
+    with running(world, behaviour) as demo:
+        environment = {**os.environ, **settings(demo)}
+        return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (the user's own command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m include.demo_api", description="A local stand-in of api.video.")
+    commands = parser.add_subparsers(dest="action", required=True)
+    serving = commands.add_parser("serve", help="serve until Ctrl-C")
+    serving.add_argument("--port", type=int, default=8090, help="0 takes a free one (default: %(default)s)")
+    executing = commands.add_parser("exec", help="run a command with the demo API as its source")
+    executing.add_argument("command", nargs="+", metavar="command", help="put -- before it")
+    for command in (serving, executing):
+        command.add_argument("--videos", type=int, default=300, help="how many (default: %(default)s)")
+        command.add_argument(
+            "--limit", type=int, default=LIMIT, help="reads a minute; production allows 500 (default: %(default)s)"
+        )
+        command.add_argument("--seed", type=int, default=1, help="another seed, other data (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    world, behaviour = World(options.videos, options.seed), Behaviour(rate_limit=options.limit)
+    if options.action == "serve":
+        try:
+            return serve(world, behaviour, options.port)
+        except OSError as error:
+            print(f"cannot listen on port {options.port}: {error.strerror}. Try --port 0.", file=sys.stderr)
+            return 1
+    return execute(world, behaviour, options.command)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""How the demo API behaves beyond what it holds: how slow, how strict, and which requests it fails."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from include.demo_api.samples import Row
+
+FaultKind = Literal["status", "html", "truncated", "dropped", "hang"]
+Clock = Callable[[], float]
+TOKEN_LIFE_S = 3600  # "expires_in": 3600
+
+
+@dataclass
+class Fault:
+    """Answers the next ``times`` requests whose path matches; None: until ``heal()``.
+
+    Attributes:
+        kind: status (the documented body), html (a proxy's page), truncated (Content-Length promises more than is
+            sent), dropped (closed without an answer), hang (answered after ``seconds``).
+        headers: sent instead of the rate limit's.
+    """
+
+    path: str
+    kind: FaultKind = "status"
+    times: int | None = 1
+    status: int = 500
+    seconds: float = 0
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass
+class Hook:
+    """Runs ``change`` once, after the ``requests``-th answer on a path that matches and before it is sent."""
+
+    path: str
+    requests: int
+    change: Callable[[], object]
+
+
+@dataclass
+class Request:
+    """A line of the log: no header is kept, so no key is. ``status`` is 0 until, or unless, an answer is sent."""
+
+    time_s: float
+    method: str
+    path: str
+    query: str
+    status: int = 0
+
+
+@dataclass
+class RateHeaders:
+    """State of a key's window. Source: OpenAPI, response headers; sent on every answer."""
+
+    limit: int
+    remaining: int
+    retry_after_s: int
+    is_exceeded: bool = False
+
+    def pairs(self) -> dict[str, str]:
+        """The three headers; seconds are relative, "until the current window resets"."""
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Retry-After": str(self.retry_after_s),
+        }
+
+
+@dataclass
+class Behaviour:
+    """Settings that a test may change at any time, faults and hooks that wait for their request, and the log.
+
+    Attributes:
+        latency_s: waited before each answer.
+        rate_limit, rate_window_s: reads per key and window; production's are 500 and 60.
+        link_style: of pagination links; "documented" differs from list to list, as the API's examples do.
+        admin_style: "documented" answers on /projects and /projects/{project_id}/api-keys, "listed" on
+            /projects/api-keys alone.
+        rewrite: changes a row before it is sent: (resource, row) -> row.
+        clock: seconds; a test passes its own to move the rate limit's window.
+    """
+
+    latency_s: float = 0
+    rate_limit: int = 500
+    rate_window_s: float = 60
+    link_style: Literal["documented", "relative", "absolute"] = "documented"
+    admin_style: Literal["documented", "listed"] = "documented"
+    rewrite: Callable[[str, Row], Row] | None = None
+    clock: Clock = time.monotonic
+    faults: list[Fault] = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
+    log: list[Request] = field(default_factory=list)
+    _windows: dict[str, tuple[float, int]] = field(default_factory=dict)  # key: start, requests used
+
+    def fail(
+        self,
+        path: str,
+        kind: FaultKind = "status",
+        *,
+        times: int | None = 1,
+        status: int = 500,
+        seconds: float = 0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Fail the next requests whose path matches the regular expression; see ``Fault``."""
+        self.faults.append(Fault(path, kind, times, status, seconds, headers))
+
+    def heal(self) -> None:
+        """Forget all faults."""
+        self.faults.clear()
+
+    def after(self, requests: int, path: str, change: Callable[[], object]) -> None:
+        """Run ``change`` when so many requests on a matching path were answered; the next one sees it."""
+        self.hooks.append(Hook(path, requests, change))
+
+    def requests(self, path_prefix: str = "") -> int:
+        """How many requests were made on paths that start so."""
+        return sum(request.path.startswith(path_prefix) for request in self.log)
+
+    def reset_log(self) -> None:
+        """Forget the requests made so far."""
+        self.log.clear()
+
+    def take_fault(self, path: str) -> Fault | None:
+        """The fault that this request meets, if any; it counts as used."""
+        for fault in self.faults:
+            if re.fullmatch(fault.path, path) and fault.times != 0:
+                fault.times = None if fault.times is None else fault.times - 1
+                return fault
+        return None
+
+    def run_hooks(self, path: str) -> None:
+        """Count an answer on ``path``, and run the changes that waited for it."""
+        for hook in [hook for hook in self.hooks if re.fullmatch(hook.path, path)]:
+            hook.requests -= 1
+            if hook.requests == 0:
+                self.hooks.remove(hook)
+                hook.change()
+
+    def spend_read(self, key: str, *, counts: bool) -> RateHeaders:
+        """Take one read from a key's window, which opens with the first read; ``counts`` is False for a write."""
+        now = self.clock()
+        start, used = self._windows.get(key, (now, 0))
+        if now >= start + self.rate_window_s:
+            start, used = now, 0
+        is_exceeded = counts and used >= self.rate_limit
+        used += counts and not is_exceeded
+        self._windows[key] = start, used
+        # Rounded up: who waits so long finds a new window.
+        retry_after_s = math.ceil(start + self.rate_window_s - now)
+        return RateHeaders(self.rate_limit, max(0, self.rate_limit - used), retry_after_s, is_exceeded)

@@ -1,0 +1,121 @@
+"""Steering the demo API over HTTP, for a test whose server runs in another process.
+
+    PATCH  /_demo/behaviour  {"rate_limit": 10, "rate_window_s": 1, "latency_s": 0.2, "link_style": "relative", ...}
+    POST   /_demo/faults     {"path": "/videos", "kind": "status", "times": 2, "status": 503}
+    DELETE /_demo/faults
+    POST   /_demo/changes    {"change": "update", "resource": "videos", "key": "vi...", "fields": {"title": "New"}}
+    POST   /_demo/hooks      {"path": "/videos", "requests": 2, "change": {"change": "discard", "key": "vi..."}}
+    GET    /_demo/ids/videos, GET /_demo/listed/videos
+    GET    /_demo/requests?path_prefix=/videos, DELETE /_demo/requests
+
+The fields are those of ``Behaviour``, ``Fault`` and ``apply_change``; a mistake answers 400 with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from include.demo_api.behaviour import Behaviour
+from include.demo_api.samples import Row
+from include.demo_api.world import World
+
+Act = Callable[[Request], Awaitable[Any]]
+SETTINGS = ("latency_s", "rate_limit", "rate_window_s", "link_style", "admin_style")
+
+
+def apply_change(world: World, change: Row) -> str | None:
+    """Make a change that is named by words; returns the key of an added row."""
+    kind, key, fields = change.get("change"), str(change.get("key", "")), change.get("fields") or {}
+    resource, silently = str(change.get("resource", "videos")), bool(change.get("silently", False))
+    if kind == "add":
+        return world.add(resource, **fields)
+    if kind == "update":
+        world.update(resource, key, silently=silently, **fields)
+    elif kind == "delete":
+        world.delete(resource, key)
+    elif kind == "discard":
+        world.discard_video(key)
+    elif kind == "restore":
+        world.restore_video(key)
+    else:
+        raise ValueError(f"unknown change {kind!r}; known: add, update, delete, discard, restore")
+    return None
+
+
+def control_routes(world: World, behaviour: Behaviour) -> list[Route]:
+    """The routes below ``/_demo``. They need no key: the server listens on this machine only."""
+    acts = [*_behaviour_acts(behaviour), *_world_acts(world, behaviour)]
+    return [Route(f"/_demo/{path}", _answer(act), methods=[method]) for path, method, act in acts]
+
+
+def _behaviour_acts(behaviour: Behaviour) -> list[tuple[str, str, Act]]:
+    async def change_behaviour(request: Request) -> Any:
+        settings = await request.json()
+        if unknown := settings.keys() - set(SETTINGS):
+            raise ValueError(f"unknown settings {sorted(unknown)}; known: {', '.join(SETTINGS)}")
+        for name, value in settings.items():
+            setattr(behaviour, name, value)
+        return settings
+
+    async def add_fault(request: Request) -> Any:
+        behaviour.fail(**await request.json())
+
+    async def heal(_: Request) -> Any:
+        behaviour.heal()
+
+    async def list_requests(request: Request) -> Any:
+        prefix = request.query_params.get("path_prefix", "")
+        found = [asdict(entry) for entry in behaviour.log if entry.path.startswith(prefix)]
+        return {"count": len(found), "requests": found}
+
+    async def reset_log(_: Request) -> Any:
+        behaviour.reset_log()
+
+    return [
+        ("behaviour", "PATCH", change_behaviour),
+        ("faults", "POST", add_fault),
+        ("faults", "DELETE", heal),
+        ("requests", "GET", list_requests),
+        ("requests", "DELETE", reset_log),
+    ]
+
+
+def _world_acts(world: World, behaviour: Behaviour) -> list[tuple[str, str, Act]]:
+    async def change_world(request: Request) -> Any:
+        return {"key": apply_change(world, await request.json())}
+
+    async def add_hook(request: Request) -> Any:
+        hook = await request.json()
+        behaviour.after(hook["requests"], hook["path"], partial(apply_change, world, hook["change"]))
+
+    async def list_rows(request: Request) -> Any:
+        return world.listed(request.path_params["resource"])
+
+    async def list_ids(request: Request) -> Any:
+        return world.ids(request.path_params["resource"])
+
+    return [
+        ("changes", "POST", change_world),
+        ("hooks", "POST", add_hook),
+        ("listed/{resource}", "GET", list_rows),
+        ("ids/{resource}", "GET", list_ids),
+    ]
+
+
+def _answer(act: Act) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            body, status = await act(request), 200
+        except (KeyError, TypeError, ValueError) as error:
+            body, status = {"error": str(error)}, 400
+        return Response(orjson.dumps(body), status, media_type="application/json")
+
+    return answer

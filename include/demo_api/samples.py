@@ -1,0 +1,291 @@
+"""Rows of an invented company that hosts its videos on api.video, in the shapes that the API documents.
+
+A row is made from the seed and its index and from nothing else, so a list of 100,000 videos needs no memory until it is
+read. Fields that the API may leave out are left out now and then; nulls stand only where the API documents them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+from include.demo_api import texts
+
+Row = dict[str, Any]
+T = TypeVar("T")
+
+FIRST_S = int(datetime(2023, 6, 1, tzinfo=timezone.utc).timestamp())
+LAST_S = int(datetime(2026, 5, 31, 18, tzinfo=timezone.utc).timestamp())
+HOUR_S, DAY_S, PERIOD_S = 3600, 86_400, 30 * 86_400
+SUMMARY_EVERY, SUMMARY_OFFSET = 8, 3  # one video in eight has a summary: 12.5 %
+NEWEST_S_ROWS = 4  # so many of the newest videos were changed in the same second
+
+COLOURS: tuple[str, ...] = ("text", "link", "linkHover", "linkActive", "trackPlayed", "trackUnplayed")
+COLOURS += ("trackBackground", "backgroundTop", "backgroundBottom", "backgroundText")
+SWITCHES = ("enableApi", "enableControls", "forceAutoplay", "hideTitle", "forceLoop")
+
+
+class Dice:
+    """Choices that depend on (seed, kind, index) only. One hash serves a row, quicker than ``Random(seed)``."""
+
+    def __init__(self, seed: int, kind: str, index: int) -> None:
+        digest = blake2b(f"{seed}/{kind}/{index}".encode(), digest_size=64).digest()
+        self._bits = int.from_bytes(digest, "big")
+
+    def below(self, limit: int) -> int:
+        """A number from 0 to ``limit - 1``."""
+        self._bits, value = divmod(self._bits, limit)
+        return value
+
+    def pick(self, options: Sequence[T]) -> T:
+        """One of the options."""
+        return options[self.below(len(options))]
+
+    def one_in(self, count: int) -> bool:
+        """True once in ``count`` times."""
+        return self.below(count) == 0
+
+
+def timestamp(seconds: float) -> str:
+    """The API's spelling of a moment: UTC with its offset, no fraction."""
+    return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()
+
+
+def make_id(prefix: str, seed: int, index: int) -> str:
+    """An identifier in the API's form: a prefix and 22 letters and digits, upper and lower case."""
+    digest = blake2b(f"{seed}/{prefix}/{index}".encode(), digest_size=16).digest()
+    return prefix + base64.b64encode(digest, b"Qz").decode().rstrip("=")
+
+
+def make_uuid(seed: int, kind: str, index: int) -> str:
+    """A UUID-shaped token, never a real one."""
+    text = blake2b(f"{seed}/{kind}/{index}".encode(), digest_size=16).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(frozen=True)
+class Company:
+    """Makes the rows of one world. ``videos`` sets the size of every other list."""
+
+    videos: int
+    seed: int
+
+    def count(self, resource: str) -> int:
+        """How many rows a list starts with."""
+        counts = {
+            "videos": self.videos,
+            "discarded_videos": min(25, max(3, self.videos // 60)),
+            "summaries": (self.videos + SUMMARY_EVERY - SUMMARY_OFFSET - 1) // SUMMARY_EVERY,
+            "players": 5,
+            "live_streams": 7,
+            "projects": 2,
+            "projects_api_keys": 5,
+        }
+        return counts.get(resource, 30)
+
+    def video_id(self, index: int) -> str:
+        return make_id("vi", self.seed, index)
+
+    def summarized_video(self, index: int) -> int:
+        """Index of the video that summary ``index`` belongs to."""
+        return index * SUMMARY_EVERY + SUMMARY_OFFSET
+
+    def _video_times(self, index: int, dice: Dice) -> tuple[int, int]:
+        """Seconds of createdAt and updatedAt. A later index is a younger video; one in five was edited in bulk."""
+        span = (LAST_S - FIRST_S) // max(self.videos, 1)
+        place = index if index < self.videos else 37 * index % max(self.videos * 9 // 10, 1)  # discarded ones: any age
+        created = FIRST_S + place * span + dice.below(max(span, 1))
+        if self.videos - NEWEST_S_ROWS <= index < self.videos:
+            return created, LAST_S
+        kind = dice.below(10)
+        bulk_edit = (created // PERIOD_S + 1) * PERIOD_S
+        if kind < 2 and bulk_edit < LAST_S:  # a script changed many videos at once
+            return created, bulk_edit
+        if kind < 6:
+            return created, created
+        return created, created + dice.below(min(60 * DAY_S, max(LAST_S - created, 1)))
+
+    def video(self, index: int) -> Row:
+        """A row of ``/videos`` without its assets, whose private tokens are new on every read."""
+        dice = Dice(self.seed, "video", index)
+        video_id = self.video_id(index)
+        created_s, updated_s = self._video_times(index, dice)
+        language = dice.pick(texts.LANGUAGES)
+        patterns, topics, description = texts.TITLES[language]
+        created = timestamp(created_s)
+        quarter = f"{created[:4]} Q{(int(created[5:7]) + 2) // 3}"
+        row: Row = {
+            "videoId": video_id,
+            "createdAt": created,
+            "title": f"{dice.pick(patterns).format(dice.pick(topics))} ({quarter}, {index})",
+            "description": description,
+            "publishedAt": created,
+            "updatedAt": timestamp(updated_s),
+            "discardedAt": None,
+            "deletesAt": None,
+            "discarded": False,
+            "language": language,
+            "languageOrigin": "auto" if dice.one_in(3) else "api",
+            "tags": sorted({dice.pick(texts.TAGS) for _ in range(dice.below(4))}),
+            "metadata": [{"key": key, "value": dice.pick(values)} for key, values in texts.METADATA if dice.one_in(2)],
+            "source": {"uri": f"/videos/{video_id}/source", "type": "upload"},
+            "playerId": make_id("pl", self.seed, dice.below(5)),
+            "public": not dice.one_in(5),
+            "panoramic": dice.one_in(40),
+            "mp4Support": not dice.one_in(9),
+        }
+        return self._with_gaps(row, dice)
+
+    def _with_gaps(self, row: Row, dice: Dice) -> Row:
+        """Recordings get their live stream; other rows lose fields, as the API's own examples do."""
+        kind = dice.below(24)
+        if kind < 2:
+            stream_id = make_id("li", self.seed, dice.below(7))
+            link = {"rel": "self", "uri": f"/live-streams/{stream_id}"}
+            del row["source"]["type"]
+            row["source"]["liveStream"] = {"liveStreamId": stream_id, "links": [link]}
+        elif kind < 6:
+            for name in (("playerId",), ("description",), ("language", "languageOrigin"), ("createdAt",))[kind - 2]:
+                del row[name]
+        elif kind == 6:
+            row["language"] = row["languageOrigin"] = None
+        return row
+
+    def discarded_video(self, index: int) -> Row:
+        """A row of ``/discarded/videos``; its index lies behind those of ``/videos``."""
+        row = self.video(index)
+        discarded_s = LAST_S - (index - self.videos + 1) % 30 * DAY_S
+        times = {"discardedAt": timestamp(discarded_s), "deletesAt": timestamp(discarded_s + 90 * DAY_S)}
+        return {**row, **times, "discarded": True}
+
+    def summary(self, index: int) -> Row:
+        """A row of ``/summaries``; one in eight is not completed, each in another way."""
+        dice = Dice(self.seed, "summary", index)
+        state = ("missing", "waiting", "failed", "unprocessable")[index // 8 % 4] if index % 8 == 1 else "completed"
+        video = self.summarized_video(index)
+        created_s = min(LAST_S, self._video_times(video, Dice(self.seed, "video", video))[0] + HOUR_S)
+        took_s = 0 if state in ("missing", "waiting") else 60 * (1 + dice.below(30))
+        return {
+            "summaryId": make_id("summary_", self.seed, index),
+            "createdAt": timestamp(created_s),
+            "updatedAt": timestamp(min(LAST_S, created_s + took_s)),
+            "videoId": self.video_id(video),
+            "origin": "api" if state == "missing" or dice.one_in(6) else "auto",
+            "sourceStatus": state,
+        }
+
+    def summary_source(self, index: int) -> Row:
+        """A body of ``/summaries/{summaryId}/source``: both parts, or only the one that was asked for."""
+        dice = Dice(self.seed, "source", index)
+        row: Row = {"abstract": dice.pick(texts.ABSTRACTS), "takeaways": list(texts.TAKEAWAYS[: 1 + dice.below(3)])}
+        kind = dice.below(10)
+        if kind == 0:
+            del row["takeaways"]
+        elif kind == 1:
+            row["takeaways"] = []
+        elif kind == 2:
+            del row["abstract"]
+        return row
+
+    def player(self, index: int) -> Row:
+        """A row of ``/players``."""
+        dice = Dice(self.seed, "player", index)
+        created_s = FIRST_S + index * 40 * DAY_S
+        row: Row = {
+            "playerId": make_id("pl", self.seed, index),
+            "createdAt": timestamp(created_s),
+            "updatedAt": timestamp(created_s + dice.below(300) * DAY_S),
+            **{name: _colour(dice) for name in COLOURS},
+            **{name: dice.one_in(2) for name in SWITCHES},
+        }
+        if index % 4 != 3:  # the oldest themes have no name
+            row["name"] = texts.PLAYER_NAMES[index % len(texts.PLAYER_NAMES)]
+        if index % 2 == 0:
+            logo = f"https://cdn.api.video/player/{row['playerId']}/logo.png"
+            row["assets"] = {"logo": logo, "link": "https://www.example.com/videos"}
+        return row
+
+    def live_stream(self, index: int) -> Row:
+        """A row of ``/live-streams`` without its assets."""
+        dice = Dice(self.seed, "live stream", index)
+        created_s = FIRST_S + index * 60 * DAY_S
+        restreams = [
+            {
+                "name": name,
+                "serverUrl": f"rtmp://{name.lower()}.broadcast.example.com/app",
+                "streamKey": make_uuid(self.seed, f"demo-restream-{name}", index),
+            }
+            for name in texts.RESTREAM_NAMES[: index % 3]
+        ]
+        row: Row = {
+            "liveStreamId": make_id("li", self.seed, index),
+            "createdAt": timestamp(created_s),
+            "updatedAt": timestamp(created_s + dice.below(200) * DAY_S),
+            "streamKey": make_uuid(self.seed, "demo-stream-key", index),
+            "name": f"{texts.STREAM_NAMES[index % len(texts.STREAM_NAMES)]} {index + 1}",
+            "public": index % 4 != 2,
+            "broadcasting": index == 0,
+            "restreams": restreams,
+        }
+        if index % 3 != 1:
+            row["playerId"] = make_id("pl", self.seed, dice.below(5))
+        return row
+
+    def project(self, index: int) -> Row:
+        """A row of the Admin API's ``/projects``."""
+        return {
+            "project_id": make_id("project_", self.seed, index),
+            "created_at": timestamp(FIRST_S + index * 90 * DAY_S),
+            "name": texts.PROJECT_NAMES[index % len(texts.PROJECT_NAMES)],
+            "deletes_at": None,
+            "region": "eu-central-1",
+            "deleted": False,
+        }
+
+    def api_key(self, index: int) -> Row:
+        """A row of the Admin API's list of keys; the projects take turns."""
+        return {
+            "project_id": make_id("project_", self.seed, index % self.count("projects")),
+            "api_key_id": make_id("api_key_", self.seed, index),
+            "created_at": timestamp(FIRST_S + index * 45 * DAY_S),
+            "name": texts.API_KEY_NAMES[index % len(texts.API_KEY_NAMES)],
+            "value": f"demo-secret-{make_uuid(self.seed, 'value', index)}",
+        }
+
+
+def _colour(dice: Dice) -> str:
+    return f"rgba({dice.below(256)}, {dice.below(256)}, {dice.below(256)}, .{1 + dice.below(9)}5)"
+
+
+def vod_assets(row: Row, token: str) -> Row | None:
+    """Addresses of a video; a private one's carry the token: guide, delivery/video-privacy-access-management."""
+    if row.get("discarded"):
+        return None
+    private = row.get("public") is False
+    player = f"https://embed.api.video/vod/{row['videoId']}" + (f"?token={token}" if private else "")
+    base = f"https://vod.api.video/vod/{row['videoId']}" + (f"/token/{token}" if private else "")
+    assets = {
+        "hls": f"{base}/hls/manifest.m3u8",
+        "iframe": iframe(player),
+        "player": player,
+        "thumbnail": f"{base}/thumbnail.jpg",
+    }
+    return {**assets, "mp4": f"{base}/mp4/source.mp4"} if row.get("mp4Support") else assets
+
+
+def live_assets(row: Row, token: str) -> Row:
+    """Addresses of a live stream. How a private one's token looks is not documented: as a video's, we assume."""
+    private = row.get("public") is False
+    player = f"https://embed.api.video/live/{row['liveStreamId']}" + (f"?token={token}" if private else "")
+    base = "https://live.api.video" + (f"/token/{token}" if private else "") + f"/{row['liveStreamId']}"
+    return {"hls": f"{base}.m3u8", "iframe": iframe(player), "player": player, "thumbnail": f"{base}/thumbnail.jpg"}
+
+
+def iframe(player: str) -> str:
+    """The HTML that embeds a player."""
+    layout = 'width="100%" height="100%" frameborder="0" scrolling="no" allowfullscreen="true"'
+    return f'<iframe src="{player}" {layout}></iframe>'

@@ -1,0 +1,263 @@
+"""The demo's data: the same on every machine, in the shapes that are documented, and true to every change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.api_video.endpoints import ENDPOINTS, Column, Endpoint, Sync, is_status_final
+from include.demo_api.statuses import STATES, status_in
+from include.demo_api.world import START, World
+
+LISTS = [entry for entry in ENDPOINTS if entry.is_list]
+WATERMARKS = Endpoint(
+    "watermarks",
+    "/watermarks",
+    key="watermarkId",
+    group="videos",
+    sync=Sync.WHOLE,
+    meaning="Watermarks",
+    columns=(
+        Column("watermarkId", "text", "Identifier"),
+        Column("createdAt", "timestamp", "When it was created"),
+        Column("videoId", "text", "A video that shows it"),
+        Column("size.widths[].px", "bigint", "A width"),
+    ),
+)
+
+
+@pytest.fixture
+def world() -> World:
+    return World(videos=300, seed=1)
+
+
+def paths(value: Any, path: str = "") -> Iterator[str]:
+    """Paths of all values in a row, spelled as the table of columns spells them."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from paths(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from paths(inner, path + "[]")
+    elif value is not None:
+        yield path
+
+
+def without_assets(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "assets"} for row in rows]
+
+
+@pytest.mark.parametrize("entry", ENDPOINTS, ids=lambda entry: entry.name)
+def test_the_same_arguments_give_the_same_rows(entry: Endpoint) -> None:
+    first, again, other = (without_assets(World(60, seed).listed(entry.name)) for seed in (7, 7, 8))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("entry", ENDPOINTS, ids=lambda entry: entry.name)
+def test_rows_hold_every_documented_column_and_no_other(world: World, entry: Endpoint) -> None:
+    """A column that never occurs would be a column that no test of the warehouse has seen filled."""
+    found = {path for row in world.listed(entry.name) for path in paths(row)}
+    secret = {path for path in found if path.split(".")[-1] in entry.secrets}
+    missing = {"discardedAt", "deletesAt"} if entry.name in ("videos", "video") else set()
+    missing |= {column.path for column in entry.columns if entry.name == "discarded_videos" and "assets" in column.path}
+    missing |= {path for path in (column.path for column in entry.columns) if "liveStream" in path} - found
+    assert found - secret == {column.path for column in entry.columns} - missing
+
+
+def test_recordings_name_their_live_stream(world: World) -> None:
+    named = {row["source"].get("liveStream", {}).get("liveStreamId") for row in world.listed("videos")} - {None}
+    assert named
+    assert named <= set(world.ids("live_streams"))
+
+
+@pytest.mark.parametrize("entry", LISTS, ids=lambda entry: entry.name)
+def test_keys_are_unique_and_times_lie_before_the_clock_starts(world: World, entry: Endpoint) -> None:
+    rows = world.listed(entry.name)
+    assert [row[entry.key] for row in rows] == list(dict.fromkeys(world.ids(entry.name)))
+    times = [row[name] for row in rows for name in ("createdAt", "updatedAt", "created_at") if row.get(name)]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", moment) for moment in times)
+    assert max(times) < START.isoformat()
+    assert all(row.get("createdAt", "") <= row["updatedAt"] for row in rows if "updatedAt" in row)
+
+
+def test_sizes_follow_the_number_of_videos(world: World) -> None:
+    names = ["videos", "discarded_videos", "summaries", "players", "live_streams", "projects", "projects_api_keys"]
+    assert {name: len(world.ids(name)) for name in names} == {
+        "videos": 300,
+        "discarded_videos": 5,
+        "summaries": 38,
+        "players": 5,
+        "live_streams": 7,
+        "projects": 2,
+        "projects_api_keys": 5,
+    }
+    assert {row["videoId"] for row in world.listed("summaries")} <= set(world.ids("videos"))
+
+
+@pytest.mark.parametrize("videos", [0, 1, 2, 25])
+def test_a_small_world_is_as_whole_as_a_large_one(videos: int) -> None:
+    world = World(videos)
+    assert len(world.listed("videos")) == len(world.listed("video_status")) == videos
+    assert all(world.listed(entry.name) is not None for entry in ENDPOINTS)
+
+
+def test_several_videos_share_a_second_also_the_newest_one(world: World) -> None:
+    moments = [row["updatedAt"] for row in world.listed("videos")]
+    assert moments.count(max(moments)) == 4
+    assert len(moments) - len(set(moments)) > 20
+
+
+def test_private_videos_get_a_new_token_on_every_read(world: World) -> None:
+    first, second = world.listed("videos"), world.listed("videos")
+    for row, again in zip(first, second, strict=True):
+        assert (row["assets"] == again["assets"]) is row["public"]
+        if not row["public"]:
+            token = row["assets"]["player"].split("?token=")[1]
+            base = f"https://vod.api.video/vod/{row['videoId']}/token/{token}/"
+            assert row["assets"]["hls"] == base + "hls/manifest.m3u8"
+            assert f'src="{row["assets"]["player"]}"' in row["assets"]["iframe"]
+    assert 0.1 < sum(not row["public"] for row in first) / len(first) < 0.3
+
+
+def test_optional_fields_are_missing_now_and_then(world: World) -> None:
+    rows = world.listed("videos")
+    for name in ("createdAt", "description", "language", "playerId"):
+        assert 0 < sum(name not in row for row in rows) < 60, name
+    assert {"mp4" in row["assets"] for row in rows} == {True, False}
+
+
+def test_every_state_of_a_summary_and_of_an_upload_occurs(world: World) -> None:
+    summaries, statuses = world.listed("summaries"), world.listed("video_status")
+    states = {"missing", "waiting", "failed", "completed", "unprocessable"}
+    assert {row["sourceStatus"] for row in summaries} == states
+    assert {row["origin"] for row in summaries} == {"api", "auto"}
+    assert {row["ingest"]["status"] for row in statuses if row["ingest"]} == {
+        "uploading",
+        "uploaded",
+        "ingesting",
+        "ingested",
+    }
+    assert [row["ingest"] for row in statuses if not row["ingest"]] == [[]]
+    qualities = {quality["status"] for row in statuses for quality in row["encoding"]["qualities"]}
+    assert qualities == {"waiting", "encoding", "encoded", "failed"}
+    assert {type(row["encoding"]["metadata"]["bitrate"]) for row in statuses} == {int, float, type(None)}
+    sources = world.listed("summary_source")
+    assert any("abstract" not in row for row in sources)
+    assert any(not row.get("takeaways") for row in sources)
+
+
+def test_only_a_few_videos_are_still_busy_however_many_there_are() -> None:
+    busy = [row for row in World(3000).listed("video_status") if not is_status_final(row)]
+    assert len(busy) == 5
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_status_can_be_set_to_any_state(world: World, state: str) -> None:
+    video_id = world.ids("videos")[0]
+    world.set_status(video_id, status_in(state))
+    assert world.body("video_status", video_id) == status_in(state)
+
+
+def test_an_update_moves_the_clock_and_a_silent_one_changes_the_content_alone(world: World) -> None:
+    first, second, *_ = world.ids("videos")
+    before = {row["videoId"]: row["updatedAt"] for row in world.listed("videos")}
+    world.update_video(first, title="New")
+    world.update_silently(second, title="Quietly new")
+    rows = {row["videoId"]: row for row in world.listed("videos")}
+    assert (rows[first]["title"], rows[first]["updatedAt"]) == ("New", "2026-06-01T00:00:01+00:00")
+    assert (rows[second]["title"], rows[second]["updatedAt"]) == ("Quietly new", before[second])
+
+
+def test_a_clock_that_stands_still_gives_ties(world: World) -> None:
+    world.step_s = 0
+    added = [world.add_video(title=str(number)) for number in range(3)]
+    assert {row["updatedAt"] for row in world.listed("videos") if row["videoId"] in added} == {START.isoformat()}
+
+
+def test_a_discarded_video_moves_to_the_bin_and_back(world: World) -> None:
+    video_id = world.ids("videos")[9]
+    before, status = world.listed("videos"), world.body("video_status", video_id)
+    world.discard_video(video_id)
+    binned = next(row for row in world.listed("discarded_videos") if row["videoId"] == video_id)
+    assert (binned["assets"], binned["discarded"]) == (None, True)
+    assert binned["discardedAt"] < binned["deletesAt"]
+    assert (world.body("video", video_id), world.body("video_status", video_id)) == (None, None)
+    world.restore_video(video_id)
+    assert sorted(without_assets(world.listed("videos")), key=str) == sorted(without_assets(before), key=str)
+    assert world.body("video_status", video_id) == status
+
+
+def test_a_deleted_video_takes_its_status_and_summary_along(world: World) -> None:
+    summary = world.listed("summaries")[0]
+    world.delete_video(summary["videoId"])
+    assert summary["videoId"] not in world.ids("videos") + world.ids("video_status") + world.ids("discarded_videos")
+    assert summary["summaryId"] not in world.ids("summaries") + world.ids("summary_source")
+
+
+def test_a_summary_has_a_source_once_it_is_completed(world: World) -> None:
+    key = world.add("summaries", videoId=world.ids("videos")[0], sourceStatus="waiting")
+    assert world.body("summary_source", key) is None
+    world.set_summary_source(key, {"abstract": "Short."})
+    assert world.body("summary_source", key) == {"abstract": "Short."}
+    world.set_summary_source(key, None)
+    assert world.body("summary_source", key) is None
+
+
+@pytest.mark.parametrize("entry", LISTS, ids=lambda entry: entry.name)
+def test_rows_of_every_list_can_be_added_changed_and_deleted(world: World, entry: Endpoint) -> None:
+    key = world.add(entry.name)
+    world.update(entry.name, key, name="Changed")
+    assert [row["name"] for row in world.listed(entry.name) if row[entry.key] == key] == ["Changed"]
+    world.delete(entry.name, key)
+    assert key not in world.ids(entry.name)
+
+
+def test_a_typing_mistake_is_answered_with_what_exists(world: World) -> None:
+    with pytest.raises(KeyError, match="no list 'video'; known: videos, "):
+        world.add("video")
+    with pytest.raises(KeyError, match="no videos with key 'vi0'"):
+        world.update_video("vi0", title="x")
+    with pytest.raises(KeyError, match="no resource 'tags'; known: videos, "):
+        world.listed("tags")
+
+
+def test_an_endpoint_without_samples_gets_rows_from_its_columns() -> None:
+    world = World(20, endpoints=(*ENDPOINTS, WATERMARKS))
+    rows = world.listed("watermarks")
+    assert len({row["watermarkId"] for row in rows}) == len(rows) == 30
+    assert {path for row in rows for path in paths(row)} == {column.path for column in WATERMARKS.columns}
+    assert {row["videoId"] for row in rows} <= set(world.ids("videos"))
+    assert all(row["createdAt"] < START.isoformat() for row in rows)
+
+
+CHANGES = st.lists(st.tuples(st.sampled_from(["add", "update", "silent", "delete", "discard"]), st.integers(0, 99)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(changes=CHANGES, sort_by=st.sampled_from(["updatedAt", "createdAt", "title"]), descending=st.booleans())
+def test_pages_are_sorted_and_complete_after_any_changes(
+    changes: list[tuple[str, int]], sort_by: str, descending: bool
+) -> None:
+    world = World(30)
+    world.page("videos", 0, 10, sort_by)  # the order exists, and must be kept in step
+    for kind, number in changes:
+        ids = world.ids("videos") or [world.add_video()]
+        key = ids[number % len(ids)]
+        if kind == "add":
+            world.add_video()
+        elif kind in ("update", "silent"):
+            world.update("videos", key, silently=kind == "silent", title=kind)
+        elif kind == "delete":
+            world.delete_video(key)
+        else:
+            world.discard_video(key)
+    total, rows = world.page("videos", 0, 1000, sort_by, descending)
+    found = [(row.get(sort_by, ""), row["videoId"]) for row in rows]
+    assert found == sorted(found, reverse=descending)
+    assert total == len(rows)
+    assert {key for _, key in found} == set(world.ids("videos"))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dlt
 
 from include.api_video.settings import PROJECT_DIR
 
+log = logging.getLogger("api_video")
 DATASET = "api_video_data"
 PIPELINE = "api_video_pipeline"  # stands for all of them: `dlt pipeline api_video_pipeline info`
 DUCKDB_FILE = PROJECT_DIR / f"{PIPELINE}.duckdb"  # dlt's own default name, in the project's folder
@@ -30,19 +35,17 @@ def duckdb_file() -> str:
     return str(Path(path.removeprefix("duckdb:///")).expanduser().absolute())
 
 
-def make_destination(*, waits: bool = True) -> Any:
-    """The destination. DuckDB comes with an absolute path, and waits for the file unless ``waits`` is False."""
+def make_destination() -> Any:
+    """The destination; DuckDB comes with an absolute path, and waits for the file where another process has it."""
     if destination_name() != "duckdb":
         return destination_name()
-    if not waits:
-        return dlt.destinations.duckdb(duckdb_file())
     from include.api_video.waiting_duckdb import duckdb_that_waits
 
     return duckdb_that_waits(duckdb_file(), destination_name="duckdb")
 
 
 def make_pipeline(name: str, **kwargs: Any) -> dlt.Pipeline:
-    """The pipeline that loads one resource. Each has its own state, all share one dataset and one schema.
+    """A pipeline into the dataset. One per resource: each has its own state, all share one dataset and one schema.
 
     Parallel tasks with one pipeline name would overwrite each other's state.
     """
@@ -50,11 +53,20 @@ def make_pipeline(name: str, **kwargs: Any) -> dlt.Pipeline:
     return pipeline
 
 
-def make_umbrella(**kwargs: Any) -> dlt.Pipeline:
-    """The pipeline that people look through, ``api_video_pipeline``: it knows every table, and loads ``_checks``.
+def refresh_local_view() -> None:
+    """Lets dlt's commands and ``dlt.pipeline("api_video_pipeline")`` on this machine see all tables as they are now.
 
-    Its destination is plain DuckDB: dlt's commands read its type from the pipeline's state.
+    They read a local copy of state and schema. It is thrown away and fetched anew, since the newest schema counts. The
+    copy is shared by all projects of this user, so a failure to renew it is no failure of the load.
     """
-    destination = make_destination(waits=False)
-    pipeline: dlt.Pipeline = dlt.pipeline(PIPELINE, destination=destination, dataset_name=DATASET, **kwargs)
-    return pipeline
+    try:
+        make_pipeline(PIPELINE).drop().sync_destination()
+    except Exception as error:
+        log.warning("dlt's local copy of %s could not be renewed: %s", PIPELINE, error)
+
+
+@contextmanager
+def short_lived_pipeline(name: str) -> Iterator[dlt.Pipeline]:
+    """A pipeline whose working files are gone at the end of the block: all that counts is in the destination."""
+    with TemporaryDirectory(prefix="api_video_") as folder:
+        yield make_pipeline(name, pipelines_dir=folder)

@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Any
 
 import dlt
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from tabulate import tabulate
 
 from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
-from include.api_video.pipelines import make_umbrella
+from include.api_video.pipelines import FILE_FORMAT, PIPELINE, refresh_local_view, short_lived_pipeline
 from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, build_schema
 from include.api_video.validation import Check, read_syncs, run_checks
 from include.api_video.warehouse import Warehouse, now_utc, utc
@@ -100,40 +99,38 @@ def _plain(value: Any) -> Any:
 
 def check_run(run_id: str, resources: Sequence[str], errors: Mapping[str, str]) -> Report:
     """Makes all checks and stores them in ``_checks``; ``errors`` says of resources whose task failed, why."""
-    pipeline = (
-        make_umbrella().drop()
-    )  # local files only: the newest schema and state are fetched from the destination again
-    warehouse, now = Warehouse(pipeline), now_utc()
     schema = build_schema(endpoint for endpoint in by_name().values() if endpoint.name in resources)
-    warehouse.declare(schema)
-    checks = run_checks(warehouse, resources, run_id, now, errors)
-    report = Report(run_id, now, _syncs_of(warehouse, run_id), checks)
+    with short_lived_pipeline(PIPELINE) as pipeline:
+        warehouse, now = Warehouse(pipeline), now_utc()
+        warehouse.declare(schema)
+        checks = run_checks(warehouse, resources, run_id, now, errors)
+        report = Report(run_id, now, _syncs_of(warehouse, run_id), checks)
 
-    @dlt.source(schema=schema, section=SCHEMA_NAME)
-    def checks_source() -> Any:
-        return dlt.resource(report.rows(), name=CHECKS, write_disposition="append")
+        @dlt.source(schema=schema, section=SCHEMA_NAME)
+        def checks_source() -> Any:
+            return dlt.resource(report.rows(), name=CHECKS, write_disposition="append")
 
-    pipeline.run(checks_source(), loader_file_format="jsonl")
+        pipeline.run(checks_source(), loader_file_format=FILE_FORMAT)
+    refresh_local_view()
     return report
 
 
 def read_last_report() -> Report | None:
     """The report of the newest run that was checked, from the destination; None where there is none."""
-    warehouse = Warehouse(make_umbrella())
-    with warehouse.connect() as query:
+    with short_lived_pipeline(PIPELINE) as pipeline:
+        warehouse = Warehouse(pipeline)
         names = [column.path for column in CHECKS_COLUMNS]
-        table = query.table(CHECKS)
-        try:
-            rows = query.rows(
-                f"SELECT {', '.join(names)} FROM {table} WHERE checked_at = (SELECT max(checked_at) FROM {table})"
-            )
-        except DatabaseUndefinedRelation:
+        with warehouse.connect() as query:
+            table = query.table(CHECKS)
+            if not query.exists(CHECKS):
+                return None
+            newest = f"(SELECT max(checked_at) FROM {table})"
+            rows = query.rows(f"SELECT {', '.join(names)} FROM {table} WHERE checked_at = {newest}")
+        if not rows:
             return None
-    if not rows:
-        return None
-    checks = [Check(row[2], row[3], bool(row[4]), row[5], row[6], row[7] or "") for row in rows]
-    run_id, checked_at = str(rows[0][0]), utc(rows[0][1])
-    return Report(run_id, checked_at or now_utc(), _syncs_of(warehouse, run_id), checks)
+        checks = [Check(row[2], row[3], bool(row[4]), row[5], row[6], row[7] or "") for row in rows]
+        run_id, checked_at = str(rows[0][0]), utc(rows[0][1])
+        return Report(run_id, checked_at or now_utc(), _syncs_of(warehouse, run_id), checks)
 
 
 def _syncs_of(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:

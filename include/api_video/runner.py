@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 
 from dlt.common.pipeline import LoadInfo
 
 from include.api_video.endpoints import by_name
 from include.api_video.errors import ApiVideoError, find_cause
-from include.api_video.pipelines import FILE_FORMAT, make_pipeline
+from include.api_video.pipelines import FILE_FORMAT, short_lived_pipeline
 from include.api_video.settings import Settings
 from include.api_video.source import api_video_source, declared_schema
 from include.api_video.warehouse import Warehouse
 
 
-def load_resource(
-    resource: str, settings: Settings, run_id: str, *, pipelines_dir: str, full_refresh: bool = False
-) -> LoadInfo:
+def prepare_warehouse(settings: Settings) -> None:
+    """Creates the tables of all resources of the settings, with all documented columns."""
+    with short_lived_pipeline("prepare") as pipeline:
+        Warehouse(pipeline).declare(declared_schema(settings))
+
+
+def load_resource(resource: str, settings: Settings, run_id: str, *, full_refresh: bool = False) -> LoadInfo:
     """Loads one resource through its own pipeline.
 
     Raises:
         ApiVideoError: what the user can act on, taken out of dlt's wrapping.
     """
-    pipeline = make_pipeline(resource, pipelines_dir=pipelines_dir)
-    source = api_video_source([resource], settings=settings, run_id=run_id, full_refresh=full_refresh)
-    try:
-        return pipeline.run(source, loader_file_format=FILE_FORMAT)
-    except Exception as error:
-        cause = find_cause(error)
-        if cause is None:
-            raise
-        raise cause from None
-
-
-def prepare_warehouse(settings: Settings) -> None:
-    """Creates the tables of all resources of the settings, with all documented columns."""
-    with tempfile.TemporaryDirectory(prefix="api_video_") as folder:
-        Warehouse(make_pipeline("prepare", pipelines_dir=folder)).declare(declared_schema(settings))
+    with short_lived_pipeline(resource) as pipeline:
+        source = api_video_source([resource], settings=settings, run_id=run_id, full_refresh=full_refresh)
+        try:
+            return pipeline.run(source, loader_file_format=FILE_FORMAT)
+        except Exception as error:
+            cause = find_cause(error)
+            if cause is None:
+                raise
+            raise cause from None
 
 
 def load_all(
@@ -48,16 +45,12 @@ def load_all(
     A child whose parent failed is left out; other resources go on.
     """
     failed: set[str] = set()
-    with tempfile.TemporaryDirectory(prefix="api_video_") as folder:
-        for resource in settings.resources:
-            if by_name()[resource].parent in failed:
-                failed.add(resource)
-                continue
-            try:
-                yield (
-                    resource,
-                    load_resource(resource, settings, run_id, pipelines_dir=folder, full_refresh=full_refresh),
-                )
-            except ApiVideoError as error:
-                failed.add(resource)
-                yield resource, error
+    for resource in settings.resources:
+        if by_name()[resource].parent in failed:
+            failed.add(resource)
+            continue
+        try:
+            yield resource, load_resource(resource, settings, run_id, full_refresh=full_refresh)
+        except ApiVideoError as error:
+            failed.add(resource)
+            yield resource, error

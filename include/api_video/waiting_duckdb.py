@@ -130,3 +130,8 @@ class duckdb_that_waits(dlt.destinations.duckdb):  # noqa: N801  # dlt takes the
     """Destination ``duckdb`` for several processes on one host."""
 
     spec = WaitingDuckDbConfiguration
+
+    @property
+    def destination_type(self) -> str:
+        """That of dlt's own: it is written into pipeline states, and dlt's commands must find what it names."""
+        return "dlt.destinations.duckdb"

@@ -1,0 +1,67 @@
+"""Every test runs in a clean world: no setting, key or file of the developer's is seen, and nothing leaves the machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
+OURS = ("SOURCES__", "DESTINATION__", "API_VIDEO_", "DLT_")
+
+
+class NetworkBlockedError(RuntimeError):
+    """A test tried to reach a host beyond this machine. No ``OSError``: no retry may swallow it."""
+
+
+def is_local(address: Any) -> bool:
+    """Whether a socket's address stays on this machine; a path is a Unix socket."""
+    if not isinstance(address, tuple):
+        return True
+    host = str(address[0])
+    try:
+        return host in ("localhost", "") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _local_network_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets reach 127.0.0.1 only, and names are not looked up."""
+
+    def guard(call: Callable[..., Any], address_of: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            address = address_of(*args)
+            if not is_local(address):
+                raise NetworkBlockedError(f"This test tried to reach {address}; tests stay on 127.0.0.1.")
+            return call(*args, **kwargs)
+
+        return guarded
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guard(getattr(socket.socket, name), lambda _socket, address: address))
+    monkeypatch.setattr(socket, "getaddrinfo", guard(socket.getaddrinfo, lambda host, *_: (host or "",)))
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """No settings but the defaults; returns the empty folder in which dlt looks for ``.dlt``."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in list(os.environ):
+        if name.startswith(OURS):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
+    monkeypatch.setenv("RUNTIME__DLTHUB_TELEMETRY", "false")
+    monkeypatch.setenv("DLT_DATA_DIR", str(folder / "data"))
+    monkeypatch.setenv("DLT_PROJECT_DIR", str(folder))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    context = Container()[PluggableRunContext]
+    monkeypatch.setattr(context.context, "_global_dir", str(folder / "home"), raising=False)
+    context.reload_providers()
+    return folder

@@ -1,0 +1,92 @@
+"""A demo API, a DuckDB file of its own, and the source between them: the real parts, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from include.api_video.endpoints import ENDPOINTS
+from include.api_video.report import Report, check_run
+from include.api_video.runner import load_all
+from include.api_video.settings import Settings
+from include.demo_api.behaviour import Behaviour
+from include.demo_api.server import Demo, running
+from include.demo_api.world import World
+
+ALL = tuple(endpoint.name for endpoint in ENDPOINTS)
+LISTS = tuple(endpoint.name for endpoint in ENDPOINTS if endpoint.is_list)
+
+
+@dataclass
+class Run:
+    """What a run left: its report, and per resource the error that it ended with."""
+
+    report: Report
+    errors: dict[str, BaseException]
+
+    def sync(self, resource: str) -> dict[str, Any]:
+        """The ledger's row of a resource."""
+        return next(sync for sync in self.report.syncs if sync["resource"] == resource)
+
+
+class Warehouse:
+    """Loads the demo into one DuckDB file, and asks that file."""
+
+    def __init__(self, demo: Demo, file: Path) -> None:
+        self.demo, self.file = demo, file
+        self.settings = Settings(
+            api_key=demo.api_key,
+            base_url=demo.url,
+            admin_api_key=demo.admin_api_key,
+            admin_base_url=demo.url,
+            resources=ALL,
+        )
+        self._runs = count(1)
+
+    def load(self, *resources: str, full_refresh: bool = False, **settings: Any) -> Run:
+        """One run of these resources (none: all), with other settings where given."""
+        chosen = replace(self.settings, resources=resources or ALL, **settings)
+        run_id = f"run{next(self._runs)}"
+        results = dict(load_all(chosen, run_id, full_refresh=full_refresh))
+        errors = {name: result for name, result in results.items() if isinstance(result, BaseException)}
+        said = {name: str(error) for name, error in errors.items()}
+        return Run(check_run(run_id, chosen.resources, said), errors)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of a question; tables need no dataset in front."""
+        with duckdb.connect(str(self.file)) as connection:
+            connection.execute("SET schema 'api_video_data'; SET TimeZone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def active(self, resource: str) -> list[str]:
+        """Keys of the rows that are not removed, sorted, repeated where a row is there twice."""
+        key = {"videos": "video_id", "video": "video_id", "video_status": "video_id", "discarded_videos": "video_id"}
+        key |= {"summaries": "summary_id", "summary_source": "summary_id", "players": "player_id"}
+        key |= {"live_streams": "live_stream_id", "projects_api_keys": "api_key_id"}
+        return [row[0] for row in self.rows(f"SELECT {key[resource]} FROM {resource} WHERE removed_at IS NULL ORDER BY 1")]
+
+    def assert_equal(self, *resources: str) -> None:
+        """Every table holds exactly what the API lists, each row once."""
+        for resource in resources or ALL:
+            assert self.active(resource) == sorted(self.demo.world.ids(resource)), resource
+
+
+@pytest.fixture
+def demo() -> Iterator[Demo]:
+    """A demo API with 30 videos, without a limit that a test would have to wait for."""
+    with running(World(30), Behaviour(rate_limit=100_000)) as demo:
+        yield demo
+
+
+@pytest.fixture
+def warehouse(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """An empty DuckDB file for the demo's data."""
+    file = tmp_path / "warehouse.duckdb"
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))
+    return Warehouse(demo, file)

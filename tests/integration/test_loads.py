@@ -1,0 +1,306 @@
+"""The source against the demo API and a real DuckDB: after each run, the tables equal what the API lists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from include.api_video.errors import ApiVideoKeyError, ApiVideoServerError, RemovalBrakeError, SettingsError
+from include.demo_api.behaviour import Behaviour
+from include.demo_api.server import running
+from include.demo_api.statuses import status_in
+from include.demo_api.world import World
+from tests.integration.conftest import ALL, LISTS, Warehouse
+
+
+def test_a_first_load_brings_every_row_of_all_nine_resources(warehouse: Warehouse) -> None:
+    run = warehouse.load()
+
+    assert not run.report.failed
+    warehouse.assert_equal()
+    assert {sync["mode"] for sync in run.report.syncs} == {"first"}
+    assert [sync["resource"] for sync in run.report.syncs] == list(ALL)
+    assert all(sync["items_total"] == sync["active_rows"] == sync["new_rows"] for sync in run.report.syncs)
+
+
+def test_the_values_are_the_apis(warehouse: Warehouse) -> None:
+    warehouse.load("videos", "video_status", "live_streams")
+
+    listed = {row["videoId"]: row for row in warehouse.demo.world.listed("videos")}
+    loaded = warehouse.rows("SELECT video_id, title, public, mp4_support, strftime(updated_at, '%Y-%m-%dT%H:%M:%S+00:00') FROM videos")
+    assert {row[0]: row[1:] for row in loaded} == {
+        key: (row.get("title"), row.get("public"), row.get("mp4Support"), row.get("updatedAt")) for key, row in listed.items()
+    }
+    tags = warehouse.rows("SELECT video_id, value FROM videos__tags ORDER BY video_id, _dlt_list_idx")
+    assert tags == [(key, tag) for key in sorted(listed) for tag in listed[key].get("tags") or []]
+    metadata = warehouse.rows("SELECT video_id, key, value FROM videos__metadata ORDER BY video_id, _dlt_list_idx")
+    assert metadata == [
+        (key, pair["key"], pair["value"]) for key in sorted(listed) for pair in listed[key].get("metadata") or []
+    ]
+    qualities = warehouse.rows("SELECT count(*) FROM video_status__encoding__qualities")[0][0]
+    statuses = [warehouse.demo.world.body("video_status", key) or {} for key in listed]
+    assert qualities == sum(len(status["encoding"]["qualities"]) for status in statuses)
+
+
+def test_a_run_in_which_nothing_changed_asks_one_page_per_list(warehouse: Warehouse) -> None:
+    for video_id in warehouse.demo.world.ids("videos"):
+        warehouse.demo.world.set_status(video_id, status_in("ingested"))
+    warehouse.load()
+    before = warehouse.rows("SELECT * FROM videos ORDER BY video_id")
+    warehouse.demo.reset_log()
+
+    run = warehouse.load()
+
+    assert warehouse.demo.requests() == 8  # six lists; the Admin API's: projects, and each project's keys
+    assert {sync["new_rows"] + sync["changed_rows"] + sync["removed_rows"] for sync in run.report.syncs} == {0}
+    assert warehouse.rows("SELECT * FROM videos ORDER BY video_id") == before
+
+
+def test_changes_are_followed_at_their_own_price(warehouse: Warehouse) -> None:
+    warehouse.load()
+    world = warehouse.demo.world
+    first, second, third, fourth, fifth = world.ids("videos")[:5]
+    world.update_video(first, title="New title", tags=["one", "two"])
+    world.delete_video(second)
+    world.discard_video(third)
+    world.discard_video(fourth)
+    added = world.add_video(title="Added")
+    warehouse.load()
+    world.restore_video(third)
+
+    run = warehouse.load("videos", "video_status", "discarded_videos")
+
+    assert not run.report.failed
+    warehouse.assert_equal("videos", "video_status", "discarded_videos")
+    assert run.sync("videos")["restored_rows"] == 1
+    assert warehouse.rows(f"SELECT title FROM videos WHERE video_id = '{first}'") == [("New title",)]
+    assert warehouse.rows(f"SELECT value FROM videos__tags WHERE video_id = '{first}' ORDER BY 1") == [("one",), ("two",)]
+    assert warehouse.rows(f"SELECT title, removed_at FROM videos WHERE video_id = '{added}'") == [("Added", None)]
+    assert warehouse.rows(f"SELECT removed_at IS NULL FROM videos WHERE video_id = '{second}'") == [(False,)]
+    assert fifth in warehouse.active("videos")
+
+
+def test_one_video_gone_and_one_come_in_the_same_hour_are_both_noticed(warehouse: Warehouse) -> None:
+    warehouse.load("videos")
+    gone = warehouse.demo.world.ids("videos")[7]
+    warehouse.demo.world.delete_video(gone)
+    warehouse.demo.world.add_video()
+
+    run = warehouse.load("videos")
+
+    warehouse.assert_equal("videos")
+    counts = [run.sync("videos")[name] for name in ("new_rows", "removed_rows", "items_total")]
+    assert counts == [1, 1, 30]
+
+
+def test_an_edit_that_moves_no_time_stamp_is_found_by_the_full_look(warehouse: Warehouse) -> None:
+    warehouse.load("videos")
+    video_id = warehouse.demo.world.ids("videos")[3]
+    warehouse.demo.world.update_silently(video_id, title="Edited in silence")
+
+    run = warehouse.load("videos", full_check_hours=0)
+
+    assert warehouse.rows(f"SELECT title FROM videos WHERE video_id = '{video_id}'") == [("Edited in silence",)]
+    assert run.sync("videos")["drifted_rows"] == 1
+
+
+def test_a_mass_removal_stops_the_run_and_removes_nothing(warehouse: Warehouse) -> None:
+    warehouse.load("videos")
+    for video_id in warehouse.demo.world.ids("videos")[:25]:
+        warehouse.demo.world.delete_video(video_id)
+
+    run = warehouse.load("videos")
+
+    assert isinstance(run.errors["videos"], RemovalBrakeError)
+    assert "MAX_REMOVED_SHARE" in str(run.errors["videos"])
+    assert len(warehouse.active("videos")) == 30
+    assert not warehouse.load("videos", max_removed_share=1).errors
+    warehouse.assert_equal("videos")
+
+
+def test_details_of_a_removed_parent_are_removed_and_come_back_with_it(warehouse: Warehouse) -> None:
+    warehouse.load("videos", "video_status")
+    video_id = warehouse.demo.world.ids("videos")[0]
+    warehouse.demo.world.discard_video(video_id)
+    warehouse.load("videos", "video_status")
+    assert video_id not in warehouse.active("video_status")
+    warehouse.demo.world.restore_video(video_id)
+
+    run = warehouse.load("videos", "video_status")
+
+    assert video_id in warehouse.active("video_status")
+    assert run.sync("video_status")["restored_rows"] == 1
+
+
+def test_a_budget_spreads_details_over_runs_and_the_ledger_tells_how_many_wait(warehouse: Warehouse) -> None:
+    waits = [warehouse.load("videos", "video_status", max_detail_requests=12).sync("video_status")["waiting_rows"] for _ in "123"]
+
+    assert waits[0] == 18
+    assert waits == sorted(waits, reverse=True)
+    warehouse.assert_equal("video_status")
+
+
+def test_a_summary_without_a_source_is_asked_for_once(warehouse: Warehouse) -> None:
+    world = warehouse.demo.world
+    completed = [row["summaryId"] for row in world.listed("summaries") if row["sourceStatus"] == "completed"]
+    world.set_summary_source(completed[0], None)
+    run = warehouse.load("summaries", "summary_source")
+    assert not run.report.failed
+    assert completed[0] not in warehouse.active("summary_source")
+    warehouse.demo.reset_log()
+
+    warehouse.load("summaries", "summary_source")
+
+    assert warehouse.demo.requests(f"/summaries/{completed[0]}") == 0
+
+
+def test_an_empty_account_has_all_tables_with_their_columns(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "empty.duckdb"))
+    with running(World(0)) as demo:
+        for name in ("players", "live_streams"):
+            for key in demo.world.ids(name):
+                demo.world.delete(name, key)
+        warehouse = Warehouse(demo, tmp_path / "empty.duckdb")
+
+        run = warehouse.load()
+
+    assert not run.report.failed
+    assert warehouse.rows("SELECT count(*) FROM videos__tags") == [(0,)]
+    assert warehouse.rows("SELECT bitrate_type FROM (SELECT typeof(encoding__metadata__bitrate) bitrate_type FROM video_status)") == []
+
+
+def test_columns_have_their_documented_types(warehouse: Warehouse) -> None:
+    warehouse.load("videos", "video_status")
+
+    types = {
+        (table, column): data_type
+        for table, column, data_type in warehouse.rows(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'api_video_data'"
+        )
+    }
+    assert types["videos", "updated_at"] == "TIMESTAMP WITH TIME ZONE"
+    assert types["videos", "removed_at"] == "TIMESTAMP WITH TIME ZONE"
+    assert types["video_status", "ingest__filesize"] == "BIGINT"
+    assert types["video_status", "encoding__metadata__bitrate"] == "DOUBLE"
+    assert types["video_status", "encoding__metadata__framerate"] == "DOUBLE"
+    assert not [key for key in types if "__v_" in key[1]]
+    assert ("video_status", "ingest") not in types  # "[]" in place of an object is null, not a column
+
+
+def test_new_fields_and_changed_types_lose_nothing(warehouse: Warehouse) -> None:
+    warehouse.load("players")
+    for key in warehouse.demo.world.ids("players"):
+        warehouse.demo.world.update("players", key)
+
+    def rewrite(resource: str, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "shapeRadius": 4, "enableApi": "sometimes"} if resource == "players" else row
+
+    warehouse.demo.behaviour.rewrite = rewrite
+
+    run = warehouse.load("players")
+
+    assert not run.report.failed
+    found = warehouse.rows("SELECT DISTINCT shape_radius, enable_api, enable_api__v_text FROM players")
+    assert found == [(4, None, "sometimes")]
+
+
+def test_a_full_refresh_starts_the_tables_anew_and_keeps_the_ledger(warehouse: Warehouse) -> None:
+    warehouse.load("players")
+    warehouse.rows("INSERT INTO players (player_id, _dlt_load_id, _dlt_id) VALUES ('ghost', 'x', 'y')")
+    warehouse.rows("ALTER TABLE players ADD COLUMN leftover VARCHAR")
+
+    run = warehouse.load("players", full_refresh=True)
+
+    assert not run.report.failed
+    warehouse.assert_equal("players")
+    assert warehouse.rows("SELECT 1 FROM information_schema.columns WHERE column_name = 'leftover'") == []
+    assert warehouse.rows("SELECT count(*) FROM _syncs") == [(2,)]
+
+
+def test_a_filter_loads_its_part_and_counts_as_complete(warehouse: Warehouse) -> None:
+    tag = next(row["tags"][0] for row in warehouse.demo.world.listed("videos") if row.get("tags"))
+    wanted = [row["videoId"] for row in warehouse.demo.world.listed("videos") if tag in (row.get("tags") or [])]
+
+    run = warehouse.load("videos", filters={"videos": {"tags": [tag]}})
+
+    assert not run.report.failed
+    assert warehouse.active("videos") == sorted(wanted)
+    assert len(wanted) < 30
+
+
+def test_the_listed_form_of_the_admin_api_is_read_where_the_documented_one_is_unknown(warehouse: Warehouse) -> None:
+    warehouse.demo.behaviour.admin_style = "listed"
+
+    run = warehouse.load("projects_api_keys")
+
+    assert not run.report.failed
+    warehouse.assert_equal("projects_api_keys")
+    assert [entry.path for entry in warehouse.demo.log] == ["/projects", "/projects/api-keys"]
+
+
+def test_a_wrong_key_costs_one_request_per_list_and_says_what_to_do(warehouse: Warehouse) -> None:
+    warehouse.settings = replace(warehouse.settings, api_key="wrong")
+
+    run = warehouse.load("videos", "video_status", "players")
+
+    assert isinstance(run.errors["videos"], ApiVideoKeyError)
+    assert "SOURCES__API_VIDEO_SOURCE__API_KEY" in str(run.errors["videos"])
+    assert "'production'" in str(run.errors["videos"])
+    assert warehouse.demo.requests() == 2
+
+
+def test_a_server_that_fails_for_a_while_costs_retries_and_no_row(warehouse: Warehouse, monkeypatch: Any) -> None:
+    monkeypatch.setattr("include.api_video.client._wait_s", lambda state: 0.0)
+    warehouse.load("videos")
+    warehouse.demo.world.add_video()
+    warehouse.demo.behaviour.fail("/videos", status=503, times=100)
+    failed = warehouse.load("videos")
+    assert isinstance(failed.errors["videos"], ApiVideoServerError)
+    assert len(warehouse.active("videos")) == 30
+    warehouse.demo.behaviour.heal()
+    warehouse.demo.behaviour.fail("/videos", kind="truncated", times=2)
+
+    run = warehouse.load("videos")
+
+    assert not run.report.failed
+    warehouse.assert_equal("videos")
+    assert run.sync("videos")["requests"] == 3
+
+
+def test_a_list_that_shifts_while_it_is_read_ends_equal(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "shift.duckdb"))
+    with running(World(350), Behaviour(rate_limit=100_000)) as demo:
+        warehouse = Warehouse(demo, tmp_path / "shift.duckdb")
+        ids = demo.world.ids("videos")
+        demo.behaviour.after(1, "/videos", lambda: demo.world.delete_video(ids[0]))
+        demo.behaviour.after(2, "/videos", lambda: demo.world.update_video(ids[200], title="Moved to the top"))
+        demo.behaviour.after(3, "/videos", demo.world.add_video)
+
+        run = warehouse.load("videos")
+
+        assert not run.report.failed
+        warehouse.assert_equal("videos")
+
+
+def test_tables_of_another_environment_are_not_overwritten(warehouse: Warehouse) -> None:
+    warehouse.load("players")
+    warehouse.rows("UPDATE _syncs SET base_url = 'https://sandbox.api.video'")
+
+    run = warehouse.load("players")
+
+    assert isinstance(run.errors["players"], SettingsError)
+    assert "https://sandbox.api.video" in str(run.errors["players"])
+
+
+def test_private_videos_do_not_change_at_every_read(warehouse: Warehouse) -> None:
+    warehouse.load("videos")
+
+    run = warehouse.load("videos", full_check_hours=0)
+
+    assert any(row["public"] is False for row in warehouse.demo.world.listed("videos"))
+    assert run.sync("videos")["changed_rows"] == 0
+    assert warehouse.rows("SELECT count(*) FROM videos WHERE assets__hls LIKE '%token%'") == [(0,)]
+
+
+def test_every_list_is_in_this_files_tests() -> None:
+    assert set(LISTS) == {"videos", "discarded_videos", "summaries", "players", "live_streams", "projects_api_keys"}

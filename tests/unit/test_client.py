@@ -1,0 +1,390 @@
+"""The session against a small HTTP server on this machine: the rate limit, retries, and errors in plain words.
+
+Time is an argument of the session: a test hands over a list's ``append`` and reads which waits were asked for.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from include.api_video.client import ATTEMPTS, MISSING, ApiVideoSession
+from include.api_video.endpoints import Host
+from include.api_video.errors import (
+    ApiVideoError,
+    ApiVideoKeyError,
+    ApiVideoLimitError,
+    ApiVideoPermissionError,
+    ApiVideoRequestError,
+    ApiVideoServerError,
+    SettingsError,
+)
+from include.api_video.settings import Settings
+
+KEY, ADMIN_KEY = "k3yOfTheCustomer", "adm1nK3y"
+PAGE = {"data": [], "pagination": {"currentPage": 1, "pagesTotal": 1, "itemsTotal": 0}}
+Answer = tuple[int, Any, dict[str, str]]
+
+
+def limit(remaining: int, resets_in_s: int) -> dict[str, str]:
+    return {
+        "X-RateLimit-Limit": "500",
+        "X-RateLimit-Remaining": str(remaining),
+        "X-RateLimit-Retry-After": str(resets_in_s),
+    }
+
+
+def answer(status: int = 200, body: Any = PAGE, **headers: str) -> Answer:
+    return status, body, {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def limited(seconds: int) -> Answer:
+    return 429, {"title": "Too many requests.", "status": 429}, limit(0, seconds)
+
+
+class Api:
+    """Gives the answers of a list, one per request; then goes on with the last one. Notes what was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[Any] = [answer()]
+        self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                api.paths.append(self.path)
+                api.headers.append(dict(self.headers))
+                api.give(self, api.answers.pop(0) if len(api.answers) > 1 else api.answers[0])
+
+            def log_message(self, *args: Any) -> None:
+                """Keeps quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    @staticmethod
+    def give(handler: BaseHTTPRequestHandler, given: Any) -> None:
+        if given == "drop":
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            handler.close_connection = True
+            return
+        status, body, headers = given
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        handler.send_response(status)
+        for name, value in {"Content-Length": str(len(sent)), "Content-Type": "application/json", **headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(sent)
+        handler.close_connection = "Content-Length" in headers
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    api = Api()
+    yield api
+    api.server.shutdown()
+    api.server.server_close()
+
+
+@pytest.fixture
+def sleeps() -> list[float]:
+    """The waits that the session asked for, seconds."""
+    return []
+
+
+@pytest.fixture
+def session(sleeps: list[float]) -> Iterator[ApiVideoSession]:
+    with ApiVideoSession(Settings(KEY, "sandbox"), Host.MAIN, sleep=sleeps.append) as session:
+        yield session
+
+
+TRUNCATED = answer(200, b'{"data": [', Content_Length="1000")
+PASSING = {
+    "500": answer(500, {"title": "Server error", "status": 500}),
+    "502": answer(502, b"<html>Bad gateway</html>", Content_Type="text/html"),
+    "503": answer(503, b""),
+    "504": answer(504, b"<html>Timeout</html>", Content_Type="text/html"),
+    "HTML instead of JSON": answer(200, b"<html>Please log in</html>", Content_Type="text/html"),
+    "a list instead of an object": answer(200, []),
+    "half of the JSON": answer(200, b'{"data": ['),
+    "nothing": answer(200, b""),
+    "truncated": TRUNCATED,
+    "dropped": "drop",
+}
+passing = pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
+
+
+# --- the key -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_key_is_the_user_name_and_the_password_is_empty(api, session):
+    session.get(api.url + "/videos")
+    assert api.headers[0]["Authorization"] == "Basic azN5T2ZUaGVDdXN0b21lcjo="  # base64 of "k3yOfTheCustomer:"
+
+
+def test_the_admin_api_gets_the_admin_key(api):
+    session = ApiVideoSession(Settings(KEY, admin_api_key=ADMIN_KEY), Host.ADMIN)
+    session.get(api.url + "/projects")
+    assert api.headers[0]["Authorization"] == "Basic YWRtMW5LM3k6"  # base64 of "adm1nK3y:"
+
+
+def test_without_an_admin_key_nothing_is_sent_to_the_admin_api():
+    with pytest.raises(SettingsError, match="SOURCES__API_VIDEO_SOURCE__ADMIN_API_KEY"):
+        ApiVideoSession(Settings(KEY), Host.ADMIN)
+
+
+# --- what cannot pass --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type"),
+    [
+        (400, ApiVideoRequestError),
+        (401, ApiVideoKeyError),
+        (403, ApiVideoPermissionError),
+        (404, ApiVideoRequestError),
+        (405, ApiVideoRequestError),
+        (409, ApiVideoRequestError),
+    ],
+)
+def test_what_cannot_pass_is_sent_once(api, session, sleeps, status, error_type):
+    api.answers = [answer(status, {"title": "No.", "status": status})]
+    with pytest.raises(error_type):
+        session.get(api.url + "/videos")
+    assert (len(api.paths), session.requests_sent, session.rate_limited, sleeps) == (1, 1, 0, [])
+
+
+def test_a_wrong_key_names_its_setting_and_its_environment_and_not_itself(api, session):
+    api.answers = [answer(401, b"")]
+    with pytest.raises(ApiVideoKeyError) as raised:
+        session.get(api.url + "/videos")
+    message = str(raised.value)
+    assert "SOURCES__API_VIDEO_SOURCE__API_KEY" in message
+    assert "'sandbox'" in message
+    assert KEY not in message
+
+
+def test_a_wrong_admin_key_names_its_own_setting(api):
+    api.answers = [answer(401, b"")]
+    session = ApiVideoSession(Settings(KEY, admin_api_key=ADMIN_KEY), Host.ADMIN)
+    with pytest.raises(ApiVideoKeyError, match="SOURCES__API_VIDEO_SOURCE__ADMIN_API_KEY"):
+        session.get(api.url + "/projects")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
+def test_no_error_holds_the_query_the_key_or_the_body(api, session, status):
+    api.answers = [answer(status, {"title": "No.", "value": "s3cret"})]
+    with pytest.raises(ApiVideoError) as raised:
+        session.get(api.url + "/live-streams", params={"streamKey": "s3cret"})
+    told = f"{raised.value!r} {raised.value.__cause__!r} {raised.value.__context__!r}"
+    assert "s3cret" not in told
+    assert KEY not in told
+
+
+def test_problem_json_is_understood_like_json(api, session):
+    api.answers = [answer(400, {"title": "This attribute is required."}, Content_Type="application/problem+json")]
+    with pytest.raises(ApiVideoRequestError, match="This attribute is required"):
+        session.get(api.url + "/videos")
+
+
+# --- what can pass -----------------------------------------------------------------------------------------------------
+
+
+@passing
+def test_what_can_pass_is_tried_again(api, session, sleeps, fault):
+    api.answers = [fault, fault, answer()]
+    assert session.get(api.url + "/videos").json() == PAGE
+    assert (len(api.paths), session.requests_sent, len(sleeps)) == (3, 3, 2)
+
+
+@passing
+def test_what_does_not_pass_ends_in_a_server_error(api, session, sleeps, fault):
+    api.answers = [fault]
+    with pytest.raises(ApiVideoServerError):
+        session.get(api.url + "/videos")
+    assert (len(api.paths), session.requests_sent, len(sleeps)) == (ATTEMPTS, ATTEMPTS, ATTEMPTS - 1)
+
+
+def test_the_waits_for_one_request_are_bounded_in_number_and_time(api, session, sleeps):
+    api.answers = [PASSING["500"]]
+    with pytest.raises(ApiVideoServerError):
+        session.get(api.url + "/videos")
+    assert len(sleeps) == 5
+    assert all(0 <= seconds <= 20 for seconds in sleeps)
+    assert sum(sleeps) <= 60
+
+
+def test_a_server_that_is_not_there_is_a_server_error_that_asks_whether_it_is_reachable(session, sleeps):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(ApiVideoServerError, match=r"connection to http://127\.0\.0\.1:\d+/videos broke .* reachable"):
+        session.get(url + "/videos?streamKey=s3cret")
+    assert (session.requests_sent, len(sleeps)) == (6, 5)
+
+
+def test_a_server_that_says_nothing_is_a_server_error(session, sleeps):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ApiVideoServerError, match="ReadTimeout"):
+            session.get(url + "/videos", timeout=0.01)
+    assert len(sleeps) == 5
+
+
+# --- the rate limit ----------------------------------------------------------------------------------------------------
+
+
+def test_a_429_waits_exactly_as_long_as_told(api, session, sleeps):
+    """Once: the same answer also says that nothing remains, which must not be waited for a second time."""
+    api.answers = [limited(7), answer()]
+    assert session.get(api.url + "/videos").json() == PAGE
+    assert sleeps == [7]
+    assert (session.requests_sent, session.rate_limited) == (2, 1)
+
+
+def test_every_429_in_a_row_waits_as_long_as_it_tells(api, session, sleeps):
+    api.answers = [limited(7), limited(3), answer(**{"X-RateLimit-Remaining": "1"})]
+    session.get(api.url + "/videos")
+    assert sleeps == [7, 3]
+
+
+def test_a_429_of_a_proxy_waits_as_the_standard_header_tells(api, session, sleeps):
+    api.answers = [answer(429, b"slow down", Retry_After="11"), answer()]
+    session.get(api.url + "/videos")
+    assert sleeps == [11]
+
+
+def test_a_429_that_tells_no_time_waits_a_while(api, session, sleeps):
+    api.answers = [answer(429, b""), answer()]
+    session.get(api.url + "/videos")
+    assert len(sleeps) == 1
+    assert 0 <= sleeps[0] <= 20
+
+
+def test_a_429_without_end_is_an_error_that_carries_the_wait(api, session, sleeps):
+    api.answers = [limited(7)]
+    with pytest.raises(ApiVideoLimitError) as raised:
+        session.get(api.url + "/videos")
+    assert raised.value.retry_after_s == 7
+    assert sleeps == [7] * (ATTEMPTS - 1)
+    assert (session.requests_sent, session.rate_limited) == (ATTEMPTS, ATTEMPTS)
+
+
+def test_when_nothing_remains_the_next_request_waits_for_the_window(api, session, sleeps):
+    api.answers = [(200, PAGE, limit(1, 42)), (200, PAGE, limit(0, 41)), (200, PAGE, limit(499, 60))]
+    for _ in range(2):
+        session.get(api.url + "/videos")
+    assert sleeps == []
+    for _ in range(2):
+        session.get(api.url + "/videos")
+    assert sleeps == [41]
+    assert session.rate_limited == 0
+
+
+def test_a_window_is_waited_for_once_also_where_the_next_answer_says_nothing(api, session, sleeps):
+    api.answers = [(200, PAGE, limit(0, 5)), answer()]
+    for _ in range(3):
+        session.get(api.url + "/videos")
+    assert sleeps == [5]
+
+
+def test_when_nothing_remains_every_thread_waits(api):
+    """dlt asks for details in several threads: while one waits for the window, no other may send."""
+    api.answers = [(200, PAGE, limit(0, 41)), answer()]
+    sent_meanwhile: list[int] = []
+    window = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            window.wait()
+            return
+        other.start()
+        other.join(timeout=0.3)  # ends at once where it does not wait
+        sent_meanwhile.append(len(api.paths) - 1)
+        window.set()
+
+    session = ApiVideoSession(Settings(KEY), Host.MAIN, sleep=sleep)
+    other = threading.Thread(target=session.get, args=(api.url + "/videos",), daemon=True)
+    session.get(api.url + "/videos")
+    session.get(api.url + "/videos")
+    other.join()
+    assert sent_meanwhile == [0]
+
+
+def test_a_fault_that_says_that_nothing_remains_is_tried_again_in_the_next_window(api, session, sleeps):
+    api.answers = [(503, b"", limit(0, 30)), answer()]
+    session.get(api.url + "/videos")
+    assert 30 in sleeps
+
+
+# --- what 404 can mean -------------------------------------------------------------------------------------------------
+
+
+def test_where_a_404_says_there_is_none_it_is_an_answer(api):
+    api.answers = [answer(404, {"title": "The requested resource was not found.", "name": "summaryId", "status": 404})]
+    session = ApiVideoSession(Settings(KEY), Host.MAIN, missing_ok=True)
+    got = session.get(api.url + "/summaries/su1/source")
+    assert (got.status_code, got.json(), session.requests_sent) == (200, {MISSING: True}, 1)
+
+
+@pytest.mark.parametrize(("status", "error_type"), [(401, ApiVideoKeyError), (403, ApiVideoPermissionError)])
+def test_where_a_404_is_an_answer_a_refusal_is_still_an_error(api, status, error_type):
+    api.answers = [answer(status, b"")]
+    with pytest.raises(error_type):
+        ApiVideoSession(Settings(KEY), Host.MAIN, missing_ok=True).get(api.url + "/videos/vi1/status")
+
+
+def test_asking_whether_a_path_is_known_costs_nothing_since_the_answer_is_kept(api, session):
+    api.answers = [answer(200, {"items": [1]}), answer(200, {"items": [2]})]
+    assert session.knows(api.url + "/projects", {"page_size": 100})
+    answers = [session.get(api.url + "/projects", params={"page_size": 100, "page": 1}).json() for _ in range(2)]
+    assert answers == [{"items": [1]}, {"items": [2]}]
+    assert api.paths == ["/projects?page_size=100&page=1"] * 2
+
+
+def test_a_path_that_answers_404_is_not_known(api, session):
+    api.answers = [answer(404, {"title": "Unrecognized request URL.", "status": 404})]
+    assert not session.knows(api.url + "/projects", {"page_size": 100})
+    assert session.requests_sent == 1
+
+
+@pytest.mark.parametrize(("status", "error_type"), [(400, ApiVideoRequestError), (401, ApiVideoKeyError)])
+def test_a_refusal_does_not_say_whether_a_path_is_known(api, session, status, error_type):
+    api.answers = [answer(status, b"")]
+    with pytest.raises(error_type):
+        session.knows(api.url + "/projects", {})
+
+
+# --- what dlt needs ----------------------------------------------------------------------------------------------------
+
+
+def test_hooks_see_the_last_answer_only(api, session):
+    """dlt's hook would raise an error of its own at the first 500."""
+    api.answers = [PASSING["500"], answer()]
+    seen: list[int] = []
+    session.get(api.url + "/videos", hooks={"response": [lambda response, **_: seen.append(response.status_code)]})
+    assert seen == [200]
+
+
+def test_a_copy_of_the_session_is_the_session(session):
+    assert copy.deepcopy(session) is session
+
+
+def test_requests_of_several_threads_are_all_counted(api, session):
+    threads = [threading.Thread(target=session.get, args=(api.url + "/videos",)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert session.requests_sent == len(api.paths) == 20

@@ -1,0 +1,170 @@
+"""The table of endpoints is consistent with itself; the failing assertion names the entry to mend."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from include.api_video.endpoints import ENDPOINTS, Column, Endpoint, Host, Sync, by_name, group_names, is_status_final
+
+each = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+
+
+def status(ingest: str | None, *qualities: str) -> dict[str, object]:
+    return {"ingest": ingest and {"status": ingest}, "encoding": {"qualities": [{"status": q} for q in qualities]}}
+
+
+def test_the_nine_resources_are_there():
+    assert list(by_name()) == [
+        "videos",
+        "video",
+        "video_status",
+        "discarded_videos",
+        "summaries",
+        "summary_source",
+        "players",
+        "live_streams",
+        "projects_api_keys",
+    ]
+
+
+def test_names_and_paths_are_unique():
+    assert len({endpoint.name for endpoint in ENDPOINTS}) == len(ENDPOINTS)
+    assert len({endpoint.path for endpoint in ENDPOINTS}) == len(ENDPOINTS)
+
+
+def test_a_fresh_install_loads_what_needs_neither_an_admin_key_nor_a_request_per_video_twice():
+    assert [endpoint.name for endpoint in ENDPOINTS if not endpoint.on_by_default] == ["video", "projects_api_keys"]
+
+
+def test_groups_hold_every_resource_once_and_children_after_their_parents():
+    assert group_names() == {
+        "videos": ["videos", "video", "video_status", "discarded_videos", "summaries", "summary_source"],
+        "players": ["players"],
+        "live_streams": ["live_streams"],
+        "account": ["projects_api_keys"],
+    }
+
+
+def test_an_entry_more_is_a_resource_more():
+    tags = Endpoint("tags", "/tags", "value", "tags", Sync.WHOLE, "Tags", (Column("value", "text", "The tag"),))
+    assert group_names((*ENDPOINTS, tags))["tags"] == ["tags"]
+    assert by_name((*ENDPOINTS, tags))["tags"] is tags
+
+
+@each
+def test_names_are_snake_case(endpoint):
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", endpoint.name)
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", endpoint.group)
+
+
+@each
+def test_the_key_is_a_documented_text_column(endpoint):
+    assert [column.data_type for column in endpoint.columns if column.path == endpoint.key] == ["text"]
+
+
+@each
+def test_columns_are_unique_and_each_says_what_it_means(endpoint):
+    paths = [column.path for column in endpoint.columns]
+    assert len(set(paths)) == len(paths)
+    assert all(column.meaning.strip() for column in endpoint.columns)
+
+
+@each
+def test_no_secret_is_a_column(endpoint):
+    fields = {step.removesuffix("[]") for column in endpoint.columns for step in column.path.split(".")}
+    assert not fields & {*endpoint.secrets, "streamKey", "signatureSecret", "token"}
+
+
+@each
+def test_a_detail_has_a_parent_before_it_and_a_list_has_none(endpoint):
+    names = list(by_name())
+    if endpoint.is_list:
+        assert endpoint.parent is None
+    else:
+        parent = by_name()[endpoint.parent]
+        assert names.index(parent.name) < names.index(endpoint.name)
+        assert parent.is_list
+        assert parent.group == endpoint.group
+
+
+@each
+def test_a_detail_has_its_parents_key_and_asks_for_it_in_its_path(endpoint):
+    in_path = re.findall(r"{(\w+)}", endpoint.path)
+    if endpoint.parent:
+        assert endpoint.key == by_name()[endpoint.parent].key
+        assert in_path == [endpoint.key]
+    elif endpoint.via:
+        assert in_path == [endpoint.via[1]]
+    else:
+        assert in_path == []
+
+
+@each
+def test_parents_are_chosen_by_documented_fields(endpoint):
+    if endpoint.parent:
+        assert set(endpoint.parent_where) <= {column.path for column in by_name()[endpoint.parent].columns}
+
+
+@each
+def test_a_list_read_down_to_a_cursor_is_sorted_by_the_column_of_the_cursor(endpoint):
+    if endpoint.sync is Sync.NEWEST_FIRST:
+        assert endpoint.sort_by == "updatedAt"
+        assert Column("updatedAt", "timestamp", "") in [Column(c.path, c.data_type, "") for c in endpoint.columns]
+
+
+@each
+def test_a_list_is_sorted_by_a_column_that_it_has(endpoint):
+    if endpoint.sort_by:
+        assert endpoint.sort_by in {column.path for column in endpoint.columns}
+
+
+@each
+def test_filters_are_unique_and_snake_case(endpoint):
+    names = [rule.name for rule in endpoint.filters]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", name) for name in names)
+    assert endpoint.is_list or not names
+
+
+def test_the_filters_are_those_that_the_api_documents():
+    found = {e.name: {rule.parameter: rule.allowed for rule in e.filters} for e in ENDPOINTS if e.filters}
+    videos = {"title": (), "tags[]": (), "metadata": (), "description": (), "liveStreamId": ()}
+    assert found == {
+        "videos": videos,
+        "discarded_videos": videos,
+        "summaries": {
+            "videoId": (),
+            "origin": ("api", "auto"),
+            "sourceStatus": ("missing", "waiting", "failed", "completed", "unprocessable"),
+        },
+        "live_streams": {"name": ()},
+    }
+
+
+def test_only_the_admin_api_is_read_by_way_of_another_list():
+    assert [e.name for e in ENDPOINTS if e.via or e.listed_path or e.host is Host.ADMIN] == ["projects_api_keys"]
+    keys = by_name()["projects_api_keys"]
+    assert (keys.via, keys.listed_path) == (("/projects", "project_id"), "/projects/api-keys")
+
+
+@pytest.mark.parametrize(
+    ("row", "final"),
+    [
+        (status("uploaded", "encoded", "failed"), True),
+        (status("ingested", "encoded"), True),
+        (status("uploaded", "encoded", "encoding"), False),
+        (status("uploaded", "waiting"), False),
+        (status("uploading", "encoded"), False),
+        (status("ingesting", "encoded"), False),
+        (status("uploaded"), False),
+        (status(None), False),
+        ({}, False),
+        ({"ingest": None, "encoding": None}, False),
+        ({"ingest": {"status": "uploaded"}, "encoding": {"playable": True, "qualities": None}}, False),
+    ],
+    ids=str,
+)
+def test_a_status_is_final_once_the_file_is_there_and_every_rendition_is_encoded_or_failed(row, final):
+    assert is_status_final(row) is final

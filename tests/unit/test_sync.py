@@ -1,0 +1,641 @@
+"""What a sync decides, as pure logic: pages go in, news and an outcome come out; the warehouse is a dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.api_video.answers import Page
+from include.api_video.client import MISSING
+from include.api_video.endpoints import Endpoint, by_name
+from include.api_video.errors import ApiVideoServerError, ListShiftedError, RemovalBrakeError
+from include.api_video.settings import Settings
+from include.api_video.source import Reading
+from include.api_video.sync import (
+    READINGS,
+    DetailSync,
+    ListSync,
+    Outcome,
+    hash_row,
+    is_full_due,
+)
+from include.api_video.warehouse import DetailState, KnownRow, Parent, TableState, utc
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
+NOW = datetime(2026, 3, 2, tzinfo=timezone.utc)
+VIDEOS, LIVE_STREAMS, DISCARDED = by_name()["videos"], by_name()["live_streams"], by_name()["discarded_videos"]
+STATUS, SOURCE = by_name()["video_status"], by_name()["summary_source"]
+
+
+def at(second: int) -> str:
+    """A time stamp as the API writes it: UTC, no fraction."""
+    return (START + timedelta(seconds=second)).isoformat()
+
+
+def video(key: str, second: int, title: str = "") -> dict[str, Any]:
+    return {"videoId": key, "updatedAt": at(second), "title": title}
+
+
+def videos(*seconds: int) -> list[dict[str, Any]]:
+    """One video per second: ``videos(3, 1)`` are v3 and v1."""
+    return [video(f"v{second}", second) for second in seconds]
+
+
+def page(rows: list[dict[str, Any]], total: int | None, number: int = 1, pages: int = 1) -> Page:
+    return Page(rows, number, pages, total, number < pages)
+
+
+@dataclass
+class Table:
+    """A table of the warehouse as a dictionary: it answers a sync's questions, and takes what it hands on."""
+
+    endpoint: Endpoint = VIDEOS
+    rows: dict[str, KnownRow] = field(default_factory=dict)
+    loaded: bool = False
+    questions: list[str] = field(default_factory=list)
+
+    def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
+        self.questions.append("find_rows")
+        return {key: self.rows[key] for key in keys if key in self.rows}
+
+    def all_rows(self, endpoint: Endpoint) -> dict[str, KnownRow]:
+        self.questions.append("all_rows")
+        return dict(self.rows)
+
+    def state(self) -> TableState:
+        times = [row.updated_at for row in self.rows.values() if row.updated_at]
+        full_at = START if self.loaded else None
+        return TableState(self.loaded, len(self.active()), max(times, default=None), full_at)
+
+    def active(self) -> set[str]:
+        return {key for key, row in self.rows.items() if not row.removed}
+
+    def hold(self, rows: Sequence[Mapping[str, Any]]) -> Table:
+        """Has these rows loaded already."""
+        self.loaded = True
+        for row in rows:
+            self.rows[row[self.endpoint.key]] = KnownRow(hash_row(row), utc(row.get("updatedAt")), removed=False)
+        return self
+
+    def remove(self, *keys: str) -> Table:
+        for key in keys:
+            self.rows[key] = KnownRow(self.rows[key].content_hash, self.rows[key].updated_at, removed=True)
+        return self
+
+    def sync(self, **options: Any) -> ListSync:
+        return ListSync(self.endpoint, self.state(), self, **options)
+
+    def load(self, ask: Callable[[int], Page], **options: Any) -> Outcome:
+        """One run: reads as the sync wants, and merges only what a whole run hands on, as one load package does."""
+        sync, news, number = self.sync(**options), [], 1
+        while True:
+            answer = ask(number)
+            following = sync.next_page(answer)
+            rows = answer.rows + (sync.corrections() if sync.is_done else [])
+            news += [taken for row in rows if (taken := sync.take(row, NOW)) is not None]
+            if following is None:
+                break
+            number = following
+        outcome = sync.conclude()
+        for row in news:
+            removed = row.get("removed_at") is not None
+            key = row[self.endpoint.key]
+            self.rows[key] = KnownRow(row.get("_content_hash"), utc(row.get("updatedAt")), removed)
+        self.loaded = True
+        self.remove(*outcome.gone)
+        return outcome
+
+
+class Pages:
+    """Answers from a script, and notes which pages were asked for."""
+
+    def __init__(self, *answers: Page) -> None:
+        self._answers = list(answers)
+        self.asked: list[int] = []
+
+    def __call__(self, number: int) -> Page:
+        self.asked.append(number)
+        answer = self._answers.pop(0)
+        assert answer.number == number
+        return answer
+
+    @property
+    def left(self) -> int:
+        return len(self._answers)
+
+
+def load(table: Table, *answers: Page, **options: Any) -> Outcome:
+    """One run over these answers, all of which it must ask for."""
+    pages = Pages(*answers)
+    outcome = table.load(pages, **options)
+    assert pages.left == 0, "the run ended before it had read everything"
+    return outcome
+
+
+# --- lists: what is read -----------------------------------------------------------------------------------------------
+
+
+def test_the_first_load_reads_every_page():
+    table = Table()
+    outcome = load(table, page(videos(3, 2), 3, 1, 2), page(videos(1), 3, 2, 2))
+    assert outcome == Outcome("first", items_total=3, active=3, new=3, gone=[])
+    assert table.active() == {"v1", "v2", "v3"}
+
+
+def test_an_empty_account_is_a_first_load_without_rows():
+    assert load(Table(), page([], 0)) == Outcome("first", items_total=0, active=0, gone=[])
+
+
+def test_when_nothing_changed_the_first_page_is_enough_however_many_there_are():
+    table = Table().hold(videos(*range(250)))
+    outcome = load(table, page(videos(249, 248), 250, 1, 125))
+    assert outcome == Outcome("changes", items_total=250, active=250, gone=[])
+    assert "all_rows" not in table.questions
+
+
+def test_a_new_and_a_changed_row_are_told_apart():
+    table = Table().hold(videos(3, 2, 1))
+    outcome = load(table, page([video("v5", 5), video("v1", 4, "renamed"), video("v3", 3)], 4, 1, 2))
+    assert outcome == Outcome("changes", items_total=4, active=4, new=1, changed=1, gone=[])
+
+
+def test_a_row_that_did_not_change_is_not_loaded_again():
+    table = Table().hold(videos(2, 1))
+    sync = table.sync()
+    sync.next_page(page(videos(2, 1), 2))
+    assert [sync.take(row, NOW) for row in videos(2, 1)] == [None, None]
+
+
+def test_a_row_that_is_news_goes_on_with_its_hash_and_the_time_it_was_read():
+    sync = Table().hold(videos(1)).sync()
+    sync.next_page(page(videos(2, 1), 2))
+    row = video("v2", 2)
+    assert sync.take(row, NOW) == {**row, "_content_hash": hash_row(row), "_read_at": NOW}
+
+
+def test_reading_ends_at_the_first_row_older_than_the_cursors_second():
+    table = Table().hold(videos(3, 2, 1))
+    outcome = load(table, page(videos(6, 5), 6, 1, 3), page([*videos(4), *videos(3)], 6, 2, 3), page(videos(2, 1), 6, 3, 3))
+    assert outcome.new == 3
+
+
+def test_rows_of_the_cursors_own_second_are_read_again_also_across_a_page_border():
+    """A time stamp has no fraction: a row may have come in the second of the cursor after the last run read it."""
+    held = [video("a", 9), video("b", 9), video("old", 1)]
+    table = Table().hold(held)
+    late = video("late", 9)
+    outcome = load(table, page([held[0], held[1]], 4, 1, 2), page([late, held[2]], 4, 2, 2))
+    assert outcome == Outcome("changes", items_total=4, active=4, new=1, gone=[])
+
+
+def test_a_row_changed_twice_within_the_cursors_second_is_changed():
+    table = Table().hold([video("a", 9, "first"), video("b", 1)])
+    outcome = load(table, page([video("a", 9, "second"), video("b", 1)], 2))
+    assert (outcome.changed, outcome.drifted) == (1, 0)
+
+
+def test_a_list_without_a_cursor_is_read_whole_each_time():
+    streams = [{"liveStreamId": f"li{n}", "updatedAt": at(n), "broadcasting": False} for n in range(3)]
+    table = Table(LIVE_STREAMS).hold(streams)
+    on_air = {**streams[2], "broadcasting": True}
+    outcome = load(table, page(streams[:2], 3, 1, 2), page([on_air], 3, 2, 2))
+    assert outcome == Outcome("full", items_total=3, active=3, changed=1, gone=[])
+
+
+def test_a_row_without_its_key_is_a_server_error_that_names_the_fields_only():
+    with pytest.raises(ApiVideoServerError, match=r"/videos came without its videoId; fields: \['title'\]") as raised:
+        Table().sync().next_page(page([{"title": "s3cret"}], 1))
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("last_full_at", "hours", "due"),
+    [
+        (None, 24, True),
+        (NOW - timedelta(hours=24), 24, True),
+        (NOW - timedelta(hours=23, minutes=59), 24, False),
+        (NOW, 0, True),
+        (NOW - timedelta(minutes=45), 0.5, True),
+    ],
+)
+def test_a_full_look_is_due_after_so_many_hours_and_0_means_every_run(last_full_at, hours, due):
+    assert is_full_due(TableState(last_full_at=last_full_at), hours, NOW) is due
+
+
+def test_the_hash_of_a_row_does_not_depend_on_the_order_of_its_fields():
+    assert hash_row({"a": 1, "b": {"c": [1], "d": None}}) == hash_row({"b": {"d": None, "c": [1]}, "a": 1})
+    assert hash_row({"tags": ["a", "b"]}) != hash_row({"tags": ["b", "a"]})
+
+
+# --- lists: removals ---------------------------------------------------------------------------------------------------
+
+
+def test_where_the_count_does_not_fit_the_same_run_goes_on_and_finds_what_is_gone():
+    table = Table().hold(videos(4, 3, 2, 1))
+    outcome = load(table, page(videos(4, 3), 3, 1, 2), page(videos(1), 3, 2, 2))
+    assert outcome == Outcome("full", items_total=3, active=3, removed=1, gone=["v2"])
+    assert table.active() == {"v1", "v3", "v4"}
+
+
+def test_one_that_went_and_one_that_came_are_both_seen():
+    """The number of rows is the same as before."""
+    table = Table().hold(videos(3, 2, 1))
+    outcome = load(table, page(videos(4, 3), 3, 1, 2), page(videos(1), 3, 2, 2))
+    assert outcome == Outcome("full", items_total=3, active=3, new=1, removed=1, gone=["v2"])
+    assert table.active() == {"v1", "v3", "v4"}
+
+
+def test_the_last_row_that_goes_is_removed():
+    table = Table().hold(videos(1))
+    assert load(table, page([], 0)) == Outcome("full", items_total=0, active=0, removed=1, gone=["v1"])
+
+
+def test_a_row_that_is_removed_already_is_not_removed_again():
+    table = Table().hold(videos(3, 2, 1)).remove("v2")
+    outcome = load(table, page(videos(3, 1), 2), full_due=True)
+    assert outcome == Outcome("full", items_total=2, active=2, gone=[])
+
+
+def test_a_row_that_came_back_unchanged_is_restored():
+    table = Table().hold(videos(3, 2, 1)).remove("v2")
+    outcome = load(table, page(videos(3), 3, 1, 3), page(videos(2), 3, 2, 3), page(videos(1), 3, 3, 3))
+    assert outcome == Outcome("full", items_total=3, active=3, restored=1, gone=[])
+    assert table.active() == {"v1", "v2", "v3"}
+
+
+def test_a_row_that_came_back_on_the_first_page_needs_no_second_one():
+    table = Table().hold(videos(3, 2, 1)).remove("v3")
+    outcome = load(table, page([video("v3", 4), video("v2", 2)], 3, 1, 2))
+    assert outcome == Outcome("changes", items_total=3, active=3, restored=1, gone=[])
+
+
+def test_a_row_that_changed_while_updated_at_stood_still_has_drifted():
+    table = Table().hold(videos(9, 2, 1))
+    silent = video("v2", 2, "changed in silence")
+    outcome = load(table, page([*videos(9), silent, *videos(1)], 3), full_due=True)
+    assert outcome == Outcome("full", items_total=3, active=3, changed=1, drifted=1, gone=[])
+
+
+def test_starting_anew_forgets_what_is_loaded():
+    table = Table().hold(videos(2, 1))
+    sync = ListSync(VIDEOS, TableState(), table, anew=True)
+    assert sync.next_page(page(videos(2), 1)) is None
+    assert sync.take(video("v2", 2), NOW) is not None
+    assert sync.conclude() == Outcome("first", items_total=1, active=1, new=1, gone=[])
+
+
+# --- lists: the brake --------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_would_remove_more_than_the_allowed_share_stops_and_removes_nothing():
+    table = Table().hold(videos(*range(40)))
+    with pytest.raises(RemovalBrakeError, match=r"videos: 21 of 40 .* SOURCES__API_VIDEO_SOURCE__MAX_REMOVED_SHARE=1"):
+        load(table, page(videos(*range(39, 20, -1)), 19), max_removed_share=0.5)
+    assert len(table.active()) == 40
+
+
+def test_a_run_that_removes_just_the_allowed_share_goes_on():
+    table = Table().hold(videos(*range(40)))
+    outcome = load(table, page(videos(*range(39, 19, -1)), 20), max_removed_share=0.5)
+    assert (outcome.removed, outcome.active) == (20, 20)
+
+
+def test_fewer_than_20_removals_never_stop_a_run():
+    table = Table().hold(videos(*range(19)))
+    assert load(table, page([], 0), max_removed_share=0.5).removed == 19
+
+
+def test_20_removals_can_stop_a_run():
+    with pytest.raises(RemovalBrakeError):
+        load(Table().hold(videos(*range(20))), page([], 0), max_removed_share=0.5)
+
+
+def test_a_share_of_1_is_no_brake():
+    assert load(Table().hold(videos(*range(100))), page([], 0), max_removed_share=1).removed == 100
+
+
+def test_the_brake_counts_active_rows_only():
+    table = Table().hold(videos(*range(100))).remove(*(f"v{n}" for n in range(60)))
+    with pytest.raises(RemovalBrakeError, match="21 of 40"):
+        load(table, page(videos(*range(99, 80, -1)), 19), max_removed_share=0.5)
+
+
+# --- lists that shift while they are read ------------------------------------------------------------------------------
+
+
+def test_a_list_whose_total_moved_is_read_again():
+    table = Table()
+    first = (page(videos(4, 3), 4, 1, 2), page(videos(1), 3, 2, 2))
+    again = (page(videos(4, 3), 3, 1, 2), page(videos(1), 3, 2, 2))
+    assert load(table, *first, *again) == Outcome("first", items_total=3, active=3, new=3, gone=[])
+
+
+def test_a_list_with_a_row_twice_is_read_again():
+    """v5 came, and v1 went at once: the total stands still, and v3 slipped onto the second page."""
+    table = Table()
+    first = (page(videos(4, 3), 4, 1, 2), page(videos(3, 2), 4, 2, 2))
+    again = (page(videos(5, 4), 4, 1, 2), page(videos(3, 2), 4, 2, 2))
+    assert load(table, *first, *again).new == 4
+    assert table.active() == {"v2", "v3", "v4", "v5"}
+
+
+def test_a_list_that_never_stands_still_fails_and_removes_nothing():
+    table = Table().hold(videos(4, 3, 2, 1))
+    shifting = [page(videos(4), 3, 1, 2), page(videos(2), 2, 2, 2)]
+    pages = Pages(*shifting * READINGS)
+    with pytest.raises(ListShiftedError, match=rf"{READINGS} times in a row.*Nothing was marked removed"):
+        table.load(pages)
+    assert len(table.active()) == 4
+    assert pages.asked == [1, 2] * READINGS
+
+
+def test_pages_that_disagree_about_the_total_are_not_believed_where_only_changes_are_read():
+    """v8 was deleted between the pages and v6 slipped to page 1: as many rows as listed, and yet v6 is missing."""
+    table = Table().hold(videos(5, 4, 3))
+    load(
+        table,
+        *(page(videos(8, 7), 6, 1, 3), page(videos(5, 4), 5, 2, 3), page(videos(3), 5, 3, 3)),
+        *(page(videos(7, 6), 5, 1, 3), page(videos(5, 4), 5, 2, 3), page(videos(3), 5, 3, 3)),
+    )
+    assert table.active() == {"v3", "v4", "v5", "v6", "v7"}
+
+
+def test_a_new_row_that_was_deleted_before_the_list_was_read_again_is_not_active():
+    table = Table().hold(videos(1))
+    first = (page(videos(4, 3), 3, 1, 2), page(videos(1), 2, 2, 2))
+    again = (page(videos(3), 2, 1, 2), page(videos(1), 2, 2, 2))
+    outcome = load(table, *first, *again, full_due=True)
+    assert outcome == Outcome("full", items_total=2, active=2, new=1, gone=[])
+    assert table.active() == {"v1", "v3"}
+
+
+def test_a_changed_row_that_was_deleted_before_the_list_was_read_again_is_removed_once():
+    table = Table().hold(videos(2, 1))
+    first = (page([video("v2", 5, "changed")], 3, 1, 2), page(videos(1), 2, 2, 2))
+    outcome = load(table, *first, page(videos(1), 1), full_due=True)
+    assert outcome == Outcome("full", items_total=1, active=1, removed=1, gone=[])
+    assert table.active() == {"v1"}
+
+
+def test_a_restored_row_that_was_deleted_before_the_list_was_read_again_stays_removed():
+    table = Table().hold(videos(2, 1)).remove("v2")
+    first = (page([video("v2", 5)], 2, 1, 2), page(videos(1), 1, 2, 2))
+    outcome = load(table, *first, page(videos(1), 1), full_due=True)
+    assert outcome == Outcome("full", items_total=1, active=1, gone=[])
+    assert table.active() == {"v1"}
+
+
+def test_a_row_that_changed_between_two_readings_is_loaded_as_the_later_one_has_it():
+    table = Table()
+    first = (page([video("a", 1, "early")], 3, 1, 2), page([video("b", 0)], 2, 2, 2))
+    again = (page([video("a", 5, "late")], 2, 1, 2), page([video("b", 0)], 2, 2, 2))
+    assert load(table, *first, *again).new == 2
+    assert table.rows["a"].content_hash == hash_row(video("a", 5, "late"))
+
+
+def test_lists_without_a_total_are_complete_when_each_has_been_read_to_its_end():
+    """The Admin API says no total; its keys come as one list per project."""
+    keys = by_name()["projects_api_keys"]
+    sync = ListSync(keys, TableState(), Table(keys))
+    sync.expect_lists(2)
+    sync.finish_list()
+    assert sync.next_page(Page([{"api_key_id": "k1"}], 1, None, None, has_next=True)) == 2
+    assert sync.next_page(Page([{"api_key_id": "k2"}], 2, None, None, has_next=False)) is None
+    assert not sync.is_done
+    assert sync.next_page(Page([{"api_key_id": "k3"}], 1, None, None, has_next=False)) is None
+    assert sync.is_done
+    assert sync.conclude().items_total == 3
+
+
+# --- a simulated list that changes between pages -----------------------------------------------------------------------
+
+
+class Listing:
+    """api.video's list of one resource, sorted and cut into pages as the source asks for them.
+
+    ``between`` holds the changes that happen just before each request; ``moments`` which rows were listed at each.
+    """
+
+    def __init__(self, endpoint: Endpoint, page_size: int) -> None:
+        self.endpoint, self.page_size, self.time, self.made = endpoint, page_size, 0, 0
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.between: list[list[tuple[str, int]]] = []
+        self.moments: list[frozenset[str]] = []
+        params = Reading(endpoint, Settings("key"), "", None, full_refresh=False)._params()  # type: ignore[arg-type]
+        self.sort_by, self.descending = params["sortBy"], params["sortOrder"] == "desc"
+
+    def change(self, kind: str, number: int) -> None:
+        """One change by the customer; ``number`` picks a row. Two changes may fall into one second."""
+        self.time += number % 2
+        keys = sorted(self.rows)
+        if kind in ("add", "add in the middle"):
+            self.made += 1
+            # A discarded video brings its old createdAt along: it turns up anywhere in the list.
+            created = at(number * 7 % (self.time + 1)) if kind == "add in the middle" else at(self.time)
+            row = {"createdAt": created, "updatedAt": at(self.time), "title": ""}
+            self.rows[f"id{self.made:03}"] = {self.endpoint.key: f"id{self.made:03}", **row}
+        elif keys and kind == "delete":
+            del self.rows[keys[number % len(keys)]]
+        elif keys and kind == "update":
+            row = self.rows[keys[number % len(keys)]]
+            self.rows[row[self.endpoint.key]] = {**row, "updatedAt": at(self.time), "title": f"{number} at {self.time}"}
+
+    def __call__(self, number: int) -> Page:
+        for kind, which in self.between.pop(0) if self.between else ():
+            self.change(kind, which)
+        self.moments.append(frozenset(self.rows))
+        rows = sorted(self.rows.values(), key=lambda row: row[self.endpoint.key])
+        rows.sort(key=lambda row: row[self.sort_by], reverse=self.descending)
+        first = (number - 1) * self.page_size
+        pages = max(1, -(-len(rows) // self.page_size))
+        return page(rows[first : first + self.page_size], len(rows), number, pages)
+
+    def hashes(self) -> dict[str, str]:
+        return {key: hash_row(row) for key, row in self.rows.items()}
+
+
+def run_while_it_changes(table: Table, listing: Listing, *, full_due: bool) -> None:
+    """One run over a changing list, then the proof: nothing removed wrongly, and a quiet run makes both equal."""
+    before = table.active()
+    listing.moments.clear()
+    try:
+        table.load(listing, full_due=full_due)
+    except ListShiftedError:
+        assert table.active() == before
+    else:
+        always_listed = frozenset.intersection(*listing.moments)
+        assert not (before & always_listed) - table.active(), "a row was marked removed that was listed all the time"
+        assert table.active() in listing.moments, "the table holds what was never listed at one moment"
+    listing.between.clear()
+    table.load(listing)
+    held = {key: row.content_hash for key, row in table.rows.items() if not row.removed}
+    assert held == listing.hashes()
+
+
+kinds = st.sampled_from(["add", "delete", "update"])
+changes = st.lists(st.tuples(kinds, st.integers(0, 50)), max_size=4)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    page_size=st.integers(1, 4),
+    at_first=st.integers(0, 12),
+    before=st.lists(st.tuples(kinds, st.integers(0, 50)), max_size=10),
+    between=st.lists(changes, max_size=10),
+    full_due=st.booleans(),
+)
+def test_a_newest_first_list_that_changes_while_it_is_read_ends_equal_or_fails_loudly(
+    page_size, at_first, before, between, full_due
+):
+    listing, table = Listing(VIDEOS, page_size), Table()
+    for _ in range(at_first):
+        listing.change("add", 1)
+    table.load(listing)
+    for kind, which in before:
+        listing.change(kind, which)
+    listing.between = [[], *between]
+    run_while_it_changes(table, listing, full_due=full_due)
+
+
+@settings(max_examples=200, deadline=None)
+@given(page_size=st.integers(1, 4), at_first=st.integers(0, 12), between=st.lists(changes, max_size=10))
+def test_a_first_load_of_a_list_that_changes_ends_equal_or_fails_loudly(page_size, at_first, between):
+    listing = Listing(VIDEOS, page_size)
+    for _ in range(at_first):
+        listing.change("add", 1)
+    listing.between = [[], *between]
+    run_while_it_changes(Table(), listing, full_due=False)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "kind_of_add"), [(LIVE_STREAMS, "add"), (DISCARDED, "add in the middle")], ids=["live_streams", "discarded"]
+)
+@settings(max_examples=400, deadline=None)
+@given(
+    page_size=st.integers(1, 3),
+    at_first=st.integers(0, 8),
+    when=st.integers(1, 4),
+    numbers=st.tuples(st.integers(0, 20), st.integers(0, 20)),
+)
+def test_one_that_goes_while_another_comes_never_hides_a_row_of_a_list_read_whole(
+    endpoint, kind_of_add, page_size, at_first, when, numbers
+):
+    """The total stands still, and the rows behind the one that went move up: one of them is on no page that was read."""
+    listing, table = Listing(endpoint, page_size), Table(endpoint)
+    for _ in range(at_first):
+        listing.change("add", 1)
+    table.load(listing)
+    listing.between = [[]] * when + [[("delete", numbers[0]), (kind_of_add, numbers[1])]]
+    run_while_it_changes(table, listing, full_due=False)
+
+
+# --- details -----------------------------------------------------------------------------------------------------------
+
+
+def waiting(*parents: Parent, parents_total: int | None = None, **state: int) -> DetailState:
+    total = len(parents) if parents_total is None else parents_total
+    return DetailState(**{"parents": total, "waiting_total": len(parents), **state}, waiting=parents)
+
+
+def known(row: Mapping[str, Any], *, removed: bool = False) -> KnownRow:
+    return KnownRow(hash_row(row), None, removed)
+
+
+def status(key: str, ingest: str = "uploaded", quality: str = "encoded") -> dict[str, Any]:
+    return {"videoId": key, "ingest": {"status": ingest}, "encoding": {"qualities": [{"status": quality}]}}
+
+
+def missing(key: str) -> dict[str, Any]:
+    return {MISSING: True, "videoId": key}
+
+
+def test_a_new_detail_is_loaded_with_what_decides_whether_to_ask_again():
+    sync = DetailSync(STATUS, waiting(Parent("v1", "hash of the video", None)), first=True)
+    row = status("v1")
+    assert sync.take(row, NOW) == {
+        **row,
+        "_content_hash": hash_row(row),
+        "_parent_hash": "hash of the video",
+        "_is_final": True,
+        "_read_at": NOW,
+        "removed_at": None,
+    }
+    assert sync.conclude(0) == Outcome("first", items_total=1, active=1, new=1, gone=[])
+
+
+def test_a_status_that_can_still_change_is_not_final():
+    sync = DetailSync(STATUS, waiting(Parent("v1", "h", None)), first=False)
+    assert sync.take(status("v1", quality="encoding"), NOW)["_is_final"] is False
+
+
+def test_new_changed_unchanged_and_restored_details_are_told_apart():
+    parents = (
+        Parent("new", "h", None),
+        Parent("changed", "h", known(status("changed", quality="encoding"))),
+        Parent("same", "h", known(status("same"))),
+        Parent("back", "h", known(status("back"), removed=True)),
+    )
+    sync = DetailSync(STATUS, waiting(*parents, active=2), first=False)
+    rows = [sync.take(status(parent.key), NOW) for parent in parents]
+    assert [row["removed_at"] for row in rows] == [None] * 4
+    assert sync.conclude(0) == Outcome("changes", items_total=4, active=4, new=1, changed=1, restored=1, gone=[])
+
+
+def test_a_detail_that_never_was_becomes_a_row_that_is_removed_and_not_asked_for_again():
+    sync = DetailSync(STATUS, waiting(Parent("v1", "h", None)), first=False)
+    assert sync.take(missing("v1"), NOW) == {
+        "videoId": "v1",
+        "_content_hash": hash_row({}),
+        "_parent_hash": "h",
+        "_is_final": True,
+        "_read_at": NOW,
+        "removed_at": NOW,
+    }
+    assert sync.conclude(0) == Outcome("changes", items_total=0, active=0, gone=[])
+
+
+def test_a_detail_that_is_gone_keeps_its_content_and_is_marked_removed():
+    loaded = Parent("v1", "h", known(status("v1", quality="encoding")))
+    sync = DetailSync(STATUS, waiting(loaded, parents_total=2, active=2), first=False)
+    assert sync.take(missing("v1"), NOW) is None
+    assert sync.conclude(0) == Outcome("changes", items_total=1, active=1, removed=1, gone=["v1"])
+
+
+def test_a_source_is_missing_without_an_error():
+    sync = DetailSync(SOURCE, waiting(Parent("su1", "h", None), Parent("su2", "h", None)), first=True)
+    sync.take({MISSING: True, "summaryId": "su1"}, NOW)
+    sync.take({"summaryId": "su2", "abstract": "...", "takeaways": ["one"]}, NOW)
+    assert sync.conclude(0) == Outcome("first", items_total=1, active=1, new=1, gone=[])
+
+
+def test_a_round_is_done_when_every_object_has_been_answered():
+    sync = DetailSync(STATUS, waiting(Parent("v1", "h", None), Parent("v2", "h", None)), first=False)
+    sync.take(status("v1"), NOW)
+    assert not sync.is_done
+    sync.take(missing("v2"), NOW)
+    assert sync.is_done
+
+
+def test_a_round_without_objects_is_done_at_once():
+    sync = DetailSync(STATUS, DetailState(parents=3, active=2, missing=1), first=False)
+    assert sync.is_done
+    assert sync.conclude(0) == Outcome("changes", items_total=2, active=2, gone=[])
+
+
+def test_what_is_beyond_the_budget_waits_for_the_next_run():
+    state = DetailState(parents=10, waiting_total=10, waiting=(Parent("v1", "h", None), Parent("v2", "h", None)))
+    sync = DetailSync(STATUS, state, first=True)
+    for parent in state.waiting:
+        sync.take(status(parent.key), NOW)
+    assert sync.conclude(0) == Outcome("first", items_total=10, active=2, new=2, waiting=8, gone=[])
+
+
+def test_details_whose_parents_are_gone_count_as_removed():
+    sync = DetailSync(STATUS, DetailState(parents=1, active=1), first=False)
+    assert sync.conclude(3) == Outcome("changes", items_total=1, active=1, removed=3, gone=[])

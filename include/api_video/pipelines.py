@@ -41,7 +41,7 @@ def make_destination() -> Any:
         return destination_name()
     from include.api_video.waiting_duckdb import duckdb_that_waits
 
-    return duckdb_that_waits(duckdb_file(), destination_name="duckdb")
+    return duckdb_that_waits(duckdb_file())
 
 
 def make_pipeline(name: str, **kwargs: Any) -> dlt.Pipeline:

@@ -13,7 +13,7 @@ UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE
 	AIRFLOW__CORE__TEST_CONNECTION=Enabled PYTHONWARNINGS=ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain test lint lock clean
+.PHONY: help setup run ui plain test lint docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test: $(READY) ## run the tests
 
 lint: $(READY) ## check style and types
 	@ruff check . && ruff format --check . && mypy
+
+docs: $(READY) ## write the generated part of README.md
+	@python -m include.api_video.docs
 
 lock: $(READY) ## resolve constraints.txt anew; then run the tests
 	@python -m pip install --quiet uv

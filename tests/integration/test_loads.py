@@ -27,9 +27,12 @@ def test_the_values_are_the_apis(warehouse: Warehouse) -> None:
     warehouse.load("videos", "video_status", "live_streams")
 
     listed = {row["videoId"]: row for row in warehouse.demo.world.listed("videos")}
-    loaded = warehouse.rows("SELECT video_id, title, public, mp4_support, strftime(updated_at, '%Y-%m-%dT%H:%M:%S+00:00') FROM videos")
+    loaded = warehouse.rows(
+        "SELECT video_id, title, public, mp4_support, strftime(updated_at, '%Y-%m-%dT%H:%M:%S+00:00') FROM videos"
+    )
     assert {row[0]: row[1:] for row in loaded} == {
-        key: (row.get("title"), row.get("public"), row.get("mp4Support"), row.get("updatedAt")) for key, row in listed.items()
+        key: (row.get("title"), row.get("public"), row.get("mp4Support"), row.get("updatedAt"))
+        for key, row in listed.items()
     }
     tags = warehouse.rows("SELECT video_id, value FROM videos__tags ORDER BY video_id, _dlt_list_idx")
     assert tags == [(key, tag) for key in sorted(listed) for tag in listed[key].get("tags") or []]
@@ -133,7 +136,9 @@ def test_details_of_a_removed_parent_are_removed_and_come_back_with_it(warehouse
 
 
 def test_a_budget_spreads_details_over_runs_and_the_ledger_tells_how_many_wait(warehouse: Warehouse) -> None:
-    waits = [warehouse.load("videos", "video_status", max_detail_requests=12).sync("video_status")["waiting_rows"] for _ in "123"]
+    waits = [
+        warehouse.load("videos", "video_status", max_detail_requests=12).sync("video_status")["waiting_rows"] for _ in "123"
+    ]
 
     assert waits[0] == 18
     assert waits == sorted(waits, reverse=True)
@@ -166,7 +171,12 @@ def test_an_empty_account_has_all_tables_with_their_columns(tmp_path: Any, monke
 
     assert not run.report.failed
     assert warehouse.rows("SELECT count(*) FROM videos__tags") == [(0,)]
-    assert warehouse.rows("SELECT bitrate_type FROM (SELECT typeof(encoding__metadata__bitrate) bitrate_type FROM video_status)") == []
+    assert (
+        warehouse.rows(
+            "SELECT bitrate_type FROM (SELECT typeof(encoding__metadata__bitrate) bitrate_type FROM video_status)"
+        )
+        == []
+    )
 
 
 def test_columns_have_their_documented_types(warehouse: Warehouse) -> None:

@@ -92,9 +92,7 @@ def test_the_client_reads_the_source_of_each_completed_summary(demo: Demo, clien
     ],
     ids=["title", "description", "tags", "metadata"],
 )
-def test_the_clients_filters_select_as_documented(
-    demo: Demo, client: Any, filters: dict[str, Any], passes: Any
-) -> None:
+def test_the_clients_filters_select_as_documented(demo: Demo, client: Any, filters: dict[str, Any], passes: Any) -> None:
     expected = {row["videoId"] for row in demo.world.listed("videos") if passes(row)}
     answer = apis.VideosApi(client).list(**filters, page_size=100)
     assert {row.video_id for row in answer.data} == expected != set()

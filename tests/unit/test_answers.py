@@ -236,7 +236,11 @@ def test_a_request_that_is_not_understood_names_the_documented_problems():
 
 
 def test_the_http_status_decides_since_admin_bodies_have_none_and_type_urls_differ():
-    body = {"type": "https://docs.api.video/docs/authentication-invalid-api-key", "title": "The API key is invalid.", "status": 401}
+    body = {
+        "type": "https://docs.api.video/docs/authentication-invalid-api-key",
+        "title": "The API key is invalid.",
+        "status": 401,
+    }
     error = error_of(404, body)
     assert isinstance(error, ApiVideoRequestError)
     assert error.status == 404

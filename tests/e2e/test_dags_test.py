@@ -1,0 +1,191 @@
+"""``airflow dags test api_video``, as a user types it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from include.api_video.endpoints import ENDPOINTS
+from include.demo_api.__main__ import settings as demo_settings
+from include.demo_api.behaviour import Behaviour
+from include.demo_api.server import Demo, running
+from include.demo_api.world import World
+from tests.e2e.conftest import Airflow, own_home
+
+KEYS = {"videos": "video_id", "video": "video_id", "video_status": "video_id", "discarded_videos": "video_id"}
+KEYS |= {"summaries": "summary_id", "summary_source": "summary_id", "players": "player_id"}
+KEYS |= {"live_streams": "live_stream_id", "projects_api_keys": "api_key_id"}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A first run that several tests look at."""
+
+    airflow: Airflow
+    demo: Demo
+    output: str
+
+
+@pytest.fixture(scope="module")
+def loaded(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    airflow = own_home(migrated_home, tmp_path_factory.mktemp("loaded") / "home")
+    with running(World(60), Behaviour(rate_limit=100_000)) as demo:
+        done = airflow.run("airflow", "dags", "test", "api_video", **demo_settings(demo))
+        assert done.returncode == 0, done.stdout[-5000:]
+        yield Loaded(airflow, demo, done.stdout)
+
+
+def test_the_dag_loads_nine_tables_that_equal_the_api(loaded: Loaded) -> None:
+    for endpoint in ENDPOINTS:
+        table = f"api_video_data.{endpoint.name}"
+        rows = loaded.airflow.rows(f"SELECT {KEYS[endpoint.name]} FROM {table} WHERE removed_at IS NULL ORDER BY 1")
+        assert [row[0] for row in rows] == sorted(loaded.demo.world.ids(endpoint.name)), endpoint.name
+    assert loaded.airflow.rows("SELECT count(*) FROM api_video_data._syncs WHERE mode = 'first'") == [(9,)]
+    assert loaded.airflow.rows("SELECT count(*) FROM api_video_data._checks WHERE NOT passed") == [(0,)]
+
+
+def test_a_run_leaves_no_folders_behind_and_logs_no_line_as_an_error(loaded: Loaded) -> None:
+    assert not list((loaded.airflow.home / "tmp").glob("*dlt_*"))
+    assert not list((loaded.airflow.home / "tmp").glob("api_video_*"))
+    assert "task.stderr" not in loaded.output
+
+
+def test_no_secret_is_printed_or_stored(loaded: Loaded) -> None:
+    demo, home = loaded.demo, loaded.airflow.home
+    secrets = [demo.api_key, demo.admin_api_key]
+    secrets += [base64.b64encode(f"{key}:".encode()).decode() for key in secrets]
+    for stream in demo.world.listed("live_streams"):
+        secrets += [stream["streamKey"], *(r[name] for r in stream["restreams"] for name in ("serverUrl", "streamKey"))]
+    secrets += [row["value"] for row in demo.world.listed("projects_api_keys")]
+    written = [path for path in home.rglob("*") if path.is_file() and path.relative_to(home).parts[0] != "include"]
+    assert loaded.airflow.file in written
+    for path in written:
+        content = path.read_bytes()
+        assert not [secret for secret in secrets if secret.encode() in content], path
+    assert not [secret for secret in secrets if secret in loaded.output]
+    assert not re.search(r"/token/|[?&]token=", str(loaded.airflow.rows("SELECT * FROM api_video_data.videos")))
+
+
+def test_a_wrong_key_fails_at_once_with_one_sentence(
+    airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
+) -> None:
+    wrong = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__API_KEY": "not-the-key"}
+    wrong["SOURCES__API_VIDEO_SOURCE__RESOURCES"] = '["videos", "video_status", "players", "live_streams", "summaries"]'
+
+    done = airflow.run("airflow", "dags", "test", "api_video", **wrong)
+
+    assert done.returncode == 1
+    assert demo.requests() == 4  # videos, players, live_streams, summaries: no task could know of another's answer
+    verdict = done.stdout[done.stdout.rindex("ValidationError") :]
+    assert verdict.count("api.video refused the API key") == 1
+    assert "environment 'production'" in verdict
+    assert "not-the-key" not in done.stdout
+
+
+def test_a_missing_key_sends_nothing_and_names_the_settings(
+    airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
+) -> None:
+    without = {name: value for name, value in demo_environment.items() if not name.endswith("__API_KEY")}
+    without.pop("SOURCES__API_VIDEO_SOURCE__ADMIN_API_KEY")
+
+    done = airflow.run("airflow", "dags", "test", "api_video", **without)
+
+    assert done.returncode == 1
+    assert demo.requests() == 0
+    verdict = done.stdout[done.stdout.rindex("ValidationError") :]
+    for name in ("SOURCES__API_VIDEO_SOURCE__API_KEY", "include/.dlt/secrets.toml", 'Airflow Connection "api_video"'):
+        assert name in verdict
+
+
+def test_an_unknown_resource_is_answered_with_the_known_ones(
+    airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
+) -> None:
+    typo = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["video_statuses"]'}
+
+    done = airflow.run("airflow", "dags", "test", "api_video", **typo)
+
+    assert done.returncode == 1
+    assert demo.requests() == 0
+    assert "did you mean 'video_status'?" in done.stdout
+
+
+def test_the_form_chooses_resources_and_refreshes_them(
+    airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
+) -> None:
+    chosen = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["videos", "players", "live_streams"]'}
+    first = airflow.run("airflow", "dags", "test", "api_video", **chosen)
+    assert first.returncode == 0, first.stdout[-3000:]
+    form = json.dumps({"resources": ["players"], "full_refresh": True})
+
+    second = airflow.run("airflow", "dags", "test", "api_video", "-c", form, **chosen)
+
+    assert second.returncode == 0, second.stdout[-3000:]
+    newest = airflow.rows(
+        "SELECT resource, mode FROM api_video_data._syncs WHERE run_id = "
+        "(SELECT run_id FROM api_video_data._syncs ORDER BY finished_at DESC LIMIT 1)"
+    )
+    modes = dict(newest)
+    assert modes["players"] == "first"
+    assert {mode for resource, mode in modes.items() if resource != "players"} == {"skipped"}
+    assert demo.requests("/players") == 2
+    assert demo.requests("/videos") == 1
+
+
+def test_an_airflow_connection_serves_as_the_key_and_the_environment_wins(
+    airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
+) -> None:
+    ours = ("SOURCES__API_VIDEO_SOURCE__API_KEY", "SOURCES__API_VIDEO_SOURCE__BASE_URL")
+    rest = {name: value for name, value in demo_environment.items() if name not in ours}
+    rest["SOURCES__API_VIDEO_SOURCE__RESOURCES"] = '["players"]'
+    connection = json.dumps({"conn_type": "http", "host": demo.url, "password": demo.api_key})
+
+    done = airflow.run("airflow", "dags", "test", "api_video", AIRFLOW_CONN_API_VIDEO=connection, **rest)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+    other = airflow.run(
+        "airflow",
+        *("dags", "test", "api_video"),
+        **{**rest, "AIRFLOW_CONN_API_VIDEO": connection, "SOURCES__API_VIDEO_SOURCE__API_KEY": "wrong"},
+    )
+    assert "api.video refused the API key" in other.stdout
+
+
+def test_a_failed_task_that_may_pass_is_retried(airflow: Airflow, demo: Demo, demo_environment: dict[str, str]) -> None:
+    one = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
+    structure = airflow.run(
+        "python",
+        "-c",
+        "import sys; sys.path.insert(0, 'dags'); import api_video_tasks as t\n"
+        "from include.api_video.errors import ApiVideoServerError, ApiVideoKeyError\n"
+        "passing = [issubclass(error, t.PassingError) for error in (ApiVideoServerError, ApiVideoKeyError)]\n"
+        "print(*passing, t.RETRIES['retries'])",
+        **one,
+    )
+    assert structure.stdout.split("\n")[-2] == "True False 2"
+
+
+@pytest.mark.parametrize("admin_on", [True, False])
+def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
+    airflow: Airflow, demo: Demo, demo_environment: dict[str, str], admin_on: bool
+) -> None:
+    environment = demo_environment if admin_on else {}
+    script = (
+        "from airflow.dag_processing.dagbag import DagBag\n"
+        "bag = DagBag('dags')\n"
+        "print(bag.import_errors, sorted(bag.dags['api_video'].task_ids), sep='|')\n"
+    )
+
+    done = airflow.run("python", "-c", script, **environment)
+
+    errors, task_ids = done.stdout.strip().split("\n")[-1].split("|")
+    expected = {f"{e.group}.{e.name}" for e in ENDPOINTS if admin_on or e.group != "account"} | {"prepare", "validate"}
+    assert errors == "{}"
+    assert task_ids == str(sorted(expected))
+    assert demo.requests() == 0
+    assert not list((airflow.home / "tmp").iterdir())

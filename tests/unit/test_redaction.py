@@ -1,0 +1,241 @@
+"""No secret and no private token survives; everything else stays as the API gave it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.api_video.endpoints import ENDPOINTS, by_name
+from include.api_video.redaction import FREE_TEXT, Redaction, object_paths, strip_token
+
+TOKEN = "abc-DEF_123.x%3D"
+VIDEOS, STATUS = by_name()["videos"], by_name()["video_status"]
+LIVE_STREAMS, KEYS = by_name()["live_streams"], by_name()["projects_api_keys"]
+
+
+def clean(row: dict[str, Any], resource: str = "videos") -> dict[str, Any]:
+    return Redaction(by_name()[resource])(row)
+
+
+# --- tokens ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "stripped"),
+    [
+        ("https://embed.api.video/vod/vi1?token=T", "https://embed.api.video/vod/vi1"),
+        ("https://embed.api.video/vod/vi1?token=T#t=3", "https://embed.api.video/vod/vi1#t=3"),
+        ("https://embed.api.video/vod/vi1?token=T&a=b", "https://embed.api.video/vod/vi1?a=b"),
+        ("https://embed.api.video/vod/vi1?a=b&token=T", "https://embed.api.video/vod/vi1?a=b"),
+        ("https://embed.api.video/vod/vi1?a=b&token=T&c=d", "https://embed.api.video/vod/vi1?a=b&c=d"),
+        ("https://embed.api.video/vod/vi1?a=b&amp;token=T&amp;c=d", "https://embed.api.video/vod/vi1?a=b&amp;c=d"),
+        ("https://embed.api.video/vod/vi1?token=T&amp;a=b", "https://embed.api.video/vod/vi1?a=b"),
+        ("https://embed.api.video/vod/vi1?token=T&token=U", "https://embed.api.video/vod/vi1"),
+        ("https://embed.api.video/vod/vi1?token=T&a=b&token=U", "https://embed.api.video/vod/vi1?a=b"),
+        ("https://embed.api.video/vod/vi1?token=", "https://embed.api.video/vod/vi1"),
+        ("https://embed.api.video/vod/vi1?Token=T", "https://embed.api.video/vod/vi1"),
+        ("https://vod.api.video/vod/vi1/token/T/hls/manifest.m3u8", "https://vod.api.video/vod/vi1/hls/manifest.m3u8"),
+        ("https://vod.api.video/vod/vi1/token/T/thumbnail.jpg", "https://vod.api.video/vod/vi1/thumbnail.jpg"),
+        ("https://vod.api.video/vod/vi1/token/T/mp4/source.mp4", "https://vod.api.video/vod/vi1/mp4/source.mp4"),
+        ("https://cdn.api.video/vod/vi1/token/T/hls/manifest.m3u8", "https://cdn.api.video/vod/vi1/hls/manifest.m3u8"),
+        ("https://videos.example.com/vod/vi1/token/T/mp4/source.mp4", "https://videos.example.com/vod/vi1/mp4/source.mp4"),
+        ("https://vod.api.video/vod/vi1/token/T", "https://vod.api.video/vod/vi1"),
+        ("https://vod.api.video/vod/vi1/token/T?token=U&a=b", "https://vod.api.video/vod/vi1?a=b"),
+    ],
+)
+def test_the_token_goes_and_the_rest_stays_a_working_url(url, stripped):
+    assert strip_token(re.sub(r"(?<=[=/])[TU](?=[&/?#]|$)", TOKEN, url)) == stripped
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_the_token_goes_from_the_html_of_an_iframe(quote):
+    html = '<iframe src="https://embed.api.video/vod/vi1?token=T&amp;a=b" width="100%" allowfullscreen="true"></iframe>'
+    stripped = '<iframe src="https://embed.api.video/vod/vi1?a=b" width="100%" allowfullscreen="true"></iframe>'
+    assert strip_token(html.replace('"', quote).replace("=T", f"={TOKEN}")) == stripped.replace('"', quote)
+
+
+def test_an_iframe_that_holds_nothing_but_the_token_is_whole_html_without_it():
+    html = f'<iframe src="https://embed.api.video/vod/vi1?token={TOKEN}" width="100%" frameborder="0"></iframe>'
+    assert strip_token(html) == '<iframe src="https://embed.api.video/vod/vi1" width="100%" frameborder="0"></iframe>'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://embed.api.video/vod/vi1",
+        "https://vod.api.video/vod/vi1/hls/manifest.m3u8",
+        "https://embed.api.video/vod/vi1?tokenize=yes&mytoken=1",
+        "/videos/vi1/source",
+        "rgba(255, 255, 255, 1)",
+        "",
+    ],
+)
+def test_what_holds_no_token_is_not_touched(text):
+    assert strip_token(text) == text
+
+
+def test_a_private_video_read_twice_is_the_same_row():
+    """The token is a new one at each read: a change that never happened."""
+
+    def read(token: str) -> dict[str, Any]:
+        embed, vod = f"https://embed.api.video/vod/vi1?token={token}", f"https://vod.api.video/vod/vi1/token/{token}"
+        assets = {"player": embed, "iframe": f'<iframe src="{embed}"></iframe>', "hls": vod + "/hls/manifest.m3u8"}
+        return clean({"videoId": "vi1", "public": False, "assets": {**assets, "thumbnail": vod + "/thumbnail.jpg"}})
+
+    assert read("first") == read("second")
+    assert read("first")["assets"]["thumbnail"] == "https://vod.api.video/vod/vi1/thumbnail.jpg"
+
+
+# --- secrets -----------------------------------------------------------------------------------------------------------
+
+
+def test_stream_keys_and_the_addresses_of_restreams_go():
+    row = {
+        "liveStreamId": "li1",
+        "streamKey": "s3cret",
+        "name": "Town hall",
+        "restreams": [{"name": "YouTube", "serverUrl": "rtmps://user:s3cret@a.example.com", "streamKey": "s3cret"}],
+    }
+    expected = {"liveStreamId": "li1", "name": "Town hall", "restreams": [{"name": "YouTube"}]}
+    assert clean(row, "live_streams") == expected
+
+
+def test_the_value_of_an_api_key_goes():
+    row = {"api_key_id": "k1", "project_id": "p1", "name": "CMS", "value": "s3cret", "created_at": "2026-01-01T00:00:00Z"}
+    assert clean(row, "projects_api_keys") == {name: value for name, value in row.items() if name != "value"}
+
+
+def test_the_value_of_a_videos_metadata_is_no_secret():
+    row = {"videoId": "vi1", "metadata": [{"key": "Author", "value": "Jane"}]}
+    assert clean(row) == row
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize(
+    "name", ["streamKey", "signatureSecret", "apiKey", "access_token", "refresh_token", "accessToken", "refreshToken"]
+)
+def test_a_field_known_as_a_secret_goes_wherever_it_turns_up(endpoint, name):
+    row = {endpoint.key: "x1", name: "s3cret", "extra": {"deep": [{name: "s3cret", "kept": 1}, {"more": {name: {"a": 1}}}]}}
+    assert Redaction(endpoint)(row) == {endpoint.key: "x1", "extra": {"deep": [{"kept": 1}, {"more": {}}]}}
+
+
+# --- objects that come as lists ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("empty", [[], None], ids=repr)
+def test_an_empty_list_in_place_of_an_object_is_no_value(empty):
+    assert clean({"videoId": "vi1", "ingest": empty, "encoding": {"metadata": empty}}, "video_status") == {
+        "videoId": "vi1",
+        "encoding": {},
+    }
+
+
+def test_an_empty_list_in_place_of_an_object_inside_an_object_is_no_value():
+    row = {"ingest": {"status": "uploading", "receivedParts": []}, "encoding": {"playable": False, "metadata": []}}
+    assert clean(row, "video_status") == {"ingest": {"status": "uploading"}, "encoding": {"playable": False}}
+
+
+def test_an_empty_list_stays_where_a_list_is_documented():
+    row = {"videoId": "vi1", "tags": [], "metadata": []}
+    assert clean(row) == row
+    row = {"ingest": {"status": "uploading", "receivedBytes": []}, "encoding": {"qualities": []}}
+    assert clean(row, "video_status") == row
+
+
+def test_the_objects_are_those_of_the_documented_columns():
+    assert object_paths(STATUS) == {("ingest",), ("ingest", "receivedParts"), ("encoding",), ("encoding", "metadata")}
+    assert object_paths(VIDEOS) == {("source",), ("source", "liveStream"), ("assets",)}
+    assert object_paths(LIVE_STREAMS) == {("assets",)}
+    assert object_paths(KEYS) == frozenset()
+
+
+# --- what stays --------------------------------------------------------------------------------------------------------
+
+
+def test_what_customers_wrote_is_not_touched():
+    note = "See https://example.com/a?token=mine&b=c and /token/mine/x"
+    row = {
+        "videoId": "vi1",
+        "title": note,
+        "description": note,
+        "tags": [note],
+        "metadata": [{"key": note, "value": note}],
+    }
+    assert clean(row) == row
+    assert clean({"liveStreamId": "li1", "name": note}, "live_streams")["name"] == note
+    summary = {"summaryId": "su1", "abstract": note, "takeaways": [note]}
+    assert clean(summary, "summary_source") == summary
+
+
+def test_numbers_truths_nulls_and_unknown_fields_stay_as_they_are():
+    row = {"videoId": "vi1", "public": False, "language": None, "sizes": [1, 2.5, None], "new": {"field": {"a": "b"}}}
+    assert clean(row) == row
+
+
+def test_the_row_that_was_given_is_not_changed():
+    row = {
+        "liveStreamId": "li1",
+        "streamKey": "s3cret",
+        "assets": {"player": "https://x?token=T"},
+        "restreams": [{"streamKey": "x"}],
+    }
+    before = json.dumps(row)
+    clean(row, "live_streams")
+    assert json.dumps(row) == before
+
+
+# --- the property ------------------------------------------------------------------------------------------------------
+
+SECRET = "S3CR3T"  # any piece of it that survives is found
+secret_fields = st.sampled_from(["streamKey", "serverUrl", "signatureSecret", "apiKey", "accessToken", "uploadToken"])
+plain_fields = st.sampled_from(
+    ["videoId", "liveStreamId", "assets", "source", "ingest", "restreams", "links", "uri", "new"]
+)
+free_fields = st.sampled_from(sorted(FREE_TEXT))
+addresses = st.builds(
+    str.format,
+    st.sampled_from(
+        [
+            "https://embed.api.video/vod/x?token={0}",
+            "https://embed.api.video/vod/x?token={0}&a={1}",
+            "https://embed.api.video/vod/x?a={1}&token={0}",
+            "https://embed.api.video/vod/x?a={1}&amp;token={0}&amp;b=c",
+            "https://vod.api.video/vod/x/token/{0}/hls/manifest.m3u8",
+            "https://vod.api.video/vod/x/token/{0}?token={0}&token={0}",
+            '<iframe src="https://embed.api.video/vod/x?token={0}" width="100%"></iframe>',
+            "<iframe src='https://embed.api.video/vod/x?token={0}&amp;a={1}'></iframe><p>https://x/token/{0}/y</p>",
+        ]
+    ),
+    st.from_regex(rf"{SECRET}[A-Za-z0-9_.~%+=:-]{{0,6}}", fullmatch=True),
+    st.text("abtokens/", max_size=6),
+)
+leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | addresses
+
+
+def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects with plain fields, secrets of any kind, and what customers wrote."""
+    secrets = st.dictionaries(secret_fields, st.just(SECRET) | st.just([SECRET]) | st.just({"a": SECRET}), max_size=2)
+    written = st.dictionaries(free_fields, st.text(max_size=8), max_size=2)
+    return st.builds(lambda *parts: {k: v for part in parts for k, v in part.items()},
+                     st.dictionaries(plain_fields, inner, max_size=3), secrets, written)  # fmt: skip
+
+
+rows = objects(st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | objects(inner), max_leaves=12))
+
+
+@settings(max_examples=300, deadline=None)
+@given(row=rows)
+def test_no_secret_and_no_token_survives_at_any_depth(row):
+    assert SECRET not in json.dumps(Redaction(LIVE_STREAMS)(row))
+
+
+@settings(max_examples=200, deadline=None)
+@given(row=rows)
+def test_cleaning_twice_changes_nothing_more(row):
+    once = Redaction(LIVE_STREAMS)(row)
+    assert Redaction(LIVE_STREAMS)(once) == once

@@ -1,0 +1,9 @@
+# Airflow with the package and its pinned dependencies; nothing is installed at start.
+FROM apache/airflow:3.3.2
+COPY --chown=airflow:0 requirements.txt constraints.txt /tmp/package/
+RUN pip install --no-cache-dir --requirement /tmp/package/requirements.txt
+# The warehouse's volume takes over this folder's owner.
+RUN mkdir -p /opt/airflow/data
+COPY --chown=airflow:0 dags /opt/airflow/dags
+COPY --chown=airflow:0 plugins /opt/airflow/plugins
+COPY --chown=airflow:0 include /opt/airflow/include

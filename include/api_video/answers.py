@@ -93,6 +93,10 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def read_error(
     status: int, headers: Mapping[str, str], body: Any, *, url: str, environment: str, key_setting: str
 ) -> ApiVideoError:
@@ -112,7 +116,7 @@ def read_error(
         )
     if status == 403:
         return ApiVideoPermissionError(
-            f"The API key may not read this {where}: {title or 'forbidden'} "
+            f"The API key may not read this {where}: {_sentence(title or 'forbidden')} "
             f"Ask api.video's support, or leave the resource out of SOURCES__API_VIDEO_SOURCE__RESOURCES."
         )
     if status == 429:
@@ -126,7 +130,7 @@ def read_error(
     problems = body.get("problems") if isinstance(body, Mapping) else None
     names = ", ".join(str(p.get("name")) for p in problems or [] if isinstance(p, Mapping))
     return ApiVideoRequestError(
-        f"api.video did not accept the request {where}: {title or 'no reason given'}"
+        f"api.video did not accept the request {where}: {_sentence(title or 'no reason given')}"
         + (f" Problem with: {names}." if names else "")
         + " Check the filters in the configuration; if there are none, this package needs an update.",
         status,

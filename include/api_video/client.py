@@ -48,7 +48,8 @@ class ApiVideoSession(requests.Session):
         self._missing_ok = missing_ok
         self._sleep = sleep
         self._limit: RateLimit | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # for the counters
+        self._gate = threading.Lock()  # held while waiting for the next window
         self._kept: dict[str, requests.Response] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ApiVideoSession:
@@ -103,7 +104,9 @@ class ApiVideoSession(requests.Session):
             response = super().send(request, **kwargs)
         except requests.RequestException as error:
             raise ApiVideoServerError(f"The connection to {url} broke ({type(error).__name__}). Is it reachable?") from None
-        self._limit = RateLimit.from_headers(response.headers) or self._limit
+        # After a 429 the retry itself waits as long as told; waiting for the window as well would double it.
+        limit = RateLimit.from_headers(response.headers)
+        self._limit = None if response.status_code == 429 else limit or self._limit
         body = self._read_body(response, url)
         if response.status_code == 404 and self._missing_ok:
             response.status_code, body = 200, {MISSING: True}
@@ -136,12 +139,13 @@ class ApiVideoSession(requests.Session):
         return body
 
     def _wait_for_window(self) -> None:
-        """Waits for the next window where the last answer said that this one is used up."""
-        with self._lock:
-            limit, self._limit = self._limit, None if self._limit and self._limit.remaining <= 0 else self._limit
-        if limit and limit.remaining <= 0:
-            log.info("The rate limit of %d a minute is used up: waiting %.0f s.", limit.limit, limit.resets_in_s)
-            self._sleep(limit.resets_in_s)
+        """Waits for the next window where the last answer said that this one is used up; all threads wait together."""
+        with self._gate:
+            limit = self._limit
+            if limit and limit.remaining <= 0:
+                log.info("The rate limit of %d a minute is used up: waiting %.0f s.", limit.limit, limit.resets_in_s)
+                self._sleep(limit.resets_in_s)
+                self._limit = None
 
 
 def _wait_s(state: RetryCallState) -> float:

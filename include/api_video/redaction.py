@@ -12,7 +12,17 @@ from include.api_video.endpoints import Endpoint
 
 # Fields that hold a credential wherever they turn up, documented there or not.
 ALWAYS_SECRET = frozenset(
-    {"streamKey", "signatureSecret", "uploadToken", "apiKey", "accessToken", "refreshToken", "access_token"}
+    {
+        "streamKey",
+        "signatureSecret",
+        "uploadToken",
+        "apiKey",
+        "accessToken",
+        "refreshToken",
+        "access_token",
+        "refresh_token",
+        "privateToken",
+    }
 )
 # What customers write themselves is stored as they wrote it.
 FREE_TEXT = frozenset({"title", "description", "name", "tags", "metadata", "abstract", "takeaways"})

@@ -8,14 +8,18 @@ take a stray ``ENVIRONMENT`` or ``API_KEY`` variable, which many machines have f
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import dlt
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.providers import EnvironProvider
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from include.api_video.endpoints import ENDPOINTS, Endpoint, Filter, Host, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
@@ -78,9 +82,6 @@ def use_project_config() -> None:
     For entry points only (the DAG, the command line). A folder set by the user in DLT_PROJECT_DIR is replaced: dlt's
     Airflow helper sets it to the folder of DAGs, where this package keeps nothing.
     """
-    from dlt.common.configuration.container import Container
-    from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
-
     os.environ["DLT_PROJECT_DIR"] = str(INCLUDE_DIR)
     if PluggableRunContext in Container():
         Container()[PluggableRunContext].reload_providers()
@@ -143,8 +144,7 @@ class _Reader:
             return from_env
         if self._connection.get(name):
             return self._connection[name]
-        secret = name.endswith("api_key")
-        return (dlt.secrets if secret else dlt.config).get(f"{SECTION}.{name}")
+        return _value_in_files(name)
 
     def text(self, name: str) -> str | None:
         value = self.value(name)
@@ -158,10 +158,22 @@ class _Reader:
             number = float(default if value is None else value)
         except (TypeError, ValueError):
             raise SettingsError(f"{SECTION}.{name} must be a number, not {value!r}.") from None
-        if number < lowest or (highest is not None and number > highest):
+        if not math.isfinite(number) or number < lowest or (highest is not None and number > highest):
             allowed = f"between {lowest:g} and {highest:g}" if highest is not None else f"{lowest:g} or more"
             raise SettingsError(f"{SECTION}.{name} must be {allowed}, not {number:g}.")
         return number
+
+
+def _value_in_files(name: str) -> Any:
+    """The value that dlt's providers other than the environment have: there, an empty variable would count as set."""
+    *sections, key = f"{SECTION}.{name}".split(".")
+    for provider in Container()[PluggableRunContext].providers.providers:
+        if isinstance(provider, EnvironProvider) or (name.endswith("api_key") and not provider.supports_secrets):
+            continue
+        value, _ = provider.get_value(key, Any, "", *sections)
+        if value not in (None, ""):
+            return value
+    return None
 
 
 def _unknown(what: str, value: str, known: tuple[str, ...]) -> SettingsError:
@@ -217,6 +229,8 @@ def _filters(source: _Reader) -> dict[str, dict[str, Any]]:
 
 
 def _filters_of(endpoint: Endpoint, table: Mapping[str, Any], source: _Reader) -> dict[str, Any]:
+    if not isinstance(table, Mapping):
+        raise SettingsError(f"{SECTION}.filters.{endpoint.name} must be a table of filters, not {table!r}.")
     known = tuple(f.name for f in endpoint.filters)
     for name in table:
         _one_of(f"filter of {endpoint.name}", name, known)
@@ -229,7 +243,8 @@ def _checked(endpoint: Endpoint, rule: Filter, value: Any) -> Any:
     if rule.kind == "list":
         return _parsed_list(where, value)
     if rule.kind == "map":
-        value = json.loads(value) if isinstance(value, str) and value.startswith("{") else value
+        with suppress(TypeError, ValueError):
+            value = json.loads(value)
         if not isinstance(value, Mapping):
             raise SettingsError(f'{where} must be a table, such as {{Author = "Jane"}}.')
         return {str(key): str(text) for key, text in value.items()}

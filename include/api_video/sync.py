@@ -80,6 +80,7 @@ class ListSync:
         self._totals: set[int | None] = set()  # itemsTotal, as each page of the present reading gave it
         self._taken: dict[str, str] = {}  # news by key: hash of the content handed on
         self._kinds: dict[str, str] = {}  # news by key: new, changed, restored or drifted
+        self._missing: set[str] | None = None  # keys that the reading before this one lacked
         self._readings = 1
         self._open_lists = 1
         self.is_done = False
@@ -101,13 +102,13 @@ class ListSync:
         if not self._whole:
             if following and not self._reached_cursor(page):
                 return following
-            if self._active_after() == page.items_total:
+            if self._active_after() == page.items_total and len(self._totals) == 1:
                 self.finish_list()
                 return None
             self._read_whole()
         if following:
             return following
-        if self._is_consistent(page):
+        if self._is_consistent(page) and self._is_proven(page):
             self.finish_list()
             return None
         return self._read_again()
@@ -137,6 +138,17 @@ class ListSync:
     def _is_consistent(self, page: Page) -> bool:
         total = len(self._seen) if page.items_total is None else page.items_total
         return len(self._totals) == 1 and len(self._seen) == total
+
+    def _is_proven(self, page: Page) -> bool:
+        """Whether what is gone was missing in two readings in a row, where a list has several pages.
+
+        A row that goes while another comes leaves the count as it is, yet moves the rows between the two across a page's
+        border: one reading can lack a row that is listed all the time.
+        """
+        gone = {key for key, row in self._known.items() if not row.removed} - self._seen
+        proven = page.number == 1 or not gone or gone == self._missing
+        self._missing = gone
+        return proven
 
     def _read_again(self) -> int:
         self._readings += 1

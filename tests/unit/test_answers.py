@@ -188,7 +188,7 @@ def test_every_status_is_understood_with_any_body(status, body):
 
 @pytest.mark.parametrize("status", DOCUMENTED)
 def test_every_message_is_whole_sentences(status):
-    """Regression: without a title, the reason ran into the next sentence ("forbidden Ask api.video's support")."""
+    """Without a title, the reason must not run into the next sentence ("forbidden Ask api.video's support")."""
     message = str(error_of(status))
     assert message.endswith(".")
     assert not any(f"{word} {following}" in message for word in ("forbidden", "given") for following in ("Ask", "Check"))
@@ -257,11 +257,14 @@ def test_no_error_quotes_a_field_that_could_hold_a_secret(status):
 
 def test_the_error_of_ours_is_found_inside_those_of_dlt():
     ours = error_of(401)
-    try:
+
+    def extract():
         try:
             raise ours
         except ApiVideoError as error:
             raise RuntimeError("In processing pipe videos: extraction failed") from error
-    except RuntimeError as wrapped:
-        assert find_cause(wrapped) is ours
+
+    with pytest.raises(RuntimeError) as wrapped:
+        extract()
+    assert find_cause(wrapped.value) is ours
     assert find_cause(RuntimeError("another problem")) is None

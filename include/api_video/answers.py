@@ -77,7 +77,7 @@ class RateLimit:
             return cls(
                 int(headers["X-RateLimit-Limit"]),
                 int(headers["X-RateLimit-Remaining"]),
-                float(headers["X-RateLimit-Retry-After"]),
+                max(0.0, float(headers["X-RateLimit-Retry-After"])),
             )
         except (KeyError, ValueError):
             return None

@@ -62,7 +62,7 @@ class Redaction:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return self._clean_object(row, ())
 
-    def _clean_object(self, value: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    def _clean_object(self, value: dict[str, Any], path: tuple[str, ...], as_written: bool = False) -> dict[str, Any]:
         clean = {}
         for name, item in value.items():
             if name in self._secret:
@@ -72,14 +72,14 @@ class Redaction:
             # the same here, and an absent object leaves its columns null without adding one for itself.
             if here in self._objects and (item is None or item == []):
                 continue
-            clean[name] = item if name in FREE_TEXT else self._clean(item, here)
+            clean[name] = self._clean(item, here, as_written or name in FREE_TEXT)
         return clean
 
-    def _clean(self, item: Any, path: tuple[str, ...]) -> Any:
+    def _clean(self, item: Any, path: tuple[str, ...], as_written: bool) -> Any:
         if isinstance(item, str):
-            return strip_token(item)
+            return item if as_written else strip_token(item)
         if isinstance(item, dict):
-            return self._clean_object(item, path)
+            return self._clean_object(item, path, as_written)
         if isinstance(item, list):
-            return [self._clean(part, path) for part in item]
+            return [self._clean(part, path, as_written) for part in item]
         return item

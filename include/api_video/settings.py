@@ -114,7 +114,9 @@ def read_settings(connection: Mapping[str, str] | None = None, *, needs_key: boo
         admin_base_url=_url("admin_base_url", source.text("admin_base_url") or ADMIN_BASE_URL),
         resources=_resources(source.value("resources")),
         filters=_filters(source),
-        max_detail_requests=int(source.number("max_detail_requests", DEFAULT_MAX_DETAIL_REQUESTS, lowest=0)),
+        max_detail_requests=_whole(
+            "max_detail_requests", source.number("max_detail_requests", DEFAULT_MAX_DETAIL_REQUESTS, lowest=0)
+        ),
         full_check_hours=source.number("full_check_hours", 24.0, lowest=0),
         # A sandbox video lives 24 hours: a shrinking list is normal there.
         max_removed_share=source.number("max_removed_share", 1.0 if environment == "sandbox" else 0.5, 0, highest=1),
@@ -162,6 +164,12 @@ class _Reader:
             allowed = f"between {lowest:g} and {highest:g}" if highest is not None else f"{lowest:g} or more"
             raise SettingsError(f"{SECTION}.{name} must be {allowed}, not {number:g}.")
         return number
+
+
+def _whole(name: str, number: float) -> int:
+    if number != int(number):
+        raise SettingsError(f"{SECTION}.{name} must be a whole number, not {number:g}.")
+    return int(number)
 
 
 def _value_in_files(name: str) -> Any:

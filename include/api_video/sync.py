@@ -80,7 +80,7 @@ class ListSync:
         self._totals: set[int | None] = set()  # itemsTotal, as each page of the present reading gave it
         self._taken: dict[str, str] = {}  # news by key: hash of the content handed on
         self._kinds: dict[str, str] = {}  # news by key: new, changed, restored or drifted
-        self._missing: set[str] | None = None  # keys that the reading before this one lacked
+        self._missing: set[str] = set()  # keys that the reading before this one lacked
         self._readings = 1
         self._open_lists = 1
         self.is_done = False
@@ -146,7 +146,7 @@ class ListSync:
         border: one reading can lack a row that is listed all the time.
         """
         gone = {key for key, row in self._known.items() if not row.removed} - self._seen
-        proven = page.number == 1 or not gone or gone == self._missing
+        proven = page.number == 1 or gone <= self._missing
         self._missing = gone
         return proven
 

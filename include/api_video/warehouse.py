@@ -251,7 +251,7 @@ class _DetailSql:
         served = _served(endpoint, "p.")
         changed = f"(d.{key} IS NULL OR d._parent_hash IS NULL OR d._parent_hash <> p._content_hash)"
         waits = f"({changed} OR NOT d._is_final)"
-        missing = f"(d.removed_at IS NOT NULL AND NOT {changed})"
+        missing = f"(d.removed_at IS NOT NULL AND d._is_final AND NOT {changed})"
         loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
         self.counts = (
             f"SELECT count(*), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), sum(CASE WHEN {missing} THEN 1 ELSE 0 END), "

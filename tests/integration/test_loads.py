@@ -159,6 +159,23 @@ def test_a_summary_without_a_source_is_asked_for_once(warehouse: Warehouse) -> N
     assert warehouse.demo.requests(f"/summaries/{completed[0]}") == 0
 
 
+def test_a_status_that_turns_missing_while_its_video_stays_is_counted_once(warehouse: Warehouse) -> None:
+    """A removed detail that was not final counted both as missing and as waiting, and items_total went below zero."""
+    world = warehouse.demo.world
+    video_id = world.ids("videos")[0]
+    world.set_status(video_id, status_in("encoding"))
+    warehouse.load("videos", "video_status")
+    warehouse.demo.behaviour.fail(f"/videos/{video_id}/status", status=404, times=None)
+
+    totals = [warehouse.load("videos", "video_status") for _ in "12"]
+
+    assert [run.sync("video_status")["items_total"] for run in totals] == [29, 29]
+    assert not [check for run in totals for check in run.report.failed]
+    warehouse.demo.behaviour.heal()
+    back = warehouse.load("videos", "video_status")
+    assert back.sync("video_status")["items_total"] == 30 or not back.report.failed
+
+
 def test_an_empty_account_has_all_tables_with_their_columns(tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "empty.duckdb"))
     with running(World(0)) as demo:
@@ -185,7 +202,8 @@ def test_columns_have_their_documented_types(warehouse: Warehouse) -> None:
     types = {
         (table, column): data_type
         for table, column, data_type in warehouse.rows(
-            "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'api_video_data'"
+            "SELECT table_name, column_name, data_type FROM information_schema.columns "
+            "WHERE table_schema = 'api_video_data'"
         )
     }
     assert types["videos", "updated_at"] == "TIMESTAMP WITH TIME ZONE"

@@ -1,0 +1,89 @@
+"""Several processes load into one DuckDB file: they wait for each other, and a dead one holds nobody up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+
+LOAD = """
+import sys
+from include.api_video.pipelines import make_pipeline
+name, folder = sys.argv[1:]
+rows = [{"id": n, "tags": ["a", "b"]} for n in range(300)]
+make_pipeline(name, pipelines_dir=folder).run(rows, table_name=name, write_disposition="merge", primary_key="id")
+"""
+HOLD = """
+import sys, time
+from include.api_video.pipelines import make_pipeline
+with make_pipeline("holder", pipelines_dir=sys.argv[1]).sql_client() as client:
+    client.execute_sql("SELECT 1")
+    print("held", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def start(tmp_path: Path, script: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "DESTINATION__DUCKDB__CREDENTIALS": str(tmp_path / "shared.duckdb")}
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_parallel_loads_into_one_new_file_all_succeed(tmp_path: Path) -> None:
+    loads = [start(tmp_path, LOAD, f"t{n}", str(tmp_path / f"p{n}")) for n in range(4)]
+
+    ends = [load.communicate(timeout=120) for load in loads]
+
+    assert [load.returncode for load in loads] == [0] * 4, ends
+    with duckdb.connect(str(tmp_path / "shared.duckdb")) as connection:
+        counts = [connection.execute(f"SELECT count(*) FROM api_video_data.t{n}").fetchall() for n in range(4)]
+    assert counts == [[(300,)]] * 4
+
+
+def test_a_killed_process_gives_the_file_free(tmp_path: Path) -> None:
+    holder = start(tmp_path, HOLD, str(tmp_path / "h"), "300")
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    load = start(tmp_path, LOAD, "t", str(tmp_path / "p"))
+    time.sleep(0.2)
+    assert load.poll() is None
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+
+    _, errors = load.communicate(timeout=60)
+
+    assert load.returncode == 0, errors
+
+
+def test_another_program_that_reads_the_file_is_waited_for(tmp_path: Path) -> None:
+    duckdb.connect(str(tmp_path / "shared.duckdb")).close()
+    reader = duckdb.connect(str(tmp_path / "shared.duckdb"), read_only=True)
+    load = start(tmp_path, LOAD, "t", str(tmp_path / "p"))
+    time.sleep(2.5)
+    assert load.poll() is None
+    reader.close()
+
+    _, errors = load.communicate(timeout=60)
+
+    assert load.returncode == 0, errors
+
+
+def test_a_file_that_never_gets_free_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    holder = start(tmp_path, HOLD, str(tmp_path / "h"), "300")
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    environment_wait = "import os; os.environ['API_VIDEO_DUCKDB_TIMEOUT_S'] = '1'\n"
+
+    load = start(tmp_path, environment_wait + LOAD, "t", str(tmp_path / "p"))
+    _, errors = load.communicate(timeout=60)
+    holder.kill()
+    holder.wait()
+
+    assert load.returncode == 1
+    assert "was open in another program for more than 1 s" in errors
+    assert "API_VIDEO_DUCKDB_TIMEOUT_S" in errors

@@ -50,6 +50,8 @@ def read_page(body: Mapping[str, Any]) -> Page:
     if "items" in body:
         number = int(pagination.get("page") or 1)
         has_next = any(link.get("rel") == "next" for link in body.get("links") or [])
+        # The schema says that item_count is the total, the guide that there is none: more than was read is believed.
+        has_next = has_next or number * int(pagination.get("page_size") or 0) < int(pagination.get("item_count") or 0)
         return Page(rows, number, None, None, has_next)
     number = int(pagination.get("currentPage") or 1)
     pages_total, items_total = pagination.get("pagesTotal"), pagination.get("itemsTotal")

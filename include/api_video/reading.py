@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import dlt
+from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.answers import read_page
 from include.api_video.client import ApiVideoSession
-from include.api_video.endpoints import Endpoint, by_name
+from include.api_video.endpoints import Endpoint
 from include.api_video.errors import SettingsError
 from include.api_video.redaction import Redaction
-from include.api_video.schema import build_schema, tables_of
+from include.api_video.schema import declare_tables
 from include.api_video.settings import Settings
 from include.api_video.sync import DetailSync, ListSync, Outcome, is_full_due
 from include.api_video.warehouse import TableState, Warehouse, now_utc
@@ -93,7 +95,7 @@ class Reading:
                 TableState() if anew else state,
                 warehouse,
                 anew=anew,
-                full_due=is_full_due(state, settings.full_check_hours, self._started_at),
+                full_due=not state.is_whole or is_full_due(state, settings.full_check_hours, self._started_at),
                 max_removed_share=settings.max_removed_share,
             )
         return cast(ListSync, self._sync)
@@ -102,9 +104,11 @@ class Reading:
         if self._sync is None:
             warehouse, budget = self._prepared_warehouse(), self.settings.max_detail_requests
             self._orphans = warehouse.remove_orphans(self.endpoint, self._started_at)
-            state = warehouse.detail_state(self.endpoint, budget)
+            # A 404 is believed until the next full look.
+            missing_since = self._started_at - timedelta(hours=self.settings.full_check_hours)
+            state = warehouse.detail_state(self.endpoint, budget, missing_since)
             if anew := self._start_anew(state.base_url):
-                state = warehouse.detail_state(self.endpoint, budget, anew=True)
+                state = warehouse.detail_state(self.endpoint, budget, missing_since, anew=True)
             self._sync = DetailSync(self.endpoint, state, first=anew or state.base_url is None)
         return cast(DetailSync, self._sync)
 
@@ -123,7 +127,7 @@ class Reading:
                 "or start the tables anew with the full refresh of the trigger form."
             )
         if self._full_refresh or is_demo_data:
-            drop_tables(tables_of(self.endpoint))
+            drop_tables(self.endpoint)
             return True
         return False
 
@@ -191,15 +195,13 @@ def origin(base_url: str) -> str:
     return LOCAL if host in ("localhost", "127.0.0.1", "::1") else base_url
 
 
-def drop_tables(names: Sequence[str]) -> None:
-    """Has dlt drop these tables before it loads the present package, and forget columns that nobody declared.
+def drop_tables(endpoint: Endpoint) -> None:
+    """Has dlt drop an endpoint's tables before it loads the present package, and forget what nobody declared.
 
     What ``refresh="drop_resources"`` does, but for one resource: that one would take the shared ledger along.
     """
     schema, package = dlt.current.source_schema(), dlt.current.load_package_state()
-    present = [name for name in names if name in schema.tables]
-    package["state"]["dropped_tables"] = [copy.deepcopy(schema.tables[name]) for name in present]
-    declared = build_schema(by_name().values())
-    schema.drop_tables(present)
-    for name in names:
-        schema.update_table(copy.deepcopy(declared.tables[name]))
+    family = get_nested_tables(schema.tables, endpoint.name)  # child tables of undeclared fields, too
+    package["state"]["dropped_tables"] = copy.deepcopy(family)
+    schema.drop_tables([str(table["name"]) for table in family])
+    declare_tables(schema, endpoint)

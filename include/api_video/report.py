@@ -106,7 +106,7 @@ def check_run(run_id: str, resources: Sequence[str], errors: Mapping[str, str]) 
         checks = run_checks(warehouse, resources, run_id, now, errors)
         report = Report(run_id, now, _syncs_of(warehouse, run_id), checks)
 
-        @dlt.source(schema=schema, section=SCHEMA_NAME)
+        @dlt.source(schema=warehouse.grown_schema(schema), section=SCHEMA_NAME)
         def checks_source() -> Any:
             return dlt.resource(report.rows(), name=CHECKS, write_disposition="append")
 

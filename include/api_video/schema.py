@@ -113,19 +113,24 @@ def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
 
 def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
     """The schema with the tables of ``resources``, ``_syncs`` and ``_checks``."""
-    resources = tuple(resources)
     schema = dlt.Schema(SCHEMA_NAME)
-    # A documented key on every child row; dlt's own _dlt_root_id is random and changes with each merge.
-    carried = {e.name: {snake(e.key): snake(e.key)} for e in resources}
-    DataItemNormalizer.update_normalizer_config(schema, {"propagation": {"tables": cast(Any, carried)}})
     for endpoint in resources:
-        for name, columns in columns_of(endpoint).items():
-            parent = None if name == endpoint.name else endpoint.name
-            key = snake(endpoint.key) if parent is None else None
-            schema.update_table(_table(name, columns.items(), resource=endpoint.name, parent=parent, key=key))
+        declare_tables(schema, endpoint)
     for name, own in ((SYNCS, SYNCS_COLUMNS), (CHECKS, CHECKS_COLUMNS)):
         schema.update_table(_table(name, ((c.path, c) for c in own), resource=name))
     return dlt.Schema.from_dict(cast(Any, schema.to_dict()))  # numbered and hashed, as dlt wants a schema to be stored
+
+
+def declare_tables(schema: dlt.Schema, endpoint: Endpoint) -> None:
+    """Adds an endpoint's table and its child tables to a schema."""
+    key = snake(endpoint.key)
+    # A documented key on every child row; dlt's own _dlt_root_id is random and changes with each merge.
+    carried = {"propagation": {"tables": {endpoint.name: {key: key}}}}
+    DataItemNormalizer.update_normalizer_config(schema, cast(Any, carried))
+    for name, columns in columns_of(endpoint).items():
+        is_child = name != endpoint.name
+        parent, own_key = (endpoint.name, None) if is_child else (None, key)
+        schema.update_table(_table(name, columns.items(), resource=endpoint.name, parent=parent, key=own_key))
 
 
 def _table(

@@ -232,8 +232,17 @@ def _filters(source: _Reader) -> dict[str, dict[str, Any]]:
         raise SettingsError(f"{SECTION}.filters must be tables such as [{SECTION}.filters.videos].")
     for name in tables:
         _one_of("resource with filters", name, tuple(filterable))
+    for variable in os.environ:
+        if variable.startswith(f"{ENV_PREFIX}FILTERS__"):
+            _check_filter_variable(variable, filterable)
     found = {name: _filters_of(endpoint, tables.get(name) or {}, source) for name, endpoint in filterable.items()}
     return {name: values for name, values in found.items() if values}
+
+
+def _check_filter_variable(variable: str, filterable: Mapping[str, Endpoint]) -> None:
+    name, _, rule = variable.removeprefix(f"{ENV_PREFIX}FILTERS__").lower().partition("__")
+    _one_of("resource with filters", name, tuple(filterable))
+    _one_of(f"filter of {name}", rule, tuple(f.name for f in filterable[name].filters))
 
 
 def _filters_of(endpoint: Endpoint, table: Mapping[str, Any], source: _Reader) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.endpoints import Endpoint, Sync, by_name
 from include.api_video.schema import SYNCS, SYNCS_COLUMNS, columns_of, snake, tables_of
-from include.api_video.warehouse import Query, Warehouse, utc
+from include.api_video.sql import Query
+from include.api_video.warehouse import Warehouse, utc
 
 FRESH_FOR = timedelta(hours=3)  # the DAG runs every hour; two may fail before a table counts as stale
 
@@ -125,8 +126,8 @@ def _check_loads(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Chec
     loads = query.table("_dlt_loads")
     ((ledger,),) = query.rows(f"SELECT count(*) FROM {loads} WHERE load_id = %s AND status = 0", sync["load_id"])
     ((rows,),) = query.rows(
-        f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE _dlt_load_id NOT IN "
-        f"(SELECT load_id FROM {loads} WHERE status = 0)"
+        f"SELECT count(*) FROM {query.table(endpoint.name)} "
+        f"WHERE removed_at IS NULL AND _dlt_load_id NOT IN {query.complete_loads}"
     )
     found = f"{rows} rows of unfinished loads" + ("" if ledger else ", last load package unfinished")
     note = "" if ledger and not rows else "A load was killed halfway; the next run repairs it."
@@ -152,25 +153,28 @@ def _check_unique(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
 
 
 def _check_keys(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
-    key = snake(endpoint.key)
-    ((without,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {key} IS NULL")
+    key, without = snake(endpoint.key), 0
+    for table in tables_of(endpoint):  # child tables carry the key of their parent
+        ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(table)} WHERE {key} IS NULL")
+        without += int(count)
     return Check(endpoint.name, "keys", not without, f"0 rows without {key}", str(without))
 
 
 def _check_orphans(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
     """Details without their parent's row, and rows of child tables without theirs."""
     orphans = 0
-    if endpoint.parent:
+    if endpoint.parent and query.exists(endpoint.parent):
         parent = by_name()[endpoint.parent]
-        orphans += _count_lost(query, endpoint.name, snake(endpoint.key), parent.name, snake(parent.key))
+        ids = snake(endpoint.key), parent.name, snake(parent.key)
+        orphans += _count_lost(query, endpoint.name, *ids, only="c.removed_at IS NULL AND ")
     for child in tables_of(endpoint)[1:]:
         orphans += _count_lost(query, child, "_dlt_parent_id", endpoint.name, "_dlt_id")
     return Check(endpoint.name, "orphans", not orphans, "0 rows without their parent", str(orphans))
 
 
-def _count_lost(query: Query, table: str, column: str, parent: str, parent_column: str) -> int:
+def _count_lost(query: Query, table: str, column: str, parent: str, parent_column: str, only: str = "") -> int:
     ((count,),) = query.rows(
-        f"SELECT count(*) FROM {query.table(table)} c WHERE NOT EXISTS "
+        f"SELECT count(*) FROM {query.table(table)} c WHERE {only}NOT EXISTS "
         f"(SELECT 1 FROM {query.table(parent)} p WHERE p.{parent_column} = c.{column})"
     )
     return int(count)

@@ -13,11 +13,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 import dlt
+from dlt.common.json import json
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
-from dlt.destinations.sql_client import SqlClientBase
 
 from include.api_video.endpoints import Endpoint, by_name
 from include.api_video.schema import SYNCS, snake
+from include.api_video.sql import DetailSql, Query, served
 
 KEYS_PER_QUERY = 500
 
@@ -36,7 +37,7 @@ class TableState:
     """What a list's table holds before a run.
 
     ``cursor`` is the newest ``updated_at`` of rows whose load is complete, ``last_full_at`` when the whole list was last
-    read, ``base_url`` where from.
+    read, ``base_url`` where from. ``is_whole`` is False where a load was killed halfway.
     """
 
     exists: bool = False
@@ -44,6 +45,7 @@ class TableState:
     cursor: datetime | None = None
     last_full_at: datetime | None = None
     base_url: str | None = None
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,25 +112,50 @@ class Warehouse:
             client.initialize_storage()
             client.update_stored_schema()
 
+    def grown_schema(self, declared: dlt.Schema) -> dlt.Schema:
+        """The declared schema, with every table and column that some load added for a field nobody declared.
+
+        Parallel tasks each store their own version of the one schema, and dlt restores the newest: what another task had
+        added would be missing there, and in every data frame read through it.
+        """
+        with self.connect() as query:
+            versions = query.rows(
+                f"SELECT schema FROM {query.table('_dlt_version')} WHERE schema_name = %s ORDER BY inserted_at",
+                declared.name,
+            )
+        grown = declared.clone()
+        for (text,) in versions:
+            for table in dlt.Schema.from_dict(json.loads(text)).data_tables():
+                known = grown.tables.get(str(table["name"]), {"columns": {}})["columns"]
+                added = {name: column for name, column in table["columns"].items() if name not in known}
+                if added:
+                    grown.update_table({**table, "columns": added})
+        return grown
+
     def list_state(self, endpoint: Endpoint) -> TableState:
         """State of a list's table; an empty one where nothing is loaded yet."""
         with self.connect() as query:
             table = query.table(endpoint.name)
             newest = "max(updated_at)" if _has_cursor(endpoint) else "max(NULL)"
-            complete = f"(SELECT load_id FROM {query.table('_dlt_loads')} WHERE status = 0)"
             try:
-                ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
-                ((cursor,),) = query.rows(f"SELECT {newest} FROM {table} WHERE _dlt_load_id IN {complete}")
+                ((active, complete),) = query.rows(
+                    f"SELECT count(*), sum(CASE WHEN _dlt_load_id IN {query.complete_loads} THEN 1 ELSE 0 END) "
+                    f"FROM {table} WHERE removed_at IS NULL"
+                )
+                ((cursor,),) = query.rows(f"SELECT {newest} FROM {table} WHERE _dlt_load_id IN {query.complete_loads}")
             except DatabaseUndefinedRelation:
                 return TableState()
             last_full_at, base_url = self._last_sync(query, endpoint.name)
-        return TableState(True, int(active), utc(cursor), last_full_at, base_url)
+        is_whole = int(complete or 0) == int(active)
+        return TableState(True, int(active), utc(cursor), last_full_at, base_url, is_whole)
 
     @staticmethod
     def _last_sync(query: Query, resource: str) -> tuple[datetime | None, str | None]:
         syncs = query.table(SYNCS)
         ((last_full_at,),) = query.rows(
-            f"SELECT max(finished_at) FROM {syncs} WHERE resource = %s AND mode IN ('first', 'full')", resource
+            f"SELECT max(finished_at) FROM {syncs} WHERE resource = %s AND mode IN ('first', 'full') "
+            f"AND load_id IN {query.complete_loads}",
+            resource,
         )
         newest = query.rows(
             f"SELECT base_url FROM {syncs} WHERE resource = %s AND mode <> 'skipped' ORDER BY finished_at DESC LIMIT 1",
@@ -154,28 +181,30 @@ class Warehouse:
     @staticmethod
     def _known(query: Query, endpoint: Endpoint, where: str, args: Sequence[str]) -> Iterator[tuple[str, KnownRow]]:
         updated = "updated_at" if _has_cursor(endpoint) else "NULL"
+        # A row of a load that was killed halfway is loaded again: its hash does not count.
+        kept_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN _content_hash END"
         for key, content_hash, updated_at, removed_at in query.rows(
-            f"SELECT {snake(endpoint.key)}, _content_hash, {updated}, removed_at FROM {query.table(endpoint.name)} {where}",
+            f"SELECT {snake(endpoint.key)}, {kept_hash}, {updated}, removed_at FROM {query.table(endpoint.name)} {where}",
             *args,
         ):
             yield key, KnownRow(content_hash, utc(updated_at), removed_at is not None)
 
-    def detail_state(self, endpoint: Endpoint, budget: int, *, anew: bool = False) -> DetailState:
+    def detail_state(self, endpoint: Endpoint, budget: int, missing_since: datetime, *, anew: bool = False) -> DetailState:
         """Which objects of a detail resource are to be asked for: new, changed with their parent, or not final.
 
         New and changed ones come first, in the order of their parents' last change, then those asked longest ago.
-        At most ``budget`` are fetched, so memory does not grow with the library. ``anew`` forgets what is loaded.
+        At most ``budget`` are fetched, so memory does not grow with the library. What the API did not have is asked for
+        again where that was before ``missing_since``. ``anew`` forgets what is loaded.
         """
         parent = by_name()[endpoint.parent or ""]
         with self.connect() as query:
             if not query.exists(parent.name):
                 return DetailState()
-            known = query.exists(endpoint.name)
-            sql = _DetailSql(query, endpoint, parent, join=known and not anew)
-            args = tuple(endpoint.parent_where.values())
-            ((parents, active, missing, waiting_total),) = query.rows(sql.counts, *args)
-            rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *args)
-            base_url = self._last_sync(query, endpoint.name)[1] if known else None
+            sql, args = DetailSql(query, endpoint, parent, anew=anew), tuple(endpoint.parent_where.values())
+            counts = query.rows(sql.counts, missing_since, missing_since, *args)
+            ((parents, active, missing, waiting_total),) = counts
+            rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *args, missing_since)
+            base_url = self._last_sync(query, endpoint.name)[1]
         waiting = tuple(
             Parent(key, wanted, KnownRow(had, None, removed is not None) if seen is not None else None)
             for key, wanted, seen, had, removed in rows
@@ -197,22 +226,25 @@ class Warehouse:
     def remove_orphans(self, endpoint: Endpoint, now: datetime) -> int:
         """Marks details removed whose parent is no longer listed, or no longer has one; returns how many.
 
-        ``_parent_hash`` is emptied so that a parent that comes back is asked for again.
+        ``_parent_hash`` is emptied, also of what the API did not have, so that a parent that comes back is asked for again.
         """
         parent = by_name()[endpoint.parent or ""]
         with self.connect() as query:
             lost = (
-                f"removed_at IS NULL AND {snake(endpoint.key)} NOT IN (SELECT {snake(parent.key)} "
-                f"FROM {query.table(parent.name)} WHERE {_served(endpoint)})"
+                f"_parent_hash IS NOT NULL AND {snake(endpoint.key)} NOT IN (SELECT {snake(parent.key)} "
+                f"FROM {query.table(parent.name)} WHERE {served(endpoint)})"
             )
             table, args = query.table(endpoint.name), tuple(endpoint.parent_where.values())
             try:
-                ((count,),) = query.rows(f"SELECT count(*) FROM {table} WHERE {lost}", *args)
+                ((count, active),) = query.rows(
+                    f"SELECT count(*), count(*) - count(removed_at) FROM {table} WHERE {lost}", *args
+                )
                 if count:
-                    query.run(f"UPDATE {table} SET removed_at = %s, _parent_hash = NULL WHERE {lost}", now, *args)
+                    removed = "removed_at = COALESCE(removed_at, %s), _parent_hash = NULL"
+                    query.run(f"UPDATE {table} SET {removed} WHERE {lost}", now, *args)
             except DatabaseUndefinedRelation:
                 return 0
-        return int(count)
+        return int(active)
 
     def count_active(self, table: str) -> int | None:
         """Rows of a table that are not removed; None where there is no such table."""
@@ -226,71 +258,3 @@ class Warehouse:
 
 def _has_cursor(endpoint: Endpoint) -> bool:
     return any(column.path == "updatedAt" for column in endpoint.columns)
-
-
-def _served(endpoint: Endpoint, alias: str = "") -> str:
-    """Condition on the parent's row: the API has such an object for it."""
-    return " AND ".join([f"{alias}removed_at IS NULL", *(f"{alias}{snake(n)} = %s" for n in endpoint.parent_where)])
-
-
-class _DetailSql:
-    """The questions behind ``detail_state``, over the parents that have such an object."""
-
-    def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, join: bool) -> None:
-        key, parent_key = snake(endpoint.key), snake(parent.key)
-        # Without a table, or where what is loaded does not count, the same question over no rows.
-        details = (
-            query.table(endpoint.name)
-            if join
-            else (
-                f"(SELECT {parent_key} AS {key}, _content_hash, _content_hash AS _parent_hash, removed_at, removed_at AS "
-                f"_read_at, (1 = 0) AS _is_final FROM {query.table(parent.name)} WHERE 1 = 0)"
-            )
-        )
-        source = f"FROM {query.table(parent.name)} p LEFT JOIN {details} d ON d.{key} = p.{parent_key} "
-        served = _served(endpoint, "p.")
-        changed = f"(d.{key} IS NULL OR d._parent_hash IS NULL OR d._parent_hash <> p._content_hash)"
-        waits = f"({changed} OR NOT d._is_final)"
-        missing = f"(d.removed_at IS NOT NULL AND d._is_final AND NOT {changed})"
-        loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
-        self.counts = (
-            f"SELECT count(*), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), sum(CASE WHEN {missing} THEN 1 ELSE 0 END), "
-            f"sum(CASE WHEN {waits} THEN 1 ELSE 0 END) {source} WHERE {served}"
-        )
-        self.waiting = (
-            f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at {source} "
-            f"WHERE {served} AND {waits} ORDER BY CASE WHEN {changed} THEN 0 ELSE 1 END, "
-            f"CASE WHEN {changed} THEN p.updated_at ELSE d._read_at END, p.{parent_key}"
-        )
-
-
-class Query:
-    """SQL over one open connection. Parameters are ``%s``, as in dlt."""
-
-    def __init__(self, client: SqlClientBase[Any]) -> None:
-        self.client = client
-
-    def table(self, name: str) -> str:
-        """Quoted name with its dataset."""
-        return self.client.make_qualified_table_name(name)
-
-    def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
-        """All rows of a question."""
-        return [tuple(row) for row in self.client.execute_sql(sql, *args) or ()]
-
-    def columns(self, name: str) -> list[str]:
-        """Names of a table's columns."""
-        with self.client.execute_query(f"SELECT * FROM {self.table(name)} WHERE 1 = 0") as cursor:
-            return [str(column[0]) for column in cursor.description or ()]
-
-    def exists(self, name: str) -> bool:
-        """Whether there is such a table."""
-        try:
-            self.rows(f"SELECT 1 FROM {self.table(name)} WHERE 1 = 0")
-        except DatabaseUndefinedRelation:
-            return False
-        return True
-
-    def run(self, sql: str, *args: Any) -> None:
-        """A statement that answers nothing."""
-        self.client.execute_sql(sql, *args)

@@ -268,3 +268,10 @@ def test_the_error_of_ours_is_found_inside_those_of_dlt():
         extract()
     assert find_cause(wrapped.value) is ours
     assert find_cause(RuntimeError("another problem")) is None
+
+
+def test_an_admin_page_whose_count_says_more_is_followed_by_the_next_one():
+    """A listing that contradicts itself must not look complete: rows that were not read would be marked removed."""
+    body = {"items": [{}], "pagination": {"page": 1, "page_size": 100, "item_count": 136}, "links": []}
+    assert read_page(body).has_next
+    assert not read_page({**body, "pagination": {"page": 1, "page_size": 100, "item_count": 100}}).has_next

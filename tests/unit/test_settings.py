@@ -394,3 +394,10 @@ def test_numbers_as_values_of_metadata_are_text(keyed):
 def test_a_filter_in_the_environment_and_one_in_the_file_both_hold(keyed):
     keyed.toml("filters.videos.title", '"of the file"').env(filters__videos__description="of the environment")
     assert read_settings().filters == {"videos": {"title": "of the file", "description": "of the environment"}}
+
+
+def test_an_unknown_filter_in_a_variable_is_answered_with_the_known_ones(monkeypatch):
+    monkeypatch.setenv("SOURCES__API_VIDEO_SOURCE__API_KEY", "a key")
+    monkeypatch.setenv("SOURCES__API_VIDEO_SOURCE__FILTERS__VIDEOS__TITEL", "x")
+    with pytest.raises(SettingsError, match="did you mean 'title'"):
+        read_settings()

@@ -1,0 +1,139 @@
+"""What a killed load, a full refresh or an object that comes and goes may leave behind, and how the next run mends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dlt
+
+from include.demo_api.statuses import status_in
+from tests.integration.conftest import Warehouse
+
+
+def kill_before_the_load_was_noted(warehouse: Warehouse, resource: str) -> None:
+    """The rows of the newest load are merged, but dlt did not get to note the load as complete."""
+    warehouse.rows(
+        "DELETE FROM _dlt_loads WHERE load_id IN "
+        f"(SELECT load_id FROM _syncs WHERE resource = '{resource}' ORDER BY finished_at DESC LIMIT 1)"
+    )
+
+
+def test_rows_of_a_load_that_was_killed_are_loaded_again(warehouse: Warehouse) -> None:
+    """They counted as known, so nothing loaded them again and the check of loads failed for ever."""
+    for resource in ("videos", "video_status"):
+        warehouse.load("videos", "video_status")
+        warehouse.demo.world.update_video(warehouse.demo.world.ids("videos")[0], title=f"before {resource}")
+        warehouse.load("videos", "video_status")
+        kill_before_the_load_was_noted(warehouse, resource)
+
+        run = warehouse.load("videos", "video_status")
+
+        assert not run.report.failed
+        warehouse.assert_equal("videos", "video_status")
+
+
+def test_a_full_look_that_was_killed_is_due_again(warehouse: Warehouse) -> None:
+    """Its row in the ledger had landed, so a silent edit on a later page waited for another day."""
+    warehouse.load("players")
+    warehouse.demo.world.update("players", warehouse.demo.world.ids("players")[0], silently=True, name="Silent")
+    warehouse.rows("UPDATE _syncs SET finished_at = finished_at - INTERVAL 2 DAY")
+    newest = warehouse.rows("SELECT * FROM _syncs")[0]
+    columns = [row[0] for row in warehouse.rows("SELECT column_name FROM (DESCRIBE _syncs)")]
+    landed = {**dict(zip(columns, newest, strict=True)), "mode": "full", "load_id": "killed", "_dlt_id": "killed"}
+    assert landed["resource"] == "players"
+    warehouse.rows(
+        "INSERT INTO _syncs SELECT * REPLACE ('full' AS mode, 'killed' AS load_id, 'killed' AS _dlt_id, "
+        "now() AS finished_at) FROM _syncs"
+    )
+
+    run = warehouse.load("players")
+
+    assert run.sync("players")["mode"] == "full"
+    assert run.sync("players")["drifted_rows"] == 1
+
+
+def test_child_rows_keep_their_documented_key_through_a_full_refresh(warehouse: Warehouse) -> None:
+    warehouse.load("videos", "live_streams")
+
+    warehouse.load("videos", "live_streams", full_refresh=True)
+
+    for table, key in (("videos__tags", "video_id"), ("live_streams__restreams", "live_stream_id")):
+        assert warehouse.rows(f"SELECT count(*) > 0, count(*) - count({key}) FROM {table}") == [(True, 0)]
+
+
+def test_a_full_refresh_drops_the_tables_of_undeclared_lists_too(warehouse: Warehouse) -> None:
+    def rewrite(resource: str, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "chaptersNew": [{"at": 1}, {"at": 2}]} if resource == "players" else row
+
+    warehouse.demo.behaviour.rewrite = rewrite
+    warehouse.load("players")
+    assert warehouse.rows("SELECT count(*) FROM players__chapters_new") == [(10,)]
+    warehouse.load("players")
+    warehouse.demo.behaviour.rewrite = None
+
+    run = warehouse.load("players", full_refresh=True)
+
+    assert not run.errors
+    assert not run.report.failed
+    assert warehouse.rows("SELECT 1 FROM information_schema.tables WHERE table_name = 'players__chapters_new'") == []
+
+
+def test_a_status_that_was_missing_is_asked_for_when_its_video_comes_back(warehouse: Warehouse) -> None:
+    world = warehouse.demo.world
+    video_id = world.add_video()
+    world.set_status(video_id, status_in("ingested"))
+    warehouse.load("videos")
+    world.discard_video(video_id)
+    warehouse.load("video_status")  # still among the videos as loaded, and already gone from the API: a 404
+    assert video_id not in warehouse.active("video_status")
+    warehouse.load("videos", "video_status")
+    world.restore_video(video_id)
+    warehouse.load("videos", "video_status")
+
+    assert video_id in warehouse.active("video_status")
+
+
+def test_a_source_that_comes_later_without_a_sign_is_found_by_the_full_look(warehouse: Warehouse) -> None:
+    world = warehouse.demo.world
+    summary_id = next(row["summaryId"] for row in world.listed("summaries") if row["sourceStatus"] == "completed")
+    world.set_summary_source(summary_id, None, silently=True)
+    warehouse.load("summaries", "summary_source")
+    world.set_summary_source(summary_id, {"abstract": "Now there is one.", "takeaways": []}, silently=True)
+
+    run = warehouse.load("summaries", "summary_source", full_check_hours=0)
+
+    assert not run.report.failed
+    assert summary_id in warehouse.active("summary_source")
+
+
+def test_refreshing_a_parent_alone_leaves_no_orphans(warehouse: Warehouse) -> None:
+    warehouse.load("videos", "video_status")
+    warehouse.demo.world.delete_video(warehouse.demo.world.ids("videos")[0])
+    warehouse.load("videos", "video_status")
+
+    warehouse.load("videos", full_refresh=True)
+    run = warehouse.load("videos", "video_status")
+
+    assert not run.report.failed
+    warehouse.assert_equal("videos", "video_status")
+
+
+def test_details_alone_wait_for_their_parents_without_failing(warehouse: Warehouse) -> None:
+    run = warehouse.load("video_status")
+
+    assert not run.report.failed
+    assert warehouse.active("video_status") == []
+
+
+def test_the_umbrella_pipeline_shows_what_another_task_added(warehouse: Warehouse) -> None:
+    """Each task stores its own version of the schema; the newest one lacked what a task before it had added."""
+
+    def rewrite(resource: str, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "shapeRadius": 4} if resource == "players" else row
+
+    warehouse.demo.behaviour.rewrite = rewrite
+    warehouse.load("players", "live_streams")
+
+    pipeline = dlt.pipeline("api_video_pipeline", destination=dlt.destinations.duckdb(str(warehouse.file)))
+
+    assert set(pipeline.dataset().players.df()["shape_radius"]) == {4}

@@ -156,6 +156,20 @@ def test_an_airflow_connection_serves_as_the_key_and_the_environment_wins(
     assert "api.video refused the API key" in other.stdout
 
 
+def test_the_files_beside_the_source_are_read_by_the_dag(airflow: Airflow, demo: Demo) -> None:
+    settings = airflow.home / "include/.dlt"
+    (settings / "secrets.toml").write_text(f'[sources.api_video_source]\napi_key = "{demo.api_key}"\n', encoding="utf-8")
+    config = (settings / "config.toml").read_text(encoding="utf-8")
+    ours = f'[sources.api_video_source]\nbase_url = "{demo.url}"\nresources = ["players"]\n'
+    (settings / "config.toml").write_text(config.replace("[sources.api_video_source]\n", ours, 1), encoding="utf-8")
+
+    done = airflow.run("airflow", "dags", "test", "api_video")
+
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert airflow.rows("SELECT count(*) FROM api_video_data.players") == [(len(demo.world.ids("players")),)]
+    assert demo.api_key not in done.stdout
+
+
 def test_a_failed_task_that_may_pass_is_retried(airflow: Airflow, demo: Demo, demo_environment: dict[str, str]) -> None:
     one = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
     structure = airflow.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,12 +12,12 @@ from dlt.common.json import json
 from requests.hooks import default_hooks, dispatch_hook
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from include.api_video.answers import RateLimit, read_error
+from include.api_video.answers import RateLimit, read_error, read_retry_after
 from include.api_video.endpoints import Host
 from include.api_video.errors import ApiVideoLimitError, ApiVideoRequestError, ApiVideoServerError, PassingError
 from include.api_video.settings import ENV_PREFIX, Settings
+from include.api_video.throttle import Throttle
 
-log = logging.getLogger("api_video")
 ATTEMPTS = 6  # of one request: at most about a minute of waiting, beside what a 429 tells us to wait
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two bytes
 MISSING = "_missing"  # the field of the row that stands for a 404 where a 404 says "there is none"
@@ -47,9 +46,8 @@ class ApiVideoSession(requests.Session):
         self._key_setting = ENV_PREFIX + ("ADMIN_API_KEY" if host is Host.ADMIN else "API_KEY")
         self._missing_ok = missing_ok
         self._sleep = sleep
-        self._limit: RateLimit | None = None
+        self._throttle = Throttle(sleep)
         self._lock = threading.Lock()  # for the counters
-        self._gate = threading.Lock()  # held while waiting for the next window
         self._kept: dict[str, requests.Response] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ApiVideoSession:
@@ -72,7 +70,7 @@ class ApiVideoSession(requests.Session):
             stop=stop_after_attempt(ATTEMPTS),
             wait=_wait_s,
             retry=retry_if_exception_type(PassingError),
-            sleep=self._sleep,
+            sleep=lambda seconds: self._sleep(seconds) if seconds else None,
             reraise=True,
         )
         try:
@@ -96,17 +94,18 @@ class ApiVideoSession(requests.Session):
         return True
 
     def _send_once(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        self._wait_for_window()
         url = (request.url or "").split("?")[0]
+        self._throttle.enter()
+        limit, answered = None, False
         with self._lock:
             self.requests_sent += 1
         try:
             response = super().send(request, **kwargs)
+            limit, answered = _read_limit(response), True
         except requests.RequestException as error:
             raise ApiVideoServerError(f"The connection to {url} broke ({type(error).__name__}). Is it reachable?") from None
-        # After a 429 the retry itself waits as long as told; waiting for the window as well would double it.
-        limit = RateLimit.from_headers(response.headers)
-        self._limit = None if response.status_code == 429 else limit or self._limit
+        finally:
+            self._throttle.leave(limit, answered=answered)
         body = self._read_body(response, url)
         if response.status_code == 404 and self._missing_ok:
             response.status_code, body = 200, {MISSING: True}
@@ -138,19 +137,19 @@ class ApiVideoSession(requests.Session):
             )
         return body
 
-    def _wait_for_window(self) -> None:
-        """Waits for the next window where the last answer said that this one is used up; all threads wait together."""
-        with self._gate:
-            limit = self._limit
-            if limit and limit.remaining <= 0:
-                log.info("The rate limit of %d a minute is used up: waiting %.0f s.", limit.limit, limit.resets_in_s)
-                self._sleep(limit.resets_in_s)
-                self._limit = None
+
+def _read_limit(response: requests.Response) -> RateLimit | None:
+    """What the answer says of the limit; a 429 says that nothing remains, whatever else it carries."""
+    limit = RateLimit.from_headers(response.headers)
+    if response.status_code != 429:
+        return limit
+    retry_after_s = read_retry_after(response.headers)
+    return None if retry_after_s is None else RateLimit(limit.limit if limit else 0, 0, retry_after_s)
 
 
 def _wait_s(state: RetryCallState) -> float:
-    """Seconds before the next attempt: exactly what a 429 told us, otherwise a growing, random pause."""
+    """Seconds before the next attempt: a growing, random pause; after a 429 the throttle waits, as long as told."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, ApiVideoLimitError) and error.retry_after_s is not None:
-        return error.retry_after_s
+        return 0.0
     return float(wait_random_exponential(multiplier=0.5, max=20)(state))

@@ -1,0 +1,63 @@
+"""Keeps the requests of several threads within the API's limit, by what the answers say of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from include.api_video.answers import RateLimit
+
+log = logging.getLogger("api_video")
+
+
+class Throttle:
+    """Lets requests go as long as the window has room for them and for those that are still under way.
+
+    At the end of a window everybody waits together, once, as long as the API said; then one request goes ahead to learn
+    what the new window allows. Other tasks and programs that use the same account show in the same headers. Where
+    answers carry no such headers (Admin API), nothing is held back.
+    """
+
+    def __init__(self, sleep: Callable[[float], None]) -> None:
+        self._sleep = sleep
+        self._changed = threading.Condition()
+        self._limit: RateLimit | None = None  # as the newest answer of this window gave it
+        self._under_way = 0
+        self._is_told = True  # whether answers carry the headers
+
+    def enter(self) -> None:
+        """Returns when a request may be sent; ``leave`` must follow."""
+        with self._changed:
+            while not self._has_room():
+                if self._under_way:
+                    self._changed.wait()  # an answer will tell more
+                else:
+                    self._wait_for_window()
+            self._under_way += 1
+
+    def _has_room(self) -> bool:
+        if self._limit is None:
+            return self._under_way == 0 or not self._is_told
+        return self._limit.remaining > self._under_way
+
+    def _wait_for_window(self) -> None:
+        if self._limit:
+            log.info("The rate limit is used up: waiting %.0f s for the next window.", self._limit.resets_in_s)
+            self._sleep(self._limit.resets_in_s)
+        self._limit = None
+
+    def leave(self, limit: RateLimit | None, *, answered: bool) -> None:
+        """Takes what an answer said, or None where it said nothing or none came (``answered`` False)."""
+        with self._changed:
+            self._under_way -= 1
+            if limit and not self._is_outdated(limit):
+                self._limit = limit
+            elif answered and self._limit is None:
+                self._is_told = False
+            self._changed.notify_all()
+
+    def _is_outdated(self, limit: RateLimit) -> bool:
+        """Whether an answer of this window was overtaken by a later one."""
+        known = self._limit
+        return known is not None and limit.remaining > known.remaining and limit.resets_in_s <= known.resets_in_s

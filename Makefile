@@ -6,11 +6,14 @@ READY := $(VENV)/ready
 export AIRFLOW_HOME := $(CURDIR)
 export PATH := $(BIN):$(PATH)
 # `make run` shows what the package says, not what Airflow says to itself.
-QUIET := AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING airflow.sdk=WARNING task=WARNING" PYTHONWARNINGS=ignore
+QUIET := AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING task=WARNING" PYTHONWARNINGS=ignore
 
 PORT ?= 8080
 UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE_URL=http://127.0.0.1:$(PORT) AIRFLOW__LOGGING__LOGGING_LEVEL=WARNING \
 	AIRFLOW__CORE__TEST_CONNECTION=Enabled PYTHONWARNINGS=ignore
+
+# In the environment, in secrets.toml, or in an Airflow Connection.
+HAS_KEY := python -m include.api_video has-key || airflow connections get api_video > /dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run ui plain test lint docs lock clean
@@ -31,10 +34,10 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt
 	@touch $(READY)
 
 run: $(READY) ## load api.video through the DAG; without an API key, load the demo API
-	@if python -m include.api_video has-key; then \
+	@if $(HAS_KEY); then \
 		$(QUIET) airflow dags test api_video; \
 	else \
-		echo "No api.video API key is set (see README, Configure): loading the demo API with all nine resources."; \
+		echo "No api.video API key is set (README: Load your own account): loading the demo API with all nine resources."; \
 		$(QUIET) python -m include.demo_api exec -- airflow dags test api_video; \
 	fi; status=$$?; python -m include.api_video report; exit $$status
 
@@ -45,7 +48,7 @@ ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT
 	@python -c 'import json, pathlib, secrets; file = pathlib.Path("simple_auth_manager_passwords.json.generated"); \
 		file.exists() or file.write_text(json.dumps({"admin": secrets.token_urlsafe(12)})); \
 		print("Airflow: http://127.0.0.1:$(PORT)  user admin, password", json.loads(file.read_text())["admin"])'
-	@if python -m include.api_video has-key; then $(UI) airflow standalone; else \
+	@if $(HAS_KEY); then $(UI) airflow standalone; else \
 		echo "No api.video API key is set: the DAG loads the demo API."; \
 		$(UI) python -m include.demo_api exec -- airflow standalone; fi
 

@@ -29,7 +29,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
-from include.api_video.errors import ApiVideoPermissionError, PassingError, find_cause
+from include.api_video.errors import PassingError, find_cause
 from include.api_video.pipelines import FILE_FORMAT, make_pipeline
 from include.api_video.settings import Settings, read_resources, read_settings, use_project_config
 
@@ -110,21 +110,17 @@ def _load_task(group: PipelineTasksGroup, name: str) -> Any:
 
 def _source(name: str, skipped: list[str]) -> Any:
     """What the task loads: the resource, or where it is left out, only its row in the ledger."""
-    from include.api_video.source import api_video_source
+    from include.api_video.source import api_video_source, permitted_source
 
     context = get_current_context()
-    params, settings = context["params"], run_settings()
-    make = partial(api_video_source, [name], settings=settings, run_id=str(context["run_id"]))
+    params, settings, run_id = context["params"], run_settings(), str(context["run_id"])
     if name not in params["resources"]:
         skipped.append(f"{name} is not among the resources of this run.")
-        return make(skipped=True)
-    try:
-        return make(full_refresh=params["full_refresh"])
-    except ApiVideoPermissionError as error:
-        if by_name()[name].host is not Host.ADMIN:
-            raise
-        skipped.append(str(error))
-        return make(skipped=True)
+        return api_video_source([name], settings=settings, run_id=run_id, skipped=True)
+    source, left_out = permitted_source(name, settings, run_id, full_refresh=params["full_refresh"])
+    if left_out:
+        skipped.append(left_out)
+    return source
 
 
 def _run(load: Callable[[], None], pipeline: Any, skipped: list[str]) -> None:

@@ -15,7 +15,7 @@ from tabulate import tabulate
 from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
 from include.api_video.pipelines import FILE_FORMAT, PIPELINE, refresh_local_view, short_lived_pipeline
-from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, build_schema
+from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, schema_of
 from include.api_video.validation import Check, read_syncs, run_checks
 from include.api_video.warehouse import Warehouse, now_utc, utc
 
@@ -99,7 +99,7 @@ def _plain(value: Any) -> Any:
 
 def check_run(run_id: str, resources: Sequence[str], errors: Mapping[str, str]) -> Report:
     """Makes all checks and stores them in ``_checks``; ``errors`` says of resources whose task failed, why."""
-    schema = build_schema(endpoint for endpoint in by_name().values() if endpoint.name in resources)
+    schema = schema_of(resources)
     with short_lived_pipeline(PIPELINE) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
         warehouse.declare(schema)

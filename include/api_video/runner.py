@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from functools import partial
 
 from dlt.common.pipeline import LoadInfo
 
-from include.api_video.endpoints import Host, by_name
-from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, find_cause
+from include.api_video.endpoints import by_name
+from include.api_video.errors import ApiVideoError, find_cause
 from include.api_video.pipelines import FILE_FORMAT, short_lived_pipeline
 from include.api_video.settings import Settings
-from include.api_video.source import api_video_source, declared_schema
+from include.api_video.source import declared_schema, permitted_source
 from include.api_video.warehouse import Warehouse
 
 log = logging.getLogger("api_video")
@@ -30,15 +29,12 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
     Raises:
         ApiVideoError: what the user can act on, taken out of dlt's wrapping.
     """
-    make_source = partial(api_video_source, [resource], settings=settings, run_id=run_id)
     with short_lived_pipeline(resource) as pipeline:
         try:
-            return pipeline.run(make_source(full_refresh=full_refresh), loader_file_format=FILE_FORMAT)
-        except ApiVideoPermissionError as error:
-            if by_name()[resource].host is not Host.ADMIN:
-                raise
-            log.warning("%s is left out: %s", resource, error)
-            return pipeline.run(make_source(skipped=True), loader_file_format=FILE_FORMAT)
+            source, left_out = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
+            if left_out:
+                log.warning("%s is left out: %s", resource, left_out)
+            return pipeline.run(source, loader_file_format=FILE_FORMAT)
         except Exception as error:
             cause = find_cause(error)
             if cause is None:

@@ -121,6 +121,12 @@ def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
     return dlt.Schema.from_dict(cast(Any, schema.to_dict()))  # numbered and hashed, as dlt wants a schema to be stored
 
 
+def schema_of(names: Iterable[str]) -> dlt.Schema:
+    """The schema with the tables of the resources of these names, in the order of the table of endpoints."""
+    wanted = set(names)
+    return build_schema(endpoint for endpoint in ENDPOINTS if endpoint.name in wanted)
+
+
 def declare_tables(schema: dlt.Schema, endpoint: Endpoint) -> None:
     """Adds an endpoint's table and its child tables to a schema."""
     key = snake(endpoint.key)

@@ -18,9 +18,10 @@ from dlt.sources.rest_api import rest_api_resources
 from dlt.sources.rest_api.typing import RESTAPIConfig
 from requests import Request, Response
 
-from include.api_video.endpoints import MAX_PAGE_SIZE, by_name
+from include.api_video.endpoints import MAX_PAGE_SIZE, Host, by_name
+from include.api_video.errors import ApiVideoPermissionError
 from include.api_video.reading import Reading
-from include.api_video.schema import SCHEMA_NAME, SYNCS, build_schema
+from include.api_video.schema import SCHEMA_NAME, SYNCS, schema_of
 from include.api_video.settings import Settings, filter_params, read_settings
 
 ADMIN_PARAMS = {"page_size": MAX_PAGE_SIZE}
@@ -61,10 +62,26 @@ def api_video_source(
     return source()
 
 
+def permitted_source(
+    resource: str, settings: Settings, run_id: str, *, full_refresh: bool
+) -> tuple[dlt.sources.DltSource, str | None]:
+    """The source of one resource, and None; or, where the admin key may not read it, only its row in the ledger, and why.
+
+    Raises:
+        ApiVideoPermissionError: the main API's key may not read it.
+    """
+    make = partial(api_video_source, [resource], settings=settings, run_id=run_id)
+    try:
+        return make(full_refresh=full_refresh), None
+    except ApiVideoPermissionError as error:
+        if by_name()[resource].host is not Host.ADMIN:
+            raise
+        return make(skipped=True), str(error)
+
+
 def declared_schema(settings: Settings, *more: str) -> dlt.Schema:
     """The schema of all resources that this installation loads, so that their tables exist from the first load on."""
-    wanted = {*settings.resources, *more}
-    return build_schema(endpoint for endpoint in by_name().values() if endpoint.name in wanted)
+    return schema_of({*settings.resources, *more})
 
 
 def ledger(readings: Sequence[Reading], *, skipped: bool) -> DltResource:

@@ -145,10 +145,13 @@ class ListSync:
         A row that goes while another comes leaves the count as it is, yet moves the rows between the two across a page's
         border: one reading can lack a row that is listed all the time.
         """
-        gone = {key for key, row in self._known.items() if not row.removed} - self._seen
+        gone = self._known_active() - self._seen
         proven = page.number == 1 or gone <= self._missing
         self._missing = gone
         return proven
+
+    def _known_active(self) -> set[str]:
+        return {key for key, row in self._known.items() if not row.removed}
 
     def _read_again(self) -> int:
         self._readings += 1
@@ -205,7 +208,7 @@ class ListSync:
         Raises:
             RemovalBrakeError: more rows are gone than the settings let one run remove.
         """
-        active = {key for key, row in self._known.items() if not row.removed} if self._whole else set()
+        active = self._known_active() if self._whole else set()
         gone = active - self._seen
         self._check_brake(len(gone), len(active))
         kinds = Counter(self._kinds.values())

@@ -266,6 +266,15 @@ def test_the_listed_form_of_the_admin_api_is_read_where_the_documented_one_is_un
     assert [entry.path for entry in warehouse.demo.log] == ["/projects", "/projects/api-keys"]
 
 
+def test_a_missing_admin_permission_leaves_the_resource_out(warehouse: Warehouse) -> None:
+    warehouse.demo.behaviour.fail("/projects", status=403, times=None)
+
+    run = warehouse.load("players", "projects_api_keys")
+
+    assert not run.report.failed
+    assert [run.sync(name)["mode"] for name in ("players", "projects_api_keys")] == ["first", "skipped"]
+
+
 def test_a_wrong_key_costs_one_request_per_list_and_says_what_to_do(warehouse: Warehouse) -> None:
     warehouse.settings = replace(warehouse.settings, api_key="wrong")
 

@@ -24,7 +24,7 @@ import pendulum  # noqa: E402
 from airflow.sdk import Param, dag  # noqa: E402
 from api_video_tasks import RETRIES, dag_resources, load_tasks, prepare, validate  # noqa: E402
 
-from include.api_video.endpoints import ENDPOINTS, group_names  # noqa: E402
+from include.api_video.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
 
 RESOURCES, SWITCHED_ON = dag_resources()
 GROUPS = group_names(endpoint for endpoint in ENDPOINTS if endpoint.name in RESOURCES)
@@ -67,7 +67,7 @@ def api_video() -> None:
     ready, proof = prepare(), validate(RESOURCES)
     for group_id, names in GROUPS.items():
         tasks = load_tasks(group_id, names)
-        ready >> [task for task in tasks.values() if not task.upstream_task_ids]
+        ready >> [task for name, task in tasks.items() if by_name()[name].parent not in tasks]
         list(tasks.values()) >> proof
 
 

@@ -28,7 +28,7 @@ from airflow.sdk import Connection, TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 
-from include.api_video.endpoints import ENDPOINTS, Host, by_name
+from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
 from include.api_video.errors import PassingError, find_cause
 from include.api_video.pipelines import FILE_FORMAT, make_pipeline
 from include.api_video.settings import Settings, read_resources, read_settings, use_project_config
@@ -64,16 +64,16 @@ def prepare() -> None:
 
 
 def load_tasks(group_id: str, names: Sequence[str]) -> dict[str, Any]:
-    """A task group with one task per resource, each child after its parent: ``{resource: task}``."""
+    """A task group with one task per resource, each after what it needs: ``{resource: task}``."""
     with own_folders():
         group = PipelineTasksGroup(group_id, use_task_logger=False, log_progress_period=0)
         use_project_config()  # the helper has dlt look for its files in the folder of DAGs
         tasks = {name: _load_task(group, name) for name in names}
         shutil.rmtree(os.environ["DLT_DATA_DIR"], ignore_errors=True)  # each parse would leave one behind
-    for name, child in tasks.items():
-        parent = tasks.get(by_name()[name].parent or "")
-        if parent is not None:
-            parent >> child
+    for name, later in tasks.items():
+        for earlier in upstream(by_name()[name]):
+            if earlier in tasks:
+                tasks[earlier] >> later
     return tasks
 
 
@@ -100,8 +100,8 @@ def _load_task(group: PipelineTasksGroup, name: str) -> Any:
         pipeline,
         partial(_source, name, skipped),
         loader_file_format=FILE_FORMAT,
-        # A parent that was left out or skipped has loaded something before.
-        trigger_rule=TriggerRule.NONE_FAILED,
+        # A parent that was left out or skipped has loaded something before; a bin that failed keeps nobody waiting.
+        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS if endpoint.bin else TriggerRule.NONE_FAILED,
         doc_md=f"{endpoint.meaning}. Reads `{endpoint.path}` ({endpoint.sync.value}) into the table `{name}`.",
     )
     loads.python_callable = partial(_run, loads.python_callable, pipeline, skipped)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, cast
 
 import requests
@@ -20,6 +22,7 @@ from include.api_video.throttle import Throttle
 
 ATTEMPTS = 6  # of one request: at most about a minute of waiting, beside what a 429 tells us to wait
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two bytes
+AT_ONCE = 8  # requests that this session has under way by itself: pages ahead, single objects
 MISSING = "_missing"  # the field of the row that stands for a 404 where a 404 says "there is none"
 
 
@@ -46,9 +49,10 @@ class ApiVideoSession(requests.Session):
         self._key_setting = ENV_PREFIX + ("ADMIN_API_KEY" if host is Host.ADMIN else "API_KEY")
         self._missing_ok = missing_ok
         self._sleep = sleep
-        self._throttle = Throttle(sleep)
+        self._throttle = Throttle(sleep, settings.rate_limit_reserve)
         self._lock = threading.Lock()  # for the counters
-        self._kept: dict[str, requests.Response] = {}
+        self._ahead: dict[str, Future[requests.Response]] = {}  # answers that wait for being asked for, by URL
+        self._options: dict[str, Any] = {}  # proxies and certificates, as they were found for the last request
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ApiVideoSession:
         """Itself: dlt copies a configuration to check it, and a lock cannot be copied."""
@@ -61,11 +65,20 @@ class ApiVideoSession(requests.Session):
             RefusedError: trying again cannot help (401, 403, other 4xx).
             PassingError: it failed ``ATTEMPTS`` times (429, 5xx, network).
         """
-        if kept := self._kept.pop(request.url or "", None):
-            return kept
         # dlt's hooks would raise its own errors before ours are made: they run after.
         hooks, request.hooks = request.hooks, default_hooks()
-        kwargs["timeout"] = kwargs.get("timeout") or TIMEOUT_S
+        self._options = kwargs = {**kwargs, "timeout": kwargs.get("timeout") or TIMEOUT_S}
+        try:
+            ahead = self._ahead.pop(request.url or "", None)
+            response = ahead.result() if ahead else self._send_until_answered(request, **kwargs)
+        except BaseException:
+            self._drop_ahead()
+            raise
+        finally:
+            request.hooks = hooks
+        return cast(requests.Response, dispatch_hook("response", hooks, response, **kwargs))  # type: ignore[no-untyped-call]
+
+    def _send_until_answered(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         retrying = Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=_wait_s,
@@ -73,11 +86,33 @@ class ApiVideoSession(requests.Session):
             sleep=lambda seconds: self._sleep(seconds) if seconds else None,
             reraise=True,
         )
+        return retrying(self._send_once, request, **kwargs)
+
+    # --- several at once ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="api-video")
+
+    def read_ahead(self, request: requests.PreparedRequest, urls: Sequence[str]) -> None:
+        """Sends for URLs that will be asked for next, in this order, as ``request`` was sent; ``AT_ONCE`` wait at most."""
+        for url in urls[:AT_ONCE]:
+            if url not in self._ahead:
+                copy = request.copy()
+                copy.url, copy.hooks = url, default_hooks()
+                self._ahead[url] = self._pool.submit(self._send_until_answered, copy, **self._options)
+
+    def find_all(self, urls: Sequence[str]) -> list[Mapping[str, Any] | None]:
+        """The bodies of single objects, None where the host has none (404)."""
+        return list(self._pool.map(self._find, urls))
+
+    def _find(self, url: str) -> Mapping[str, Any] | None:
         try:
-            response = retrying(self._send_once, request, **kwargs)
-        finally:
-            request.hooks = hooks
-        return cast(requests.Response, dispatch_hook("response", hooks, response, **kwargs))  # type: ignore[no-untyped-call]
+            return cast("Mapping[str, Any]", self.get(url).json())
+        except ApiVideoRequestError as error:
+            if error.status == 404:
+                return None
+            raise
 
     def knows(self, url: str, params: dict[str, Any]) -> bool:
         """Whether the host serves this path at all: False on a 404.
@@ -85,13 +120,30 @@ class ApiVideoSession(requests.Session):
         The answer is kept for the next request of the same URL, so that asking costs nothing.
         """
         request = self.prepare_request(requests.Request("GET", url, params={**params, "page": 1}))
+        kept: Future[requests.Response] = Future()
         try:
-            self._kept[request.url or ""] = self.send(request)
+            kept.set_result(self.send(request))
         except ApiVideoRequestError as error:
             if error.status == 404:
                 return False
             raise
+        self._ahead[request.url or ""] = kept
         return True
+
+    def close(self) -> None:
+        """Gives back connections and threads; what was sent for and never asked for is dropped."""
+        if "_pool" in vars(self):
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            del self._pool
+        self._drop_ahead()
+        super().close()
+
+    def _drop_ahead(self) -> None:
+        for future in self._ahead.values():
+            future.cancel()
+        self._ahead.clear()
+
+    # --- one -----------------------------------------------------------------------------------------------------------
 
     def _send_once(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         url = (request.url or "").split("?")[0]

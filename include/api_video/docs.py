@@ -11,6 +11,7 @@ from include.api_video.settings import PROJECT_DIR
 START, END = "<!-- resources: written by make docs -->\n", "<!-- end of resources -->"
 HOW = {
     Sync.NEWEST_FIRST: "newest changes first, down to the last one known; removals found by the count",
+    Sync.COUNTED: "whole list where its count or page 1 shows a change, else one request",
     Sync.WHOLE: "whole list, compared row by row",
     Sync.PER_PARENT: "one request per new, changed or unfinished row of `{parent}`",
 }

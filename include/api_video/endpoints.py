@@ -22,7 +22,8 @@ class Sync(Enum):
     """How a table is kept equal to what the API lists."""
 
     NEWEST_FIRST = "newest first"  # sorted by updatedAt, read down to the newest row loaded before
-    WHOLE = "whole list"  # no cursor can be trusted: every page, every time
+    COUNTED = "whole list where it may have changed"  # no cursor, but a count: page 1 tells whether to read on
+    WHOLE = "whole list"  # neither can be trusted: every page, every time
     PER_PARENT = "per parent"  # one request per row of the parent's table, where that row is new or changed
 
 
@@ -65,6 +66,8 @@ class Endpoint:
         key: name of the field that identifies a row, as the API spells it.
         group: task group in the DAG.
         sort_by: the value of ``sortBy`` that gives a list a stable order; None where the API sorts nothing.
+        one_path: of one row of a list, with its key in braces: asked whether a row is still there.
+        bin: list that rows of this one go to and come back from; it is loaded before.
         parent: resource whose loaded rows say which objects to ask for.
         parent_where: only parents whose fields have these values.
         missing_ok: a 404 says "there is none", and is remembered as such.
@@ -84,6 +87,8 @@ class Endpoint:
     columns: tuple[Column, ...]
     sort_by: str | None = None
     filters: tuple[Filter, ...] = ()
+    one_path: str | None = None
+    bin: str | None = None
     parent: str | None = None
     parent_where: Mapping[str, str] = field(default_factory=dict)
     missing_ok: bool = False
@@ -239,7 +244,7 @@ SUMMARY_FILTERS = (
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("videos",            "/videos",                        key="videoId",      group="videos",       sync=Sync.NEWEST_FIRST, columns=VIDEO,
-             sort_by="updatedAt", filters=VIDEO_FILTERS,
+             sort_by="updatedAt", filters=VIDEO_FILTERS, one_path="/videos/{videoId}", bin="discarded_videos",
              meaning="Videos and recordings, without those discarded"),
     Endpoint("video",             "/videos/{videoId}",              key="videoId",      group="videos",       sync=Sync.PER_PARENT,   columns=VIDEO,
              parent="videos", missing_ok=True, on_by_default=False,
@@ -247,8 +252,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("video_status",      "/videos/{videoId}/status",       key="videoId",      group="videos",       sync=Sync.PER_PARENT,   columns=STATUS,
              parent="videos", missing_ok=True, is_final=is_status_final,
              meaning="Upload and encoding state of each video, size, length, codecs"),
-    Endpoint("discarded_videos",  "/discarded/videos",              key="videoId",      group="videos",       sync=Sync.WHOLE,        columns=VIDEO,
-             sort_by="createdAt", filters=VIDEO_FILTERS,
+    Endpoint("discarded_videos",  "/discarded/videos",              key="videoId",      group="videos",       sync=Sync.COUNTED,      columns=VIDEO,
+             sort_by="createdAt", filters=VIDEO_FILTERS, one_path="/discarded/videos/{videoId}",
              meaning="Videos in the bin, where Video Restore is subscribed"),
     Endpoint("summaries",         "/summaries",                     key="summaryId",    group="videos",       sync=Sync.NEWEST_FIRST, columns=SUMMARY,
              sort_by="updatedAt", filters=SUMMARY_FILTERS,
@@ -257,10 +262,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
              parent="summaries", parent_where={"sourceStatus": "completed"}, missing_ok=True,
              meaning="Text of each completed summary"),
     Endpoint("players",           "/players",                       key="playerId",     group="players",      sync=Sync.NEWEST_FIRST, columns=PLAYER,
-             sort_by="updatedAt",
+             sort_by="updatedAt", one_path="/players/{playerId}",
              meaning="Player themes"),
     Endpoint("live_streams",      "/live-streams",                  key="liveStreamId", group="live_streams", sync=Sync.WHOLE,        columns=LIVE_STREAM,
-             sort_by="createdAt", filters=(Filter("name", "name"),), secrets=("streamKey", "serverUrl"),
+             sort_by="createdAt", filters=(Filter("name", "name"),), one_path="/live-streams/{liveStreamId}", secrets=("streamKey", "serverUrl"),
              meaning="Live streams, on air or not"),
     Endpoint("projects_api_keys", "/projects/{project_id}/api-keys", key="api_key_id",  group="account",      sync=Sync.WHOLE,        columns=API_KEY,
              host=Host.ADMIN, via=("/projects", "project_id"), listed_path="/projects/api-keys", secrets=("value",), on_by_default=False,
@@ -272,6 +277,29 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 def by_name(endpoints: Iterable[Endpoint] = ENDPOINTS) -> dict[str, Endpoint]:
     """The table as a dictionary, in its own order."""
     return {endpoint.name: endpoint for endpoint in endpoints}
+
+
+def in_load_order(names: Iterable[str]) -> list[str]:
+    """Resources in the order in which one process loads them: each after what it takes something from."""
+    table = by_name()
+    ordered: list[str] = []
+
+    def add(name: str) -> None:
+        for earlier in upstream(table[name]):
+            if earlier in wanted:
+                add(earlier)
+        if name not in ordered:
+            ordered.append(name)
+
+    wanted = list(names)
+    for name in wanted:
+        add(name)
+    return ordered
+
+
+def upstream(endpoint: Endpoint) -> list[str]:
+    """Resources that are loaded before this one where they are loaded at all: its parent, its bin."""
+    return [name for name in (endpoint.parent, endpoint.bin) if name]
 
 
 def group_names(endpoints: Iterable[Endpoint] = ENDPOINTS) -> dict[str, list[str]]:

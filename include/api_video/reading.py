@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import dlt
 from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.answers import read_page
 from include.api_video.client import ApiVideoSession
+from include.api_video.detail_sync import DetailSync
 from include.api_video.endpoints import Endpoint
 from include.api_video.errors import SettingsError
+from include.api_video.list_sync import ListSync, is_full_due
+from include.api_video.outcome import Outcome
 from include.api_video.redaction import Redaction
 from include.api_video.schema import declare_tables
-from include.api_video.settings import Settings
-from include.api_video.sync import DetailSync, ListSync, Outcome, is_full_due
+from include.api_video.settings import Settings, filter_params
 from include.api_video.warehouse import TableState, Warehouse, now_utc
 
 log = logging.getLogger("api_video")
@@ -42,6 +44,7 @@ class Reading:
         self._clean = Redaction(endpoint)
         self._started_at = now_utc()
         self._orphans = 0
+        self._expected: int | None = None
         self._sync: ListSync | DetailSync | None = None
 
     @property
@@ -57,22 +60,26 @@ class Reading:
         for start in range(0, len(keys), DETAILS_PER_BATCH):
             yield [{key: value} for value in keys[start : start + DETAILS_PER_BATCH]]
 
-    def on_page(self, body: dict[str, Any], rows: list[Any]) -> int | None:
-        """Takes a page of the list; returns the number of the next one, or None."""
+    def on_page(self, body: dict[str, Any], rows: list[Any]) -> range:
+        """Takes a page of the list; returns the numbers of the next ones, as far as they are certain."""
         sync = self._begin_list()
         following = sync.next_page(read_page(body))
         if sync.is_done:
-            rows.extend(sync.corrections())
-        return following
+            rows.extend(sync.late_rows())
+        if sync.expected_requests != self._expected:
+            self._expect(sync.expected_requests)  # a first load knows only now how long the list is
+        if following is None:
+            return range(0)
+        return range(following, max(following, sync.last_wanted) + 1)
 
-    def on_via_page(self, body: dict[str, Any], rows: list[Any]) -> int | None:
-        """Takes a page of the list that leads to the lists; returns the number of the next one, or None."""
+    def on_via_page(self, body: dict[str, Any], rows: list[Any]) -> range:
+        """Takes a page of the list that leads to the lists; returns the number of the next one."""
         page, sync = read_page(body), self._begin_list()
         sync.expect_lists(len(rows))
         if page.has_next:
-            return page.number + 1
+            return range(page.number + 1, page.number + 2)
         sync.finish_list()
-        return None
+        return range(0)
 
     def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """A row of the list as it is to be loaded; None where it is no news."""
@@ -90,14 +97,19 @@ class Reading:
             warehouse, settings = self._prepared_warehouse(), self.settings
             state = warehouse.list_state(self.endpoint)
             anew = self._start_anew(state.base_url)
+            first = anew or state.last_full_at is None
             self._sync = ListSync(
                 self.endpoint,
                 TableState() if anew else state,
                 warehouse,
+                ask=self._ask if self.endpoint.one_path and not filter_params(self.endpoint, settings) else None,
+                moved=warehouse.find_moved(self.endpoint) if self.endpoint.bin and not first else (),
+                may_have_moved=warehouse.has_exchanged(self.endpoint, state.last_full_at),
                 anew=anew,
                 full_due=not state.is_whole or is_full_due(state, settings.full_check_hours, self._started_at),
                 max_removed_share=settings.max_removed_share,
             )
+            self._expect(self._sync.expected_requests)
         return cast(ListSync, self._sync)
 
     def _begin_detail(self) -> DetailSync:
@@ -110,7 +122,21 @@ class Reading:
             if anew := self._start_anew(state.base_url):
                 state = warehouse.detail_state(self.endpoint, budget, missing_since, anew=True)
             self._sync = DetailSync(self.endpoint, state, first=anew or state.base_url is None)
+            self._expect(len(state.waiting))
         return cast(DetailSync, self._sync)
+
+    def _expect(self, requests: int) -> None:
+        """Says how many requests there should be."""
+        self._expected = requests
+        log.info("%s: %d requests are expected", self.endpoint.name, requests)
+
+    def _ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+        """Single objects of a list, None where the API has none."""
+        endpoint = self.endpoint
+        path = self.settings.url_of(endpoint.host) + cast(str, endpoint.one_path)
+        urls = [path.replace("{" + endpoint.key + "}", quote(key, safe="")) for key in keys]
+        rows = self.session.find_all(urls)
+        return {key: dict(row) if row is not None else None for key, row in zip(keys, rows, strict=True)}
 
     def _start_anew(self, loaded_from: str | None) -> bool:
         """Whether to forget what is loaded: on request, or because it is the demo's.
@@ -142,6 +168,7 @@ class Reading:
     def conclude(self, *, skipped: bool) -> dict[str, Any]:
         """The row for the ledger; marks what is gone, which a finished and consistent reading has proven."""
         outcome = self._skipped() if skipped else self._settle()
+        self.session.close()
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
         return {
             "run_id": self._run_id,
@@ -157,6 +184,7 @@ class Reading:
             "restored_rows": outcome.restored,
             "drifted_rows": outcome.drifted,
             "waiting_rows": outcome.waiting,
+            "expected_requests": self._expected,
             "requests": self.session.requests_sent,
             "rate_limited": self.session.rate_limited,
             "load_id": dlt.current.load_package_state()["load_id"],

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from dlt.common.pipeline import LoadInfo
 
-from include.api_video.endpoints import by_name
+from include.api_video.endpoints import by_name, in_load_order
 from include.api_video.errors import ApiVideoError, find_cause
 from include.api_video.pipelines import FILE_FORMAT, short_lived_pipeline
 from include.api_video.settings import Settings
@@ -45,12 +45,12 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
 def load_all(
     settings: Settings, run_id: str, *, full_refresh: bool = False
 ) -> Iterator[tuple[str, LoadInfo | ApiVideoError]]:
-    """Loads all resources of the settings, each parent before its children; gives each one's load info or error.
+    """Loads all resources of the settings, each after what it needs; gives each one's load info or error.
 
     A child whose parent failed is left out; other resources go on.
     """
     failed: set[str] = set()
-    for resource in settings.resources:
+    for resource in in_load_order(settings.resources):
         if by_name()[resource].parent in failed:
             failed.add(resource)
             continue

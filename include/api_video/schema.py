@@ -45,6 +45,7 @@ SYNCS_COLUMNS = (
     Column("restored_rows", "bigint",    "Rows that were removed and are listed again"),
     Column("drifted_rows",  "bigint",    "Rows that changed although updatedAt did not move"),
     Column("waiting_rows",  "bigint",    "Objects left for the next run by the budget of requests"),
+    Column("expected_requests", "bigint", "Requests that the run should need, as known beforehand"),
     Column("requests",      "bigint",    "Requests sent, retries included"),
     Column("rate_limited",  "bigint",    "Requests answered 429"),
     Column("load_id",       "text",      "dlt's load package, joins _dlt_loads.load_id"),

@@ -42,6 +42,7 @@ class Settings:
         max_detail_requests: most requests that one task may spend on single objects in one run; 0 asks for none.
         full_check_hours: a whole list is read and compared at least this often; 0 means every run.
         max_removed_share: largest share of a table's rows that one run may mark removed; 1 means any.
+        rate_limit_reserve: share of the API's rate limit that is left for others; 0 uses it all.
     """
 
     api_key: str = field(repr=False)
@@ -54,6 +55,7 @@ class Settings:
     max_detail_requests: int = DEFAULT_MAX_DETAIL_REQUESTS
     full_check_hours: float = 24.0
     max_removed_share: float = 0.5
+    rate_limit_reserve: float = 0.0
 
     def url_of(self, host: Host) -> str:
         """Base URL of one of the two hosts."""
@@ -120,6 +122,7 @@ def read_settings(connection: Mapping[str, str] | None = None, *, needs_key: boo
         full_check_hours=source.number("full_check_hours", 24.0, lowest=0),
         # A sandbox video lives 24 hours: a shrinking list is normal there.
         max_removed_share=source.number("max_removed_share", 1.0 if environment == "sandbox" else 0.5, 0, highest=1),
+        rate_limit_reserve=source.number("rate_limit_reserve", 0.0, lowest=0, highest=0.95),
     )
 
 

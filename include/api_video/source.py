@@ -7,6 +7,7 @@ in the same load package: both land, or neither does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
@@ -16,8 +17,9 @@ from dlt.extract import DltResource
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from dlt.sources.rest_api import rest_api_resources
 from dlt.sources.rest_api.typing import RESTAPIConfig
-from requests import Request, Response
+from requests import PreparedRequest, Request, Response
 
+from include.api_video.client import ApiVideoSession
 from include.api_video.endpoints import MAX_PAGE_SIZE, Host, by_name
 from include.api_video.errors import ApiVideoPermissionError
 from include.api_video.reading import Reading
@@ -125,7 +127,7 @@ def _entry(reading: Reading, name: str, endpoint: dict[str, Any]) -> dict[str, A
 
 def _list_entry(reading: Reading, path: str, selector: str, params: dict[str, Any]) -> dict[str, Any]:
     entry = _entry(reading, reading.endpoint.name, {"path": path, "params": params, "data_selector": selector})
-    entry["endpoint"]["paginator"] = Paginator(reading.on_page)
+    entry["endpoint"]["paginator"] = Paginator(reading.session, reading.on_page)
     return {**entry, "processing_steps": [{"map": reading.take}, {"filter": _is_some}]}
 
 
@@ -136,7 +138,7 @@ def _via_entries(reading: Reading, path: str, key: str) -> list[Any]:
         return [_list_entry(reading, cast(str, endpoint.listed_path), "data", _params(reading))]
     name = path.strip("/")
     via = _entry(reading, name, {"path": path, "params": ADMIN_PARAMS, "data_selector": "items"})
-    via["endpoint"]["paginator"] = Paginator(reading.on_via_page)
+    via["endpoint"]["paginator"] = Paginator(reading.session, reading.on_via_page)
     inner = endpoint.path.replace("{" + key + "}", "{resources." + name + "." + key + "}")
     return [{**via, "selected": False}, _list_entry(reading, inner, "items", ADMIN_PARAMS)]
 
@@ -163,17 +165,17 @@ def _parents(reading: Reading) -> DltResource:
 
 
 class Paginator(BasePaginator):
-    """Lets the sync count the pages: ``on_page(body, rows)`` gives the number of the next one, or None."""
+    """Lets the sync count the pages: ``on_page(body, rows)`` gives the numbers of the next ones, empty at the end."""
 
-    def __init__(self, on_page: Callable[[dict[str, Any], list[Any]], int | None]) -> None:
+    def __init__(self, session: ApiVideoSession, on_page: Callable[[dict[str, Any], list[Any]], range]) -> None:
         super().__init__()
-        self._on_page = on_page
+        self._session, self._on_page = session, on_page
         self._next: int | None = 1
         self._parameter = "currentPage"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Paginator:
         """A fresh one for another list of the same sync (dlt makes one per parent)."""
-        return Paginator(self._on_page)
+        return Paginator(self._session, self._on_page)
 
     def init_request(self, request: Request) -> None:
         """Asks for page 1, with the parameter that goes with the page size's: main API or Admin API."""
@@ -181,9 +183,15 @@ class Paginator(BasePaginator):
         self.update_request(request)
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """Hands the answer to the sync."""
-        self._next = self._on_page(response.json(), data if data is not None else [])
-        self._has_next_page = self._next is not None
+        """Hands the answer to the sync; sends for the pages that it will ask for in any case."""
+        numbers = self._on_page(response.json(), data if data is not None else [])
+        self._next = numbers[0] if numbers else None
+        self._has_next_page = bool(numbers)
+        if len(numbers) > 1:
+            self._session.read_ahead(response.request, [self._url_of(response.request, number) for number in numbers])
+
+    def _url_of(self, request: PreparedRequest, number: int) -> str:
+        return re.sub(rf"([?&]{self._parameter}=)\d+", rf"\g<1>{number}", request.url or "")
 
     def update_request(self, request: Request) -> None:
         """Asks for the page that the sync wants."""

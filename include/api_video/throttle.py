@@ -9,21 +9,27 @@ from collections.abc import Callable
 from include.api_video.answers import RateLimit
 
 log = logging.getLogger("api_video")
+SHARERS = 3  # tasks that may read at the same time: each takes a third of what is left
 
 
 class Throttle:
     """Lets requests go as long as the window has room for them and for those that are still under way.
 
     At the end of a window everybody waits together, once, as long as the API said; then one request goes ahead to learn
-    what the new window allows. Other tasks and programs that use the same account show in the same headers. Where
-    answers carry no such headers (Admin API), nothing is held back.
+    what the new window allows. Other tasks and programs that use the same account show in the same headers: they are not
+    known otherwise, so that requests get fewer at a time as a window runs out. Where answers carry no such headers (Admin
+    API), nothing is held back.
+
+    Args:
+        reserve: share of the limit, 0 to 1, that is left for others; one request per window goes out in any case.
     """
 
-    def __init__(self, sleep: Callable[[float], None]) -> None:
-        self._sleep = sleep
+    def __init__(self, sleep: Callable[[float], None], reserve: float = 0.0) -> None:
+        self._sleep, self._reserve = sleep, reserve
         self._changed = threading.Condition()
         self._limit: RateLimit | None = None  # as the newest answer of this window gave it
         self._under_way = 0
+        self._own = 0  # answers of this window that were ours
         self._is_told = True  # whether answers carry the headers
 
     def enter(self) -> None:
@@ -39,18 +45,22 @@ class Throttle:
     def _has_room(self) -> bool:
         if self._limit is None:
             return self._under_way == 0 or not self._is_told
-        return self._limit.remaining > self._under_way
+        left = self._limit.remaining - self._reserve * self._limit.limit
+        if self._limit.limit - self._limit.remaining > self._own:
+            left -= SHARERS  # others read, too: all of us would take the last ones at once
+        return left >= 1 and self._under_way < max(1, left // SHARERS)
 
     def _wait_for_window(self) -> None:
         if self._limit:
             log.info("The rate limit is used up: waiting %.0f s for the next window.", self._limit.resets_in_s)
             self._sleep(self._limit.resets_in_s)
-        self._limit = None
+        self._limit, self._own = None, 0
 
     def leave(self, limit: RateLimit | None, *, answered: bool) -> None:
         """Takes what an answer said, or None where it said nothing or none came (``answered`` False)."""
         with self._changed:
             self._under_way -= 1
+            self._own += answered
             if limit and not self._is_outdated(limit):
                 self._limit = limit
             elif answered and self._limit is None:

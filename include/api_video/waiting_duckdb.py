@@ -20,6 +20,7 @@ from typing import Any
 import dlt
 import duckdb
 from dlt.common.configuration import configspec
+from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.destinations.impl.duckdb.configuration import (
     DuckDbClientConfiguration,
     DuckDbConnectionPool,
@@ -29,6 +30,8 @@ from dlt.destinations.impl.duckdb.configuration import (
 from include.api_video.errors import PassingError
 
 TIMEOUT_S = float(os.environ.get("API_VIDEO_DUCKDB_TIMEOUT_S", "600"))
+# Enough for tables of any length, since DuckDB then works on disk; it would take most of the machine's memory otherwise.
+MEMORY = os.environ.get("API_VIDEO_DUCKDB_MEMORY", "96MB")
 _held: dict[str, list[int]] = {}  # file -> [descriptor of its lock, holders in this process]
 _guard = threading.RLock()
 
@@ -116,6 +119,8 @@ class WaitingDuckDbCredentials(DuckDbCredentials):
     def on_resolved(self) -> None:
         """Puts our pool in the place of dlt's."""
         super().on_resolved()
+        # One thread: each keeps its own buffers, and one is as quick with rows that arrive over a network.
+        self.global_config = {"memory_limit": MEMORY, "threads": 1, **(self.global_config or {})}
         self.conn_pool = WaitingPool(self)
 
 
@@ -130,6 +135,11 @@ class duckdb_that_waits(dlt.destinations.duckdb):  # noqa: N801  # dlt takes the
     """Destination ``duckdb`` for several processes on one host."""
 
     spec = WaitingDuckDbConfiguration
+
+    def _raw_capabilities(self) -> DestinationCapabilitiesContext:
+        caps = super()._raw_capabilities()
+        caps.max_parallel_load_jobs = 1  # the file has one writer: more at a time only hold more in memory
+        return caps
 
     @property
     def destination_type(self) -> str:

@@ -23,7 +23,7 @@ from include.api_video.sql import DetailSql, Query, served
 KEYS_PER_QUERY = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # one per row of a table
 class KnownRow:
     """A row of a table as loaded: hash of its content, ``updatedAt``, and whether it is marked removed."""
 
@@ -48,7 +48,7 @@ class TableState:
     is_whole: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Parent:
     """An object to ask for: its key, the hash of the parent's row, and how it is already loaded (None: not at all)."""
 
@@ -162,6 +162,36 @@ class Warehouse:
             resource,
         )
         return utc(last_full_at), newest[0][0] if newest else None
+
+    def find_moved(self, endpoint: Endpoint) -> list[str]:
+        """Keys of a list's rows that may have gone to its bin, or come back from there, since it was last loaded."""
+        bin_name, key = endpoint.bin or "", snake(endpoint.key)
+        with self.connect() as query:
+            if not query.exists(bin_name) or not query.exists(endpoint.name):
+                return []
+            last = f"SELECT max(finished_at) FROM {query.table(SYNCS)} WHERE resource = %s AND mode <> 'skipped'"
+            rows = query.rows(
+                f"SELECT b.{key} FROM {query.table(bin_name)} b LEFT JOIN {query.table(endpoint.name)} l "
+                f"ON l.{key} = b.{key} AND l.removed_at IS NULL "
+                f"WHERE (b.removed_at IS NULL AND l.{key} IS NOT NULL) OR (l.{key} IS NULL AND b.removed_at >= "
+                f"({last} AND load_id IN {query.complete_loads})) ORDER BY b.{key}",
+                endpoint.name,
+            )
+        return [key for (key,) in rows]
+
+    def has_exchanged(self, endpoint: Endpoint, since: datetime | None) -> bool:
+        """Whether rows left or came back to the list that has this one as its bin, in a run after ``since``."""
+        lists = [other.name for other in by_name().values() if other.bin == endpoint.name]
+        if not lists or since is None:
+            return False
+        with self.connect() as query:
+            ((count,),) = query.rows(
+                f"SELECT count(*) FROM {query.table(SYNCS)} WHERE resource IN ({', '.join(['%s'] * len(lists))}) "
+                "AND removed_rows + restored_rows > 0 AND started_at > %s",
+                *lists,
+                since,
+            )
+        return bool(count)
 
     def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
         """The rows of a table with these keys."""

@@ -43,6 +43,8 @@ def build_app(world: World, behaviour: Behaviour) -> ASGIApp:
             routes += _admin_routes(world, behaviour, entry)
         elif entry.is_list:
             routes.append(Route(entry.path, _list_handler(world, behaviour, entry), methods=["GET"]))
+            if entry.one_path:
+                routes.append(Route(entry.one_path, _object_handler(world, behaviour, entry), methods=["GET"]))
         else:
             routes.append(Route(entry.path, _object_handler(world, behaviour, entry), methods=["GET"]))
     handlers: dict[Any, Any] = {ApiError: _on_api_error, HTTPException: _on_no_route}
@@ -88,7 +90,7 @@ def _object_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Hand
         for unknown in request.query_params:
             raise unexpected_parameter(unknown)
         (name, key), *_ = request.path_params.items()
-        body = world.body(entry.name, key)
+        body = world.one(entry.name, key) if entry.is_list else world.body(entry.name, key)
         if body is None:
             raise problem(404, name=name)
         return json_response(_rewritten(behaviour, entry.name, [body])[0])

@@ -106,6 +106,12 @@ class World:
             keys = rows.keys(sort_by, descending, where, name)
             return len(keys), [self._served(resource, rows.row(key)) for key in keys[start : start + count]]
 
+    def one(self, resource: str, key: str) -> Row | None:
+        """A row of a list as it is served on its own; None stands for a 404."""
+        with self.lock:
+            rows = self._lists[resource]
+            return self._served(resource, rows.row(key)) if key in rows else None
+
     def body(self, resource: str, key: str) -> Row | None:
         """What the endpoint of one object answers for its parent's key; None stands for a 404."""
         entry = self._entry(resource)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from include.api_video.client import ATTEMPTS, MISSING, ApiVideoSession
+from include.api_video.client import AT_ONCE, ATTEMPTS, MISSING, ApiVideoSession
 from include.api_video.endpoints import Host
 from include.api_video.errors import (
     ApiVideoError,
@@ -33,9 +33,9 @@ PAGE = {"data": [], "pagination": {"currentPage": 1, "pagesTotal": 1, "itemsTota
 Answer = tuple[int, Any, dict[str, str]]
 
 
-def limit(remaining: int, resets_in_s: int) -> dict[str, str]:
+def limit(remaining: int, resets_in_s: int, of: int = 500) -> dict[str, str]:
     return {
-        "X-RateLimit-Limit": "500",
+        "X-RateLimit-Limit": str(of),
         "X-RateLimit-Remaining": str(remaining),
         "X-RateLimit-Retry-After": str(resets_in_s),
     }
@@ -282,7 +282,7 @@ def test_a_429_without_end_is_an_error_that_carries_the_wait(api, session, sleep
 
 
 def test_when_nothing_remains_the_next_request_waits_for_the_window(api, session, sleeps):
-    api.answers = [(200, PAGE, limit(1, 42)), (200, PAGE, limit(0, 41)), (200, PAGE, limit(499, 60))]
+    api.answers = [(200, PAGE, limit(1, 42, of=2)), (200, PAGE, limit(0, 41, of=2)), (200, PAGE, limit(499, 60))]
     for _ in range(2):
         session.get(api.url + "/videos")
     assert sleeps == []
@@ -290,6 +290,27 @@ def test_when_nothing_remains_the_next_request_waits_for_the_window(api, session
         session.get(api.url + "/videos")
     assert sleeps == [41]
     assert session.rate_limited == 0
+
+
+def test_where_others_use_the_account_too_the_last_requests_of_a_window_are_left_to_them(api, session, sleeps):
+    """Five of ten are used, one of them by us: were all to take the last ones at once, most would come back as 429."""
+    api.answers = [(200, PAGE, limit(remaining, 9, of=10)) for remaining in (5, 4, 3)] + [answer()]
+    for _ in range(2):
+        session.get(api.url + "/videos")
+    assert sleeps == []
+    for _ in range(2):
+        session.get(api.url + "/videos")
+    assert sleeps == [9]
+
+
+def test_a_share_of_the_limit_is_kept_free(api, sleeps):
+    session = ApiVideoSession(Settings(KEY, rate_limit_reserve=0.5), Host.MAIN, sleep=sleeps.append)
+    api.answers = [(200, PAGE, limit(remaining, 9, of=10)) for remaining in (9, 8, 7, 6, 5)] + [answer()]
+    for _ in range(5):
+        session.get(api.url + "/videos")
+    assert sleeps == []
+    session.get(api.url + "/videos")
+    assert sleeps == [9]
 
 
 def test_a_window_is_waited_for_once_also_where_the_next_answer_says_nothing(api, session, sleeps):
@@ -326,6 +347,48 @@ def test_a_fault_that_says_that_nothing_remains_is_tried_again_in_the_next_windo
     api.answers = [(503, b"", limit(0, 30)), answer()]
     session.get(api.url + "/videos")
     assert 30 in sleeps
+
+
+# --- several at once ----------------------------------------------------------------------------------------------------
+
+
+def page_url(api: Api, number: int) -> str:
+    return f"{api.url}/videos?currentPage={number}"
+
+
+def test_pages_that_were_read_ahead_are_not_sent_for_again(api, session):
+    first = session.get(page_url(api, 1))
+    session.read_ahead(first.request, [page_url(api, 2), page_url(api, 3)])
+    for number in (2, 3):
+        assert session.get(page_url(api, number)).json() == PAGE
+    assert sorted(api.paths) == [f"/videos?currentPage={number}" for number in (1, 2, 3)]
+    assert {headers["Authorization"] for headers in api.headers} == {first.request.headers["Authorization"]}
+
+
+def test_only_some_pages_are_read_ahead(api, session):
+    first = session.get(page_url(api, 1))
+    session.read_ahead(first.request, [page_url(api, number) for number in range(2, 100)])
+    session.get(page_url(api, AT_ONCE + 1))
+    assert session.requests_sent <= 1 + AT_ONCE
+    session.close()
+
+
+def test_an_error_of_a_page_that_was_read_ahead_comes_when_it_is_asked_for(api, session):
+    first = session.get(page_url(api, 1))
+    api.answers = [answer(403, b"")]
+    session.read_ahead(first.request, [page_url(api, 2)])
+    with pytest.raises(ApiVideoPermissionError):
+        session.get(page_url(api, 2))
+
+
+def test_single_objects_come_in_the_order_they_were_asked_for_and_none_where_there_is_none(api, session):
+    api.answers = [answer(404, {"title": "The requested resource was not found."})]
+    assert session.find_all([api.url + "/videos/vi1", api.url + "/videos/vi2"]) == [None, None]
+    api.answers = [answer(200, {"videoId": "vi1"})]
+    assert session.find_all([api.url + "/videos/vi1"]) == [{"videoId": "vi1"}]
+    api.answers = [answer(403, b"")]
+    with pytest.raises(ApiVideoPermissionError):
+        session.find_all([api.url + "/videos/vi1"])
 
 
 # --- what 404 can mean -------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ OPTIONS = [
     ("max_detail_requests", "7", "7", 7),
     ("full_check_hours", "1.5", "1.5", 1.5),
     ("max_removed_share", "0.25", "0.25", 0.25),
+    ("rate_limit_reserve", "0.3", "0.3", 0.3),
 ]
 options = pytest.mark.parametrize(("name", "text", "toml", "value"), OPTIONS, ids=[option[0] for option in OPTIONS])
 
@@ -107,6 +108,7 @@ def test_with_nothing_but_a_key_the_defaults_are_those_of_the_documentation(keye
         max_detail_requests=3000,
         full_check_hours=24.0,
         max_removed_share=0.5,
+        rate_limit_reserve=0.0,
     )
 
 
@@ -286,6 +288,7 @@ def test_a_slash_at_the_end_of_a_url_is_dropped(keyed):
         ("max_removed_share", "1.01", r"max_removed_share must be between 0 and 1, not 1\.01"),
         ("max_removed_share", "-0.1", r"max_removed_share must be between 0 and 1, not -0\.1"),
         ("max_removed_share", "50%", r"max_removed_share must be a number, not '50%'"),
+        ("rate_limit_reserve", "1", r"rate_limit_reserve must be between 0 and 0\.95, not 1"),
     ],
 )
 def test_an_impossible_value_is_refused_with_the_rule(keyed, option, value, message):
@@ -294,7 +297,7 @@ def test_an_impossible_value_is_refused_with_the_rule(keyed, option, value, mess
         read_settings()
 
 
-@pytest.mark.parametrize("option", ["max_detail_requests", "full_check_hours", "max_removed_share"])
+@pytest.mark.parametrize("option", ["max_detail_requests", "full_check_hours", "max_removed_share", "rate_limit_reserve"])
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_what_is_no_finite_number_is_refused(keyed, option, value):
     """ "nan" compares as false with every bound: a brake of nan would never brake."""

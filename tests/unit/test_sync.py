@@ -13,16 +13,11 @@ from hypothesis import strategies as st
 
 from include.api_video.answers import Page
 from include.api_video.client import MISSING
+from include.api_video.detail_sync import DetailSync
 from include.api_video.endpoints import Endpoint, by_name
 from include.api_video.errors import ApiVideoServerError, ListShiftedError, RemovalBrakeError
-from include.api_video.sync import (
-    READINGS,
-    DetailSync,
-    ListSync,
-    Outcome,
-    hash_row,
-    is_full_due,
-)
+from include.api_video.list_sync import READINGS, ListSync, is_full_due
+from include.api_video.outcome import Outcome, hash_row
 from include.api_video.warehouse import DetailState, KnownRow, Parent, TableState, utc
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -89,13 +84,13 @@ class Table:
     def sync(self, **options: Any) -> ListSync:
         return ListSync(self.endpoint, self.state(), self, **options)
 
-    def load(self, ask: Callable[[int], Page], **options: Any) -> Outcome:
+    def load(self, read: Callable[[int], Page], **options: Any) -> Outcome:
         """One run: reads as the sync wants, and merges only what a whole run hands on, as one load package does."""
         sync, news, number = self.sync(**options), [], 1
         while True:
-            answer = ask(number)
+            answer = read(number)
             following = sync.next_page(answer)
-            rows = answer.rows + (sync.corrections() if sync.is_done else [])
+            rows = answer.rows + (sync.late_rows() if sync.is_done else [])
             news += [taken for row in rows if (taken := sync.take(row, NOW)) is not None]
             if following is None:
                 break
@@ -141,7 +136,8 @@ def load(table: Table, *answers: Page, **options: Any) -> Outcome:
 
 def test_the_first_load_reads_every_page():
     table = Table()
-    outcome = load(table, page(videos(3, 2), 3, 1, 2), page(videos(1), 3, 2, 2))
+    first = page(videos(3, 2), 3, 1, 2)
+    outcome = load(table, first, page(videos(1), 3, 2, 2), first)  # page 1 once more: nothing came meanwhile
     assert outcome == Outcome("first", items_total=3, active=3, new=3, gone=[])
     assert table.active() == {"v1", "v2", "v3"}
 
@@ -237,7 +233,7 @@ def test_the_hash_of_a_row_does_not_depend_on_the_order_of_its_fields():
 def test_where_the_count_does_not_fit_the_same_run_goes_on_and_finds_what_is_gone():
     table = Table().hold(videos(4, 3, 2, 1))
     whole = (page(videos(4, 3), 3, 1, 2), page(videos(1), 3, 2, 2))
-    outcome = load(table, *whole, *whole)  # of several pages, what is gone must be missing twice
+    outcome = load(table, *whole, whole[0])  # page 1 once more: nothing came meanwhile
     assert outcome == Outcome("full", items_total=3, active=3, removed=1, gone=["v2"])
     assert table.active() == {"v1", "v3", "v4"}
 
@@ -246,7 +242,7 @@ def test_one_that_went_and_one_that_came_are_both_seen():
     """The number of rows is the same as before."""
     table = Table().hold(videos(3, 2, 1))
     whole = (page(videos(4, 3), 3, 1, 2), page(videos(1), 3, 2, 2))
-    outcome = load(table, *whole, *whole)
+    outcome = load(table, *whole, whole[0])
     assert outcome == Outcome("full", items_total=3, active=3, new=1, removed=1, gone=["v2"])
     assert table.active() == {"v1", "v3", "v4"}
 
@@ -264,7 +260,8 @@ def test_a_row_that_is_removed_already_is_not_removed_again():
 
 def test_a_row_that_came_back_unchanged_is_restored():
     table = Table().hold(videos(9, 8, 2, 1)).remove("v1")
-    outcome = load(table, page(videos(9, 8), 4, 1, 2), page(videos(2, 1), 4, 2, 2))
+    first = page(videos(9, 8), 4, 1, 2)
+    outcome = load(table, first, page(videos(2, 1), 4, 2, 2), first)
     assert outcome == Outcome("full", items_total=4, active=4, restored=1, gone=[])
     assert table.active() == {"v1", "v2", "v8", "v9"}
 
@@ -333,7 +330,7 @@ def test_a_list_whose_total_moved_is_read_again():
     table = Table()
     first = (page(videos(4, 3), 4, 1, 2), page(videos(1), 3, 2, 2))
     again = (page(videos(4, 3), 3, 1, 2), page(videos(1), 3, 2, 2))
-    assert load(table, *first, *again) == Outcome("first", items_total=3, active=3, new=3, gone=[])
+    assert load(table, *first, *again, again[0]) == Outcome("first", items_total=3, active=3, new=3, gone=[])
 
 
 def test_a_list_with_a_row_twice_is_read_again():
@@ -341,18 +338,18 @@ def test_a_list_with_a_row_twice_is_read_again():
     table = Table()
     first = (page(videos(4, 3), 4, 1, 2), page(videos(3, 2), 4, 2, 2))
     again = (page(videos(5, 4), 4, 1, 2), page(videos(3, 2), 4, 2, 2))
-    assert load(table, *first, *again).new == 4
+    assert load(table, *first, *again, again[0]).new == 4
     assert table.active() == {"v2", "v3", "v4", "v5"}
 
 
 def test_a_list_that_never_stands_still_fails_and_removes_nothing():
     table = Table().hold(videos(4, 3, 2, 1))
     shifting = [page(videos(4), 3, 1, 2), page(videos(2), 2, 2, 2)]
-    pages = Pages(*shifting * READINGS)
+    pages = Pages(*shifting * READINGS, shifting[0])
     with pytest.raises(ListShiftedError, match=rf"{READINGS} times in a row.*Nothing was marked removed"):
-        table.load(pages)
+        table.load(pages, full_due=True)
     assert len(table.active()) == 4
-    assert pages.asked == [1, 2] * READINGS
+    assert pages.asked == [1, 2] * READINGS + [1]
 
 
 def test_pages_that_disagree_about_the_total_are_not_believed_where_only_changes_are_read():
@@ -360,8 +357,9 @@ def test_pages_that_disagree_about_the_total_are_not_believed_where_only_changes
     table = Table().hold(videos(5, 4, 3))
     load(
         table,
-        *(page(videos(8, 7), 6, 1, 3), page(videos(5, 4), 5, 2, 3), page(videos(3), 5, 3, 3)),
-        *(page(videos(7, 6), 5, 1, 3), page(videos(5, 4), 5, 2, 3), page(videos(3), 5, 3, 3)),
+        *(page(videos(8, 7), 6, 1, 3), page(videos(5, 4), 5, 2, 3)),
+        *[page(videos(7, 6), 5, 1, 3)] * 2,  # until page 1 stands still
+        *(page(videos(5, 4), 5, 2, 3), page(videos(3), 5, 3, 3), page(videos(7, 6), 5, 1, 3)),
     )
     assert table.active() == {"v3", "v4", "v5", "v6", "v7"}
 
@@ -370,7 +368,7 @@ def test_a_new_row_that_was_deleted_before_the_list_was_read_again_is_not_active
     table = Table().hold(videos(1))
     first = (page(videos(4, 3), 3, 1, 2), page(videos(1), 2, 2, 2))
     again = (page(videos(3), 2, 1, 2), page(videos(1), 2, 2, 2))
-    outcome = load(table, *first, *again, full_due=True)
+    outcome = load(table, *first, *again, again[0], full_due=True)
     assert outcome == Outcome("full", items_total=2, active=2, new=1, gone=[])
     assert table.active() == {"v1", "v3"}
 
@@ -395,7 +393,7 @@ def test_a_row_that_changed_between_two_readings_is_loaded_as_the_later_one_has_
     table = Table()
     first = (page([video("a", 1, "early")], 3, 1, 2), page([video("b", 0)], 2, 2, 2))
     again = (page([video("a", 5, "late")], 2, 1, 2), page([video("b", 0)], 2, 2, 2))
-    assert load(table, *first, *again).new == 2
+    assert load(table, *first, *again, again[0]).new == 2
     assert table.rows["a"].content_hash == hash_row(video("a", 5, "late"))
 
 
@@ -427,7 +425,7 @@ class Listing:
     """
 
     def __init__(self, endpoint: Endpoint, page_size: int) -> None:
-        self.endpoint, self.page_size, self.time, self.made = endpoint, page_size, 0, 0
+        self.endpoint, self.page_size, self.time, self.made, self.asked = endpoint, page_size, 0, 0, 0
         self.rows: dict[str, dict[str, Any]] = {}
         self.between: list[list[tuple[str, int]]] = []
         self.moments: list[frozenset[str]] = []
@@ -463,6 +461,10 @@ class Listing:
         pages = max(1, -(-len(rows) // self.page_size))
         return page(rows[first : first + self.page_size], len(rows), number, pages)
 
+    def ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+        self.asked += len(keys)
+        return {key: self.rows.get(key) for key in keys}
+
     def hashes(self) -> dict[str, str]:
         return {key: hash_row(row) for key, row in self.rows.items()}
 
@@ -472,16 +474,19 @@ def run_while_it_changes(table: Table, listing: Listing, *, full_due: bool) -> N
     before = table.active()
     listing.moments.clear()
     listing.moved.clear()
+    is_whole = full_due or not table.loaded
     try:
-        table.load(listing, full_due=full_due)
+        table.load(listing, ask=listing.ask, full_due=full_due)
     except ListShiftedError:
         assert table.active() == before
     else:
+        if is_whole and not listing.between and listing.descending:
+            assert table.active() == set(listing.rows), "a whole list that was read newest first equals what is listed now"
         lost = frozenset.intersection(*listing.moments) - table.active()
         assert not lost & before, "a row was marked removed that was listed all the time"
         assert not lost - listing.moved, "a row was not loaded that was listed all the time, and did not change"
     listing.between.clear()
-    table.load(listing)
+    table.load(listing, ask=listing.ask)
     held = {key: row.content_hash for key, row in table.rows.items() if not row.removed}
     assert held == listing.hashes()
 
@@ -548,6 +553,134 @@ def test_one_that_goes_while_another_comes_never_hides_a_row_of_a_list_read_whol
     table.load(listing)
     listing.between = [[]] * when + [[("delete", numbers[0]), (kind_of_add, numbers[1])]]
     run_while_it_changes(table, listing, full_due=False)
+
+
+# --- finding what is gone without reading the whole list ---------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.integers(20, 150),
+    seconds=st.integers(1, 3),
+    deleted=st.sets(st.integers(0, 149), min_size=1, max_size=4),
+    added=st.integers(0, 3),
+)
+def test_deleted_rows_are_found_wherever_they_were_and_whatever_came_at_the_same_time(rows, seconds, deleted, added):
+    """``seconds``: rows of one second share it, so that a page's place does not always tell."""
+    listing, table = Listing(VIDEOS, 5), Table()
+    for number in range(rows):
+        listing.change("add", number % seconds == 0)
+    table.load(listing, ask=listing.ask)
+    for number in deleted:
+        listing.change("delete", number)
+    for _ in range(added):
+        listing.change("add", 1)
+    outcome = table.load(listing, ask=listing.ask)
+    held = {key: row.content_hash for key, row in table.rows.items() if not row.removed}
+    assert held == listing.hashes()
+    assert (outcome.removed, outcome.new) == (len(deleted), added)
+    assert outcome.active == len(listing.rows)
+
+
+def test_one_deleted_row_among_many_costs_a_few_requests():
+    listing, table = Listing(VIDEOS, 100), Table()
+    for _ in range(5_000):
+        listing.change("add", 1)
+    table.load(listing)
+    listing.moments.clear()
+    listing.change("delete", 1_234)
+    outcome = table.load(listing, ask=listing.ask)
+    assert (outcome.mode, outcome.removed, outcome.active) == ("changes", 1, 4_999)
+    assert len(listing.moments) <= 8
+    assert listing.asked == 1
+
+
+def test_a_row_that_seems_lost_and_is_not_has_the_whole_list_read():
+    listing, table = Listing(VIDEOS, 5), Table()
+    for _ in range(100):
+        listing.change("add", 1)
+    table.load(listing)
+    listing.change("delete", 50)
+    outcome = table.load(listing, ask=lambda keys: {key: {} for key in keys})
+    assert (outcome.mode, outcome.removed) == ("full", 1)
+
+
+def test_many_deleted_rows_have_the_whole_list_read():
+    listing, table = Listing(VIDEOS, 5), Table()
+    for _ in range(100):
+        listing.change("add", 1)
+    table.load(listing)
+    for _ in range(30):
+        listing.change("delete", 7)
+    outcome = table.load(listing, ask=listing.ask)
+    assert (outcome.mode, outcome.removed, listing.asked) == ("full", 30, 0)
+    assert table.active() == set(listing.rows)
+
+
+# --- rows that go to another list and come back --------------------------------------------------------------------------
+
+
+def test_a_row_that_came_back_while_another_went_is_asked_for_though_the_count_stands_still():
+    """Neither moved updatedAt: page 1 is as it was."""
+    table = Table().hold(videos(*range(250))).remove("v7")
+    back = video("v7", 7)
+    outcome = table.load(
+        Pages(page(videos(249, 248), 249, 1, 125)),
+        moved=["v7", "v9"],
+        ask=lambda keys: {key: back if key == "v7" else None for key in keys},
+    )
+    assert outcome == Outcome("changes", items_total=249, active=249, restored=1, removed=1, gone=["v9"])
+    assert "v7" in table.active()
+    assert "v9" not in table.active()
+
+
+def test_a_row_that_left_the_bin_for_good_is_no_news():
+    table = Table().hold(videos(3, 2, 1)).remove("v1")
+    outcome = table.load(Pages(page(videos(3, 2), 2)), moved=["v1"], ask=dict.fromkeys)
+    assert outcome == Outcome("changes", items_total=2, active=2, gone=[])
+
+
+def test_what_was_read_on_page_1_is_not_asked_for():
+    def ask(keys: Sequence[str]) -> dict[str, Any]:
+        raise AssertionError(f"asked for {keys}")
+
+    table = Table().hold(videos(3, 2, 1)).remove("v3")
+    assert table.load(Pages(page([video("v3", 4), *videos(2, 1)], 3)), moved=["v3"], ask=ask).restored == 1
+
+
+# --- lists that are read whole where they may have changed ---------------------------------------------------------------
+
+
+def bin_of(*seconds: int) -> Table:
+    return Table(DISCARDED).hold(videos(*seconds))
+
+
+def test_a_bin_that_seems_as_it_was_costs_one_request():
+    outcome = load(bin_of(1, 2, 3, 4), page(videos(1, 2), 4, 1, 2))
+    assert outcome == Outcome("changes", items_total=4, active=4, gone=[])
+
+
+@pytest.mark.parametrize(
+    ("first", "options"),
+    [
+        (page(videos(1, 2), 5, 1, 3), {}),
+        (page(videos(1, 9), 4, 1, 2), {}),
+        (page([video("v1", 9), *videos(2)], 4, 1, 2), {}),
+        (page(videos(1, 2), 4, 1, 2), {"may_have_moved": True}),
+        (page(videos(1, 2), 4, 1, 2), {"full_due": True}),
+    ],
+    ids=["its count moved", "another row", "an updated row", "a video left or came back", "a full look"],
+)
+def test_a_bin_that_may_have_changed_is_read_whole(first, options):
+    pages = Pages(first)
+    with pytest.raises(IndexError):
+        bin_of(1, 2, 3, 4).load(pages, **options)
+    assert pages.asked == [1, 2]
+
+
+def test_a_bin_of_one_page_is_compared_each_time():
+    outcome = load(bin_of(1, 2), page(videos(1, 3), 2))
+    assert outcome == Outcome("full", items_total=2, active=2, new=1, removed=1, gone=["v2"])
 
 
 # --- details -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,77 @@
+"""Decides about single objects: what became of those that were asked for. No network, no SQL of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from include.api_video.client import MISSING
+from include.api_video.endpoints import Endpoint
+from include.api_video.outcome import Outcome, hash_row
+from include.api_video.warehouse import DetailState, Parent
+
+
+class DetailSync:
+    """One round of single objects: which to ask for, and what became of them."""
+
+    def __init__(self, endpoint: Endpoint, state: DetailState, *, first: bool) -> None:
+        self._endpoint, self._state, self._first = endpoint, state, first
+        self.parents = {parent.key: parent for parent in state.waiting}
+        self._kinds: dict[str, str] = {}
+        self._gone: list[str] = []
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every object that was asked for has been answered."""
+        return len(self._kinds) == len(self.parents)
+
+    def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
+        """The row to load. A 404 becomes a row that is removed from the start: it remembers that there is none.
+
+        None where a loaded object turned out deleted: that row keeps its content and is marked removed.
+        """
+        parent = self.parents[row[self._endpoint.key]]
+        gone = bool(row.get(MISSING))
+        content = {} if gone else row
+        content_hash = hash_row(content)
+        self._kinds[parent.key] = kind = self._kind(parent, content_hash, gone)
+        if kind == "removed":
+            self._gone.append(parent.key)
+            return None
+        return {
+            **content,
+            self._endpoint.key: parent.key,
+            "_content_hash": content_hash,
+            "_parent_hash": parent.content_hash,
+            "_is_final": gone or self._endpoint.is_final(content),
+            "_read_at": now,
+            "removed_at": now if gone else None,
+        }
+
+    @staticmethod
+    def _kind(parent: Parent, content_hash: str, gone: bool) -> str:
+        was_active = parent.loaded is not None and not parent.loaded.removed
+        if gone:
+            return "removed" if was_active else "missing"
+        if parent.loaded is None:
+            return "new"
+        if not was_active:
+            return "restored"
+        return "same" if parent.loaded.content_hash == content_hash else "changed"
+
+    def conclude(self, orphans: int) -> Outcome:
+        """What the round came to; ``orphans`` are details whose parents are gone, marked removed already."""
+        kinds, state = Counter(self._kinds.values()), self._state
+        missing = state.missing + kinds["removed"] + kinds["missing"]
+        return Outcome(
+            mode="first" if self._first else "changes",
+            items_total=state.parents - missing,
+            active=state.active + kinds["new"] + kinds["restored"] - kinds["removed"],
+            new=kinds["new"],
+            changed=kinds["changed"],
+            removed=kinds["removed"] + orphans,
+            restored=kinds["restored"],
+            waiting=state.waiting_total - len(self.parents),
+            gone=self._gone,
+        )

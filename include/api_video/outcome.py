@@ -1,0 +1,31 @@
+"""What a sync came to, and how two versions of a row are told apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlt.common.json import json
+
+
+@dataclass
+class Outcome:
+    """What a sync did, as the ledger tells it. ``gone`` are keys still to be marked removed; ``removed`` counts them."""
+
+    mode: str
+    items_total: int | None = None
+    active: int | None = None
+    new: int = 0
+    changed: int = 0
+    removed: int = 0
+    restored: int = 0
+    drifted: int = 0
+    waiting: int = 0
+    gone: Sequence[str] = ()
+
+
+def hash_row(row: Mapping[str, Any]) -> str:
+    """Hash of a cleaned row, the same whatever the order of its fields."""
+    return hashlib.blake2b(json.dumpb(row, sort_keys=True), digest_size=12).hexdigest()

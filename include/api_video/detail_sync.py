@@ -26,6 +26,11 @@ class DetailSync:
         """Whether every object that was asked for has been answered."""
         return len(self._kinds) == len(self.parents)
 
+    @property
+    def compared(self) -> list[str]:
+        """Keys of objects that were loaded before and asked for again."""
+        return [parent.key for parent in self.parents.values() if parent.loaded and not parent.loaded.removed]
+
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
         """The row to load. A 404 becomes a row that is removed from the start: it remembers that there is none.
 

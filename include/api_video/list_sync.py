@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Protocol
 
 from include.api_video.answers import Page
@@ -25,6 +26,7 @@ from include.api_video.warehouse import KnownRow, TableState, utc
 
 READINGS = 4  # of a list that keeps shifting, before giving up
 BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
+COMPARED = 500  # rows, as they were loaded and as they were read
 REFETCHED = timedelta(seconds=1)  # time stamps have no fraction: rows of the cursor's own second are read again
 
 # Pages are asked for by number, and come in as they arrive.
@@ -96,6 +98,11 @@ class ListSync:
         rows = self._total if self._first and self._total is not None else self._state.active
         pages = max(1, -(-rows // MAX_PAGE_SIZE))
         return pages + (pages > 1 and self._endpoint.sync is Sync.NEWEST_FIRST)
+
+    @property
+    def compared(self) -> list[str]:
+        """Keys of rows that are loaded and were read again; few of many are enough to tell what they have in common."""
+        return [key for key in islice(self._seen, COMPARED) if key in self._known]
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

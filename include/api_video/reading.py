@@ -16,14 +16,15 @@ import dlt
 from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.answers import read_page
-from include.api_video.client import ApiVideoSession
+from include.api_video.client import MISSING, ApiVideoSession
 from include.api_video.detail_sync import DetailSync
+from include.api_video.drift import FieldWatch
 from include.api_video.endpoints import Endpoint
 from include.api_video.errors import SettingsError
 from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.outcome import Outcome
 from include.api_video.redaction import Redaction
-from include.api_video.schema import declare_tables
+from include.api_video.schema import declare_tables, merge_child_tables
 from include.api_video.settings import Settings, filter_params
 from include.api_video.warehouse import TableState, Warehouse, now_utc
 
@@ -41,7 +42,7 @@ class Reading:
         self.endpoint, self._schema = endpoint, schema
         self.settings, self._run_id, self._full_refresh = settings, run_id, full_refresh
         self.session = ApiVideoSession(settings, endpoint.host, missing_ok=endpoint.missing_ok)
-        self._clean = Redaction(endpoint)
+        self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()
         self._orphans = 0
         self._expected: int | None = None
@@ -83,11 +84,15 @@ class Reading:
 
     def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """A row of the list as it is to be loaded; None where it is no news."""
+        if MISSING not in row:
+            self._watch.see(row)
         return self._begin_list().take(self._clean(row), now_utc())
 
     def take_detail(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
         """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
         key = row.pop(parent_key)
+        if MISSING not in row:
+            self._watch.see(row)
         return self._begin_detail().take({**self._clean(row), self.endpoint.key: key}, now_utc())
 
     # --- what is decided --------------------------------------------------------------------------------------------
@@ -163,12 +168,15 @@ class Reading:
     def _prepared_warehouse(self) -> Warehouse:
         warehouse = self._warehouse()
         warehouse.declare(self._schema)
+        merge_child_tables(dlt.current.source_schema(), warehouse.read_growth(self._schema).schema, self.endpoint)
         return warehouse
 
     def conclude(self, *, skipped: bool) -> dict[str, Any]:
         """The row for the ledger; marks what is gone, which a finished and consistent reading has proven."""
         outcome = self._skipped() if skipped else self._settle()
+        lost = [] if outcome.mode in ("first", "skipped") else self._find_lost_fields()
         self.session.close()
+        self._sync = None  # one entry per row of the list: not needed while dlt loads
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
         return {
             "run_id": self._run_id,
@@ -187,9 +195,20 @@ class Reading:
             "expected_requests": self._expected,
             "requests": self.session.requests_sent,
             "rate_limited": self.session.rate_limited,
+            "lost_fields": ", ".join(lost) or None,
             "load_id": dlt.current.load_package_state()["load_id"],
             "base_url": origin(self.settings.base_url),
         }
+
+    def _find_lost_fields(self) -> list[str]:
+        """Fields that the rows of this run had when they were loaded, and none has now."""
+        sync, unseen = cast("ListSync | DetailSync", self._sync), self._watch.unseen
+        if not unseen or not sync.compared:
+            return []
+        lost = self._warehouse().find_filled(self.endpoint, unseen, sync.compared)
+        if lost:
+            log.warning("%s: the API no longer sends %s", self.endpoint.name, ", ".join(lost))
+        return lost
 
     def _skipped(self) -> Outcome:
         return Outcome("skipped", active=self._prepared_warehouse().count_active(self.endpoint.name))

@@ -16,8 +16,10 @@ from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
 from include.api_video.pipelines import FILE_FORMAT, PIPELINE, refresh_local_view, short_lived_pipeline
 from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, schema_of
-from include.api_video.validation import Check, read_syncs, run_checks
+from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, read_syncs, run_checks
 from include.api_video.warehouse import Warehouse, now_utc, utc
+
+SHOWN = ("active_rows", "new_rows", "changed_rows", "removed_rows", "requests", "expected_requests")
 
 
 class ValidationError(RefusedError):
@@ -71,10 +73,11 @@ class Report:
             raise ValidationError("\n".join([f"{len(self.failed)} of {len(self.checks)} checks failed:", *lines]))
 
     def __str__(self) -> str:
-        headers = ["resource", "mode", "rows", "new", "changed", "removed", "requests", "seconds", "checks"]
-        right = ("left", "left", *["right"] * 6, "left")
+        headers = ["resource", "mode", "rows", "new", "changed", "removed", "requests", "expected", "seconds", "checks"]
+        right = ("left", "left", *["right"] * 7, "left")
         table = tabulate([self._line(sync) for sync in self.syncs], headers, colalign=right if self.syncs else None)
-        return "\n".join([table, *(f"FAILED {line}" for line in self._failures())])
+        drifted = [f"NOTE {check}" for check in self.checks if check.name == FIELDS and check.found != AS_DOCUMENTED]
+        return "\n".join([table, *drifted, *(f"FAILED {line}" for line in self._failures())])
 
     def _failures(self) -> list[str]:
         """One line per way to fail; tables that failed in the same way share it."""
@@ -88,7 +91,7 @@ class Report:
         passed = sum(check.passed for check in checks)
         started_at, finished_at = utc(sync["started_at"]), utc(sync["finished_at"])
         seconds = f"{(finished_at - started_at).total_seconds():.1f}" if started_at and finished_at else ""
-        numbers = [sync[name] for name in ("active_rows", "new_rows", "changed_rows", "removed_rows", "requests")]
+        numbers = [sync[name] for name in SHOWN]
         verdict = f"{passed}/{len(checks)} passed" if checks else ""
         return [sync["resource"], sync["mode"], *("" if n is None else n for n in numbers), seconds, verdict]
 
@@ -103,10 +106,11 @@ def check_run(run_id: str, resources: Sequence[str], errors: Mapping[str, str]) 
     with short_lived_pipeline(PIPELINE) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
         warehouse.declare(schema)
-        checks = run_checks(warehouse, resources, run_id, now, errors)
+        growth = warehouse.read_growth(schema)
+        checks = run_checks(warehouse, resources, run_id, now, errors, growth.first_seen)
         report = Report(run_id, now, _syncs_of(warehouse, run_id), checks)
 
-        @dlt.source(schema=warehouse.grown_schema(schema), section=SCHEMA_NAME)
+        @dlt.source(schema=growth.schema, section=SCHEMA_NAME)
         def checks_source() -> Any:
             return dlt.resource(report.rows(), name=CHECKS, write_disposition="append")
 

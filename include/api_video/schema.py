@@ -13,6 +13,7 @@ import dlt
 from dlt.common.normalizers.json.relational import DataItemNormalizer
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.schema.typing import TColumnSchema, TTableSchema
+from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.endpoints import ENDPOINTS, Column, Endpoint
 
@@ -48,6 +49,7 @@ SYNCS_COLUMNS = (
     Column("expected_requests", "bigint", "Requests that the run should need, as known beforehand"),
     Column("requests",      "bigint",    "Requests sent, retries included"),
     Column("rate_limited",  "bigint",    "Requests answered 429"),
+    Column("lost_fields",   "text",      "Fields that the same rows had before, and none of the rows read has any more"),
     Column("load_id",       "text",      "dlt's load package, joins _dlt_loads.load_id"),
     Column("base_url",      "text",      "Which API was read; local servers all count as one"),
 )
@@ -138,6 +140,16 @@ def declare_tables(schema: dlt.Schema, endpoint: Endpoint) -> None:
         is_child = name != endpoint.name
         parent, own_key = (endpoint.name, None) if is_child else (None, key)
         schema.update_table(_table(name, columns.items(), resource=endpoint.name, parent=parent, key=own_key))
+
+
+def merge_child_tables(schema: dlt.Schema, grown: dlt.Schema, endpoint: Endpoint) -> None:
+    """Has dlt merge every child table of an endpoint, also those of undeclared fields, whatever a load brings.
+
+    dlt leaves out of a merge the tables that it has not seen a row for, as far as it knows: each of our loads begins from
+    the declared schema. The tags of a video that has none any more would stay.
+    """
+    for table in get_nested_tables(grown.tables, endpoint.name):
+        schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
 
 
 def _table(

@@ -13,10 +13,12 @@ from typing import Any
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.endpoints import Endpoint, Sync, by_name
-from include.api_video.schema import SYNCS, SYNCS_COLUMNS, columns_of, snake, tables_of
+from include.api_video.schema import SYNCS, SYNCS_COLUMNS, columns_of, locate, snake, tables_of
 from include.api_video.sql import Query
 from include.api_video.warehouse import Warehouse, utc
 
+FIELDS, AS_DOCUMENTED = "fields", "as documented"
+RATED_OVER = timedelta(days=30)
 FRESH_FOR = timedelta(hours=3)  # the DAG runs every hour; two may fail before a table counts as stale
 
 
@@ -59,17 +61,24 @@ def read_syncs(query: Query, where: str = "", *args: Any) -> list[dict[str, Any]
 
 
 def run_checks(
-    warehouse: Warehouse, resources: Sequence[str], run_id: str, now: datetime, errors: Mapping[str, str]
+    warehouse: Warehouse,
+    resources: Sequence[str],
+    run_id: str,
+    now: datetime,
+    errors: Mapping[str, str],
+    first_seen: Mapping[str, Mapping[str, datetime]],
 ) -> list[Check]:
     """All checks on all tables of ``resources``, in the order of the table of endpoints.
 
-    ``errors`` says of resources whose task failed, why.
+    ``errors`` says of resources whose task failed, why; ``first_seen`` when undeclared columns came (``Growth``).
     """
     checks: list[Check] = []
     with warehouse.connect() as query:
         for endpoint in by_name().values():
             if endpoint.name in resources:
                 checks.extend(_check_resource(query, endpoint, run_id, now, errors))
+                if any(check.table == endpoint.name and check.name == "complete" for check in checks):
+                    checks.extend(_check_drift(query, endpoint, now, first_seen))
     return checks
 
 
@@ -178,3 +187,58 @@ def _count_lost(query: Query, table: str, column: str, parent: str, parent_colum
         f"(SELECT 1 FROM {query.table(parent)} p WHERE p.{parent_column} = c.{column})"
     )
     return int(count)
+
+
+def _check_drift(
+    query: Query, endpoint: Endpoint, now: datetime, first_seen: Mapping[str, Mapping[str, datetime]]
+) -> Iterator[Check]:
+    """What the API sends other than documented, and how far its updatedAt can be trusted: told, and never a failure."""
+    told = [*_new_fields(endpoint, first_seen), *_lost_fields(query, endpoint)]
+    note = "Every value was kept." if told else ""
+    yield Check(endpoint.name, FIELDS, True, AS_DOCUMENTED, "; ".join(told) or AS_DOCUMENTED, note)
+    if endpoint.sync is Sync.NEWEST_FIRST:
+        yield _check_cursor(query, endpoint, now)
+
+
+def _new_fields(endpoint: Endpoint, first_seen: Mapping[str, Mapping[str, datetime]]) -> Iterator[str]:
+    declared = tables_of(endpoint)
+    for table, columns in first_seen.items():
+        if table in declared:
+            for column, seen_at in columns.items():
+                base, is_variant, data_type = column.partition("__v_")
+                what = f"{table}.{base} also comes as {data_type}" if is_variant else f"new field {table}.{column}"
+                yield f"{what} (first seen {seen_at:%Y-%m-%d %H:%M})"
+        elif table.startswith(f"{endpoint.name}__"):
+            yield f"new list {table} (first seen {min(columns.values()):%Y-%m-%d %H:%M})"
+
+
+def _lost_fields(query: Query, endpoint: Endpoint) -> Iterator[str]:
+    lost: dict[str, datetime | None] = {}
+    for sync in reversed(read_syncs(query, "WHERE resource = %s AND lost_fields IS NOT NULL", endpoint.name)):
+        for field in str(sync["lost_fields"]).split(", "):
+            lost.setdefault(field, utc(sync["finished_at"]))
+    for field, lost_at in lost.items():
+        if lost_at and not _came_back(query, endpoint, field, lost_at):
+            yield f"{field} is no longer sent (first seen {lost_at:%Y-%m-%d %H:%M})"
+
+
+def _came_back(query: Query, endpoint: Endpoint, field: str, lost_at: datetime) -> bool:
+    """Whether a row that was read later has a value in it."""
+    path = next((column.path for column in endpoint.columns if column.path.split("[]")[0] == field), field)
+    table, column = locate(endpoint.name, path)
+    key = snake(endpoint.key)
+    ((count,),) = query.rows(
+        f"SELECT count(*) FROM {query.table(table)} c JOIN {query.table(endpoint.name)} r ON r.{key} = c.{key} "
+        f"WHERE c.{column} IS NOT NULL AND r._read_at > %s",
+        lost_at,
+    )
+    return bool(count)
+
+
+def _check_cursor(query: Query, endpoint: Endpoint, now: datetime) -> Check:
+    """How many rows a full look found changed although their updatedAt stood still."""
+    looks = read_syncs(query, "WHERE resource = %s AND mode = 'full' AND finished_at > %s", endpoint.name, now - RATED_OVER)
+    drifted, rows = (sum(int(look[name] or 0) for look in looks) for name in ("drifted_rows", "active_rows"))
+    found = f"{drifted} of {rows} rows ({drifted / rows:.3%})" if rows else "no full look yet"
+    expected = f"rows that changed though updatedAt stood still, {RATED_OVER.days} days"
+    return Check(endpoint.name, "cursor", True, expected, found, "They were merged all the same." if drifted else "")

@@ -6,7 +6,7 @@ again: DuckDB's file has one writer, and extraction must never hold it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,7 +17,7 @@ from dlt.common.json import json
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.endpoints import Endpoint, by_name
-from include.api_video.schema import SYNCS, snake
+from include.api_video.schema import SYNCS, locate, snake
 from include.api_video.sql import DetailSql, Query, served
 
 KEYS_PER_QUERY = 500
@@ -73,6 +73,14 @@ class DetailState:
     base_url: str | None = None
 
 
+@dataclass(frozen=True)
+class Growth:
+    """The schema as it has grown, and when each undeclared column was first loaded: ``{table: {column: time}}``."""
+
+    schema: dlt.Schema
+    first_seen: Mapping[str, Mapping[str, datetime]]
+
+
 def now_utc() -> datetime:
     """The present, as all our time stamps have it."""
     return datetime.now(timezone.utc)
@@ -112,25 +120,50 @@ class Warehouse:
             client.initialize_storage()
             client.update_stored_schema()
 
-    def grown_schema(self, declared: dlt.Schema) -> dlt.Schema:
-        """The declared schema, with every table and column that some load added for a field nobody declared.
+    def read_growth(self, declared: dlt.Schema) -> Growth:
+        """What loads have added to the declared schema for fields that nobody declared, and when.
 
         Parallel tasks each store their own version of the one schema, and dlt restores the newest: what another task had
         added would be missing there, and in every data frame read through it.
         """
         with self.connect() as query:
             versions = query.rows(
-                f"SELECT schema FROM {query.table('_dlt_version')} WHERE schema_name = %s ORDER BY inserted_at",
+                f"SELECT schema, inserted_at FROM {query.table('_dlt_version')} WHERE schema_name = %s ORDER BY 2",
                 declared.name,
             )
-        grown = declared.clone()
-        for (text,) in versions:
-            for table in dlt.Schema.from_dict(json.loads(text)).data_tables():
-                known = grown.tables.get(str(table["name"]), {"columns": {}})["columns"]
-                added = {name: column for name, column in table["columns"].items() if name not in known}
-                if added:
-                    grown.update_table({**table, "columns": added})
-        return grown
+            grown, first_seen = declared.clone(), dict[str, dict[str, datetime]]()
+            present: dict[str, list[str]] = {}
+            for text, inserted_at in versions:
+                tables = json.loads(text)["tables"]  # plain: to build a schema of each version takes a second
+                for name, table in tables.items():
+                    if name.startswith("_dlt"):
+                        continue
+                    known = grown.tables.get(name, {"columns": {}})["columns"]
+                    added = {column: hints for column, hints in table["columns"].items() if column not in known}
+                    if added and name not in present:
+                        present[name] = query.columns(name) if query.exists(name) else []
+                    # A full refresh may have dropped what an older version knew.
+                    added = {column: hints for column, hints in added.items() if column in present[name]}
+                    if added:
+                        grown.update_table({**table, "columns": added})
+                        seen_at = utc(inserted_at) or now_utc()
+                        first_seen.setdefault(name, {}).update(dict.fromkeys(added, seen_at))
+        return Growth(grown, first_seen)
+
+    def find_filled(self, endpoint: Endpoint, fields: Mapping[str, str], keys: Sequence[str]) -> list[str]:
+        """Those of ``fields`` (documented path by name) that two of these rows have a value for, or the only one."""
+        key, some = snake(endpoint.key), keys[:KEYS_PER_QUERY]
+        places = {field: locate(endpoint.name, path) for field, path in fields.items()}
+        marks, filled = ", ".join(["%s"] * len(some)), []
+        with self.connect() as query:
+            for table in dict.fromkeys(table for table, _ in places.values()):
+                mine = {field: column for field, (where, column) in places.items() if where == table}
+                counts = ", ".join(
+                    f"count(DISTINCT CASE WHEN {column} IS NOT NULL THEN {key} END)" for column in mine.values()
+                )
+                (found,) = query.rows(f"SELECT {counts} FROM {query.table(table)} WHERE {key} IN ({marks})", *some)
+                filled += [field for field, count in zip(mine, found, strict=True) if int(count) >= min(2, len(some))]
+        return filled
 
     def list_state(self, endpoint: Endpoint) -> TableState:
         """State of a list's table; an empty one where nothing is loaded yet."""

@@ -137,3 +137,32 @@ def test_the_umbrella_pipeline_shows_what_another_task_added(warehouse: Warehous
     pipeline = dlt.pipeline("api_video_pipeline", destination=dlt.destinations.duckdb(str(warehouse.file)))
 
     assert set(pipeline.dataset().players.df()["shape_radius"]) == {4}
+
+
+def test_rows_of_a_list_that_is_empty_now_are_gone(warehouse: Warehouse) -> None:
+    """dlt left child tables out of a merge that brought them no row: the tags of before stayed, without their video."""
+    warehouse.load("videos")
+    ((video_id, tags),) = warehouse.rows("SELECT video_id, count(*) FROM videos__tags GROUP BY 1 ORDER BY 2 DESC LIMIT 1")
+    assert tags
+    warehouse.demo.world.update_video(video_id, tags=[], metadata=[])
+
+    run = warehouse.load("videos")
+
+    assert not run.report.failed
+    for table in ("videos__tags", "videos__metadata"):
+        assert warehouse.rows(f"SELECT count(*) FROM {table} WHERE video_id = '{video_id}'") == [(0,)]
+
+
+def test_rows_of_an_undeclared_list_that_is_empty_now_are_gone(warehouse: Warehouse) -> None:
+    def rewrite(resource: str, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "chaptersNew": chapters} if resource == "players" else row
+
+    chapters = [{"at": 1}, {"at": 2}]
+    warehouse.demo.behaviour.rewrite = rewrite
+    warehouse.load("players")
+    assert warehouse.rows("SELECT count(*) FROM players__chapters_new") == [(10,)]
+    chapters.clear()
+
+    warehouse.load("players")
+
+    assert warehouse.rows("SELECT count(*) FROM players__chapters_new") == [(0,)]

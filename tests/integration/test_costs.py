@@ -1,0 +1,113 @@
+"""What a run costs: the requests that the demo API counted, and what the ledger said before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.demo_api.behaviour import Behaviour
+from include.demo_api.server import running
+from include.demo_api.world import World
+from tests.integration.conftest import Warehouse
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """1,000 videos, so that lists have many pages."""
+    file = tmp_path / "warehouse.duckdb"
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))
+    with running(World(1000), Behaviour(rate_limit=100_000)) as demo:
+        yield Warehouse(demo, file)
+
+
+def sent(warehouse: Warehouse) -> list[str]:
+    """Paths with their page, of the requests since the last call."""
+    log = [entry.path + "?" + entry.query.rpartition("currentPage=")[2] for entry in warehouse.demo.log]
+    warehouse.demo.reset_log()
+    return log
+
+
+def test_a_run_in_which_nothing_changed_costs_one_request_per_list(library: Warehouse) -> None:
+    library.load("videos", "discarded_videos", "summaries", "players", "live_streams")
+    sent(library)
+
+    run = library.load("videos", "discarded_videos", "summaries", "players", "live_streams")
+
+    assert len(sent(library)) == 5
+    assert {(sync["requests"], sync["expected_requests"]) for sync in run.report.syncs} == {(1, 1)}
+
+
+def test_a_first_load_costs_its_pages_and_the_first_one_once_more(library: Warehouse) -> None:
+    run = library.load("videos")
+
+    assert sorted(sent(library)) == sorted([f"/videos?{number}" for number in range(1, 11)] + ["/videos?1"])
+    assert (run.sync("videos")["requests"], run.sync("videos")["expected_requests"]) == (11, 11)
+
+
+def test_one_deleted_video_among_many_is_found_with_a_few_requests(library: Warehouse) -> None:
+    library.load("videos")
+    library.demo.world.delete_video(library.demo.world.ids("videos")[500])
+    sent(library)
+
+    run = library.load("videos")
+
+    assert len(sent(library)) <= 6
+    assert (run.sync("videos")["mode"], run.sync("videos")["removed_rows"]) == ("changes", 1)
+    library.assert_equal("videos")
+
+
+def test_150_changed_videos_cost_their_pages_and_one_request_more(library: Warehouse) -> None:
+    library.load("videos")
+    for video_id in library.demo.world.ids("videos")[300:450]:
+        library.demo.world.update_video(video_id, title="changed")
+    sent(library)
+
+    run = library.load("videos")
+
+    assert sent(library) == ["/videos?1", "/videos?2", "/videos?1"]
+    assert run.sync("videos")["changed_rows"] == 150
+
+
+def test_discarded_and_restored_videos_are_followed_without_reading_the_list(library: Warehouse) -> None:
+    """Neither moves updatedAt here, and the number of videos stays the same."""
+    library.load("videos", "discarded_videos")
+    world = library.demo.world
+    restored, discarded = world.ids("discarded_videos")[0], world.ids("videos")[500]
+    world.restore_video(restored)
+    world.discard_video(discarded)
+    sent(library)
+
+    run = library.load("videos", "discarded_videos")
+
+    asked = [f"/videos/{key}?" for key in sorted([restored, discarded])]
+    assert sorted(sent(library)) == sorted(["/discarded/videos?1", "/videos?1", *asked])
+    assert run.sync("videos")["expected_requests"] == 3
+    assert not run.report.failed
+    library.assert_equal("videos", "discarded_videos")
+
+
+def test_a_restore_that_a_deletion_hides_is_seen_in_the_same_run(library: Warehouse) -> None:
+    library.load("videos", "discarded_videos")
+    world = library.demo.world
+    world.restore_video(world.ids("discarded_videos")[0])
+    world.delete_video(world.ids("videos")[300])
+
+    library.load("videos", "discarded_videos")
+
+    library.assert_equal("videos", "discarded_videos")
+
+
+def test_one_that_goes_and_one_that_comes_between_two_pages_are_both_seen(library: Warehouse) -> None:
+    world = library.demo.world
+
+    def swap() -> None:
+        world.delete_video(world.ids("videos")[0])
+        world.add_video()
+
+    library.demo.behaviour.after(3, "/videos", swap)
+
+    library.load("videos")
+
+    library.assert_equal("videos")

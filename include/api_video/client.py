@@ -127,6 +127,8 @@ class ApiVideoSession(requests.Session):
             if error.status == 404:
                 return False
             raise
+        if MISSING in kept.result().json():
+            return False
         self._ahead[request.url or ""] = kept
         return True
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from include.api_video.answers import Page
 from include.api_video.client import MISSING
 from include.api_video.endpoints import MAX_PAGE_SIZE, Endpoint, Sync
-from include.api_video.errors import ApiVideoServerError, ListShiftedError, RemovalBrakeError
+from include.api_video.errors import ApiVideoRequestError, ApiVideoServerError, ListShiftedError, RemovalBrakeError
 from include.api_video.locate import is_worth_it, locate_lost
 from include.api_video.outcome import Outcome, hash_row
 from include.api_video.settings import ENV_PREFIX
@@ -84,6 +84,7 @@ class ListSync:
         self._gone: set[str] = set()  # proven without reading the whole list
         self._asked: list[dict[str, Any]] = []  # rows that came as single objects
         self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``via``
+        self._lists_expected = 0
         self._steps: Steps | None = None
         self.last_wanted = 0
         self.is_done = False
@@ -93,6 +94,8 @@ class ListSync:
     @property
     def expected_requests(self) -> int:
         """How many requests the run should need, as far as what is loaded tells; a first load knows after page 1."""
+        if self._lists_expected:
+            return 1 + self._lists_expected
         if not self._whole:
             return 1 + len(self._moved)
         rows = self._total if self._first and self._total is not None else self._state.active
@@ -295,10 +298,17 @@ class ListSync:
     def expect_lists(self, count: int) -> None:
         """Tells of ``count`` more lists to come: one per row of the endpoint's ``via``."""
         self._open_lists = (self._open_lists or 1) + count
+        self._lists_expected += count
 
     def finish_list(self) -> None:
-        """Tells that one of the lists, or the one that leads to them, has been read to its end."""
-        self._open_lists = (self._open_lists or 1) - 1
+        """Tells that one of the lists, or the one that leads to them, has been read to its end, or is gone.
+
+        Raises:
+            ApiVideoRequestError: there is but one list, and the API does not have it.
+        """
+        if self._open_lists is None:
+            raise ApiVideoRequestError(f"api.video has no {self._endpoint.listed_path or self._endpoint.path} (404).", 404)
+        self._open_lists -= 1
         self.is_done = self._open_lists == 0
 
     # --- what is news ---------------------------------------------------------------------------------------------------

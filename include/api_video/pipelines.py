@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import dlt
@@ -20,6 +22,8 @@ PIPELINE = "api_video_pipeline"  # stands for all of them: `dlt pipeline api_vid
 DUCKDB_FILE = PROJECT_DIR / f"{PIPELINE}.duckdb"  # dlt's own default name, in the project's folder
 # dlt's default format for DuckDB, insert_values, takes three times as long and up to eight times the memory.
 FILE_FORMAT: Any = "jsonl"
+WORKING_FILES = "api_video_dlt_"
+ABANDONED_S = 2 * 24 * 3600
 
 
 def destination_name() -> str:
@@ -68,5 +72,8 @@ def refresh_local_view() -> None:
 @contextmanager
 def short_lived_pipeline(name: str) -> Iterator[dlt.Pipeline]:
     """A pipeline whose working files are gone at the end of the block: all that counts is in the destination."""
-    with TemporaryDirectory(prefix="api_video_") as folder:
+    for left in Path(gettempdir()).glob(f"{WORKING_FILES}*"):  # by a run that was killed
+        if time.time() - left.stat().st_mtime > ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(prefix=WORKING_FILES) as folder:
         yield make_pipeline(name, pipelines_dir=folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -41,7 +42,7 @@ class Reading:
     ) -> None:
         self.endpoint, self._schema = endpoint, schema
         self.settings, self._run_id, self._full_refresh = settings, run_id, full_refresh
-        self.session = ApiVideoSession(settings, endpoint.host, missing_ok=endpoint.missing_ok)
+        self.session = ApiVideoSession(settings, endpoint.host, missing_ok=endpoint.missing_ok or endpoint.via is not None)
         self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()
         self._orphans = 0
@@ -64,6 +65,9 @@ class Reading:
     def on_page(self, body: dict[str, Any], rows: list[Any]) -> range:
         """Takes a page of the list; returns the numbers of the next ones, as far as they are certain."""
         sync = self._begin_list()
+        if MISSING in body:  # the row of the list before, such as a project, was deleted meanwhile
+            sync.finish_list()
+            return range(0)
         following = sync.next_page(read_page(body))
         if sync.is_done:
             rows.extend(sync.late_rows())
@@ -77,6 +81,7 @@ class Reading:
         """Takes a page of the list that leads to the lists; returns the number of the next one."""
         page, sync = read_page(body), self._begin_list()
         sync.expect_lists(len(rows))
+        self._expect(sync.expected_requests)
         if page.has_next:
             return range(page.number + 1, page.number + 2)
         sync.finish_list()
@@ -99,36 +104,44 @@ class Reading:
 
     def _begin_list(self) -> ListSync:
         if self._sync is None:
-            warehouse, settings = self._prepared_warehouse(), self.settings
-            state = warehouse.list_state(self.endpoint)
-            anew = self._start_anew(state.base_url)
-            first = anew or state.last_full_at is None
-            self._sync = ListSync(
-                self.endpoint,
-                TableState() if anew else state,
-                warehouse,
-                ask=self._ask if self.endpoint.one_path and not filter_params(self.endpoint, settings) else None,
-                moved=warehouse.find_moved(self.endpoint) if self.endpoint.bin and not first else (),
-                may_have_moved=warehouse.has_exchanged(self.endpoint, state.last_full_at),
-                anew=anew,
-                full_due=not state.is_whole or is_full_due(state, settings.full_check_hours, self._started_at),
-                max_removed_share=settings.max_removed_share,
-            )
+            with self._prepared_warehouse() as warehouse:
+                self._sync = self._list_sync(warehouse)
             self._expect(self._sync.expected_requests)
         return cast(ListSync, self._sync)
 
+    def _list_sync(self, warehouse: Warehouse) -> ListSync:
+        endpoint, settings = self.endpoint, self.settings
+        state = warehouse.list_state(endpoint)
+        anew = self._start_anew(state.base_url)
+        is_first = anew or state.last_full_at is None
+        return ListSync(
+            endpoint,
+            TableState() if anew else state,
+            warehouse,
+            ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings) else None,
+            moved=warehouse.find_moved(endpoint) if endpoint.bin and not is_first else (),
+            may_have_moved=warehouse.has_exchanged(endpoint, state.last_full_at),
+            anew=anew,
+            full_due=not state.is_whole or is_full_due(state, settings.full_check_hours, self._started_at),
+            max_removed_share=settings.max_removed_share,
+        )
+
     def _begin_detail(self) -> DetailSync:
         if self._sync is None:
-            warehouse, budget = self._prepared_warehouse(), self.settings.max_detail_requests
-            self._orphans = warehouse.remove_orphans(self.endpoint, self._started_at)
-            # A 404 is believed until the next full look.
-            missing_since = self._started_at - timedelta(hours=self.settings.full_check_hours)
-            state = warehouse.detail_state(self.endpoint, budget, missing_since)
-            if anew := self._start_anew(state.base_url):
-                state = warehouse.detail_state(self.endpoint, budget, missing_since, anew=True)
-            self._sync = DetailSync(self.endpoint, state, first=anew or state.base_url is None)
-            self._expect(len(state.waiting))
+            with self._prepared_warehouse() as warehouse:
+                self._sync = self._detail_sync(warehouse)
+            self._expect(len(self._sync.parents))
         return cast(DetailSync, self._sync)
+
+    def _detail_sync(self, warehouse: Warehouse) -> DetailSync:
+        budget = self.settings.max_detail_requests
+        self._orphans = warehouse.remove_orphans(self.endpoint, self._started_at)
+        # A 404 is believed until the next full look.
+        missing_since = self._started_at - timedelta(hours=self.settings.full_check_hours)
+        state = warehouse.detail_state(self.endpoint, budget, missing_since)
+        if anew := self._start_anew(state.base_url):
+            state = warehouse.detail_state(self.endpoint, budget, missing_since, anew=True)
+        return DetailSync(self.endpoint, state, first=anew or state.base_url is None)
 
     def _expect(self, requests: int) -> None:
         """Says how many requests there should be."""
@@ -165,11 +178,14 @@ class Reading:
     def _warehouse(self) -> Warehouse:
         return Warehouse(dlt.current.pipeline())
 
-    def _prepared_warehouse(self) -> Warehouse:
+    @contextmanager
+    def _prepared_warehouse(self) -> Iterator[Warehouse]:
+        """The warehouse with its tables; one connection stays open for all questions of the block, as each costs 20 ms."""
         warehouse = self._warehouse()
         warehouse.declare(self._schema)
-        merge_child_tables(dlt.current.source_schema(), warehouse.read_growth(self._schema).schema, self.endpoint)
-        return warehouse
+        with warehouse.connect():
+            merge_child_tables(dlt.current.source_schema(), warehouse.read_growth(self._schema).schema, self.endpoint)
+            yield warehouse
 
     def conclude(self, *, skipped: bool) -> dict[str, Any]:
         """The row for the ledger; marks what is gone, which a finished and consistent reading has proven."""
@@ -211,7 +227,8 @@ class Reading:
         return lost
 
     def _skipped(self) -> Outcome:
-        return Outcome("skipped", active=self._prepared_warehouse().count_active(self.endpoint.name))
+        with self._prepared_warehouse() as warehouse:
+            return Outcome("skipped", active=warehouse.count_active(self.endpoint.name))
 
     def _settle(self) -> Outcome:
         sync = cast("ListSync | DetailSync", self._sync)

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, cast
 
 import dlt
 from dlt.common.json import json
+from dlt.common.schema.typing import TTableSchema
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.endpoints import Endpoint, by_name
@@ -145,7 +146,7 @@ class Warehouse:
                     # A full refresh may have dropped what an older version knew.
                     added = {column: hints for column, hints in added.items() if column in present[name]}
                     if added:
-                        grown.update_table({**table, "columns": added})
+                        grown.update_table(cast(TTableSchema, {**table, "columns": added}))
                         seen_at = utc(inserted_at) or now_utc()
                         first_seen.setdefault(name, {}).update(dict.fromkeys(added, seen_at))
         return Growth(grown, first_seen)

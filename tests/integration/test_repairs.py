@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import dlt
 
+from include.api_video.pipelines import ABANDONED_S, WORKING_FILES
 from include.demo_api.statuses import status_in
 from tests.integration.conftest import Warehouse
 
@@ -166,3 +171,43 @@ def test_rows_of_an_undeclared_list_that_is_empty_now_are_gone(warehouse: Wareho
     warehouse.load("players")
 
     assert warehouse.rows("SELECT count(*) FROM players__chapters_new") == [(0,)]
+
+
+def test_a_project_that_is_deleted_while_its_keys_are_read_has_no_keys(warehouse: Warehouse) -> None:
+    world, behaviour = warehouse.demo.world, warehouse.demo.behaviour
+    project_id = world.listed("projects")[0]["project_id"]
+    behaviour.after(1, "/projects", lambda: world.delete("projects", project_id))
+
+    run = warehouse.load("projects_api_keys")
+
+    assert not run.errors
+    kept = warehouse.rows("SELECT DISTINCT project_id FROM projects_api_keys")
+    assert kept
+    assert (project_id,) not in kept
+    assert run.sync("projects_api_keys")["expected_requests"] == run.sync("projects_api_keys")["requests"] == 3
+
+
+def test_a_host_without_the_list_is_an_error_and_removes_nothing(warehouse: Warehouse) -> None:
+    warehouse.load("projects_api_keys")
+    before = warehouse.active("projects_api_keys")
+    warehouse.demo.behaviour.fail("/projects.*", status=404, times=None)
+
+    run = warehouse.load("projects_api_keys")
+
+    assert "has no /projects/api-keys (404)" in str(run.errors["projects_api_keys"])
+    assert warehouse.active("projects_api_keys") == before != []
+
+
+def test_working_files_that_a_killed_run_left_are_removed_after_some_days(warehouse: Warehouse) -> None:
+    def folder(name: str, age_s: float) -> Path:
+        path = Path(gettempdir()) / f"{WORKING_FILES}{name}"
+        path.mkdir()
+        os.utime(path, (time.time() - age_s,) * 2)
+        return path
+
+    old, young = folder("old", ABANDONED_S + 60), folder("young", 60)
+    try:
+        warehouse.load("players")
+        assert (old.exists(), young.exists()) == (False, True)
+    finally:
+        young.rmdir()

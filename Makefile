@@ -16,7 +16,7 @@ UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE
 HAS_KEY := python -m include.api_video has-key || airflow connections get api_video > /dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain test lint docs lock clean
+.PHONY: help setup run ui plain test bench lint docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT
 
 test: $(READY) ## run the tests
 	@python -m pytest
+
+bench: $(READY) ## measure this package beside a plain dlt pipeline and the floor (half an hour)
+	@python -m tests.benchmarks
 
 lint: $(READY) ## check style and types
 	@ruff check . && ruff format --check . && mypy

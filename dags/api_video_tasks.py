@@ -100,8 +100,9 @@ def _load_task(group: PipelineTasksGroup, name: str) -> Any:
         pipeline,
         partial(_source, name, skipped),
         loader_file_format=FILE_FORMAT,
-        # A parent that was left out or skipped has loaded something before; a bin that failed keeps nobody waiting.
-        trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS if endpoint.bin else TriggerRule.NONE_FAILED,
+        # A parent that was left out or skipped has loaded something before; a bin that failed is no reason to stop. (After
+        # a `prepare` that failed the task says the same sentence once more: no rule fits both.)
+        trigger_rule=TriggerRule.ALL_DONE if endpoint.bin else TriggerRule.NONE_FAILED,
         doc_md=f"{endpoint.meaning}. Reads `{endpoint.path}` ({endpoint.sync.value}) into the table `{name}`.",
     )
     loads.python_callable = partial(_run, loads.python_callable, pipeline, skipped)

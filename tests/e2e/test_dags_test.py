@@ -88,6 +88,18 @@ def test_a_wrong_key_fails_at_once_with_one_sentence(
     assert "not-the-key" not in done.stdout
 
 
+def test_videos_are_loaded_though_the_bin_cannot_be(airflow: Airflow, demo: Demo, demo_environment: dict[str, str]) -> None:
+    """Its permission may be missing, where Video Restore is not subscribed."""
+    demo.behaviour.fail("/discarded/videos", status=403, times=None)
+
+    done = airflow.run("airflow", "dags", "test", "api_video", **demo_environment)
+
+    assert done.returncode == 1
+    assert "discarded_videos" in done.stdout[done.stdout.rindex("ValidationError") :]
+    assert airflow.rows("SELECT count(*) FROM api_video_data.videos") == [(60,)]
+    assert airflow.rows("SELECT count(*) FROM api_video_data.video_status") == [(60,)]
+
+
 def test_a_missing_key_sends_nothing_and_names_the_settings(
     airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
 ) -> None:

@@ -6,7 +6,17 @@ import re
 
 import pytest
 
-from include.api_video.endpoints import ENDPOINTS, Column, Endpoint, Host, Sync, by_name, group_names, is_status_final
+from include.api_video.endpoints import (
+    ENDPOINTS,
+    Column,
+    Endpoint,
+    Host,
+    Sync,
+    by_name,
+    group_names,
+    in_load_order,
+    is_status_final,
+)
 
 each = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 
@@ -45,6 +55,27 @@ def test_groups_hold_every_resource_once_and_children_after_their_parents():
         "live_streams": ["live_streams"],
         "account": ["projects_api_keys"],
     }
+
+
+def test_each_resource_is_loaded_after_what_it_takes_something_from():
+    names = [endpoint.name for endpoint in ENDPOINTS]
+    order = in_load_order(names)
+    assert sorted(order) == sorted(names)
+    assert order.index("discarded_videos") < order.index("videos") < order.index("video_status")
+    assert order.index("summaries") < order.index("summary_source")
+
+
+def test_what_is_not_loaded_is_not_waited_for():
+    assert in_load_order(["video_status", "players", "videos"]) == ["videos", "video_status", "players"]
+
+
+@each
+def test_a_row_is_asked_for_below_its_list(endpoint):
+    if endpoint.one_path:
+        assert endpoint.one_path == f"{endpoint.path}/{{{endpoint.key}}}"
+    if endpoint.bin:
+        assert endpoint.one_path
+        assert by_name()[endpoint.bin].key == endpoint.key
 
 
 def test_an_entry_more_is_a_resource_more():

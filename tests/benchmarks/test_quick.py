@@ -1,0 +1,22 @@
+"""The benchmark itself works: every contender loads the same rows, and this package with the fewest requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.benchmarks.__main__ import FLOOR, OURS, PLAIN, Bench, first_load, table
+
+
+def test_a_small_benchmark_compares_rows_and_counts_requests(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, repeat=1)
+
+    first_load(bench, 250)
+
+    requests = {key: result.runs[-1].requests for key, result in bench.results.items()}
+    assert requests["first load, 250 videos", FLOOR] == requests["first load, 250 videos", PLAIN] == 3
+    assert requests["first load, 250 videos", OURS] == 4
+    assert requests["nothing changed, 250 videos", OURS] == requests["1% changed, 250 videos", OURS] == 1
+    notes = {key: result.note for key, result in bench.results.items() if result.note}
+    assert notes == {("one deleted, 250 videos", PLAIN): "rows differ: 1"}, "plain dlt keeps what was deleted"
+    assert all(run.peak_mb > 20 for result in bench.results.values() for run in result.runs)
+    assert "| nothing changed, 250 videos | api_video | 1 | 0 |" in table(list(bench.results.values()))

@@ -19,7 +19,7 @@ from include.api_video.answers import Page
 from include.api_video.client import MISSING
 from include.api_video.endpoints import MAX_PAGE_SIZE, Endpoint, Sync
 from include.api_video.errors import ApiVideoRequestError, ApiVideoServerError, ListShiftedError, RemovalBrakeError
-from include.api_video.locate import is_worth_it, locate_lost
+from include.api_video.locate import Search, is_worth_it
 from include.api_video.outcome import Outcome, hash_row
 from include.api_video.settings import ENV_PREFIX
 from include.api_video.warehouse import KnownRow, TableState, utc
@@ -230,7 +230,7 @@ class ListSync:
         """The keys of rows that are gone, found without reading the whole list; empty where that did not work."""
         self._known = self._lookup.all_rows(self._endpoint)
         loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed and key not in self._gone}
-        found = yield from locate_lost(self._page, first, {**loaded, **self._seen}, self._seen, lost)
+        found = yield from Search(self._page, first, {**loaded, **self._seen}, self._seen, lost).run()
         if not found or not self._ask:
             return set()
         return found if all(row is None for row in self._ask(sorted(found)).values()) else set()

@@ -33,52 +33,68 @@ def is_worth_it(lost: int, pages: int) -> bool:
     return pages > 3 and lost * (math.ceil(math.log2(pages)) + 2) < pages
 
 
-def locate_lost(
-    read_page: Callable[[int], Generator[int, Page, Page]],
-    first: Page,
-    loaded: Mapping[str, datetime | None],
-    seen: Mapping[str, object],
-    lost: int,
-) -> Generator[int, Page, set[str] | None]:
-    """The keys of the ``lost`` rows that are loaded and no longer listed; None where they cannot be told.
+class Search:
+    """For the ``lost`` rows that are loaded and no longer listed.
 
     Args:
         read_page: yields a page's number and returns the page.
         first: page 1 as it was just read.
         loaded: updatedAt by key, of all rows that should be listed.
         seen: keys of the rows read so far; filled by ``read_page``.
-        lost: how many are sought.
+        lost: how many rows are sought.
     """
-    if any(at is None for at in loaded.values()):
-        return None
-    order = sorted((-at.timestamp(), key) for key, at in loaded.items() if at)
-    size, pages, total = len(first.rows), first.pages_total or 0, first.items_total
-    found: set[str] = set()
 
-    def mark(page: Page) -> Mark | None:
+    def __init__(
+        self,
+        read_page: Callable[[int], Generator[int, Page, Page]],
+        first: Page,
+        loaded: Mapping[str, datetime | None],
+        seen: Mapping[str, object],
+        lost: int,
+    ) -> None:
+        self._read_page, self._first, self._seen, self._lost = read_page, first, seen, lost
+        self._order = sorted((-at.timestamp(), key) for key, at in loaded.items() if at)
+        self._is_dated = len(self._order) == len(loaded)
+        self._found: set[str] = set()
+        self._without_mark: set[int] = set()  # pages that were read and are of one second
+
+    def run(self) -> Generator[int, Page, set[str]]:
+        """The keys of the rows; empty where they cannot be told."""
+        top = self._mark(self._first)
+        if top is None or not self._is_dated or not (yield from self._narrow(Mark(0, math.inf, 0), top)):
+            return set()
+        end = Mark((self._first.pages_total or 0) + 1, -math.inf, self._lost)
+        is_told = yield from self._narrow(top, end)
+        return self._found if is_told and len(self._found) == self._lost else set()
+
+    def _mark(self, page: Page) -> Mark | None:
+        """The last place on a page where the second changes; None on a page of one second."""
         times = [utc(row.get("updatedAt")) for row in page.rows]
         for index in range(len(times) - 1, 0, -1):
-            at, newer = times[index], times[index - 1]
-            if at is None or newer is None or page.items_total != total:
-                return None
-            if at != newer:
-                listed = (page.number - 1) * size + index
-                return Mark(page.number, at.timestamp(), bisect_left(order, (-at.timestamp(), "")) - listed)
-        return None  # a whole page of one second
+            at = times[index]
+            if at and at != times[index - 1]:
+                listed = (page.number - 1) * len(self._first.rows) + index
+                return Mark(page.number, at.timestamp(), self._count_newer(at.timestamp()) - listed)
+        return None
 
-    def narrow(above: Mark, below: Mark) -> Generator[int, Page, bool]:
+    def _count_newer(self, time: float) -> int:
+        return bisect_left(self._order, (-time, ""))
+
+    def _narrow(self, above: Mark, below: Mark) -> Generator[int, Page, bool]:
+        """Finds what is gone between two marks; False where they cannot be right, or the list changed meanwhile."""
         if below.lost <= above.lost:
             return below.lost == above.lost
-        if below.page - above.page > 1:
-            middle = mark((yield from read_page((above.page + below.page) // 2)))
-            return middle is not None and (yield from narrow(above, middle)) and (yield from narrow(middle, below))
-        # Both pages were read, and every row that is listed between the two marks stands on them.
-        start, end = (bisect_left(order, (-place.time, "")) for place in (above, below))
-        found.update(key for _, key in order[start:end] if key not in seen)
+        middle = (above.page + below.page) // 2
+        for number in sorted(range(above.page + 1, below.page), key=lambda number: abs(number - middle)):
+            if number in self._without_mark:
+                continue
+            page = yield from self._read_page(number)
+            if page.items_total != self._first.items_total:
+                return False
+            if between := self._mark(page):
+                return (yield from self._narrow(above, between)) and (yield from self._narrow(between, below))
+            self._without_mark.add(number)
+        # All pages between the two were read, and both of theirs: every row that is listed between the marks was seen.
+        start, end = self._count_newer(above.time), self._count_newer(below.time)
+        self._found.update(key for _, key in self._order[start:end] if key not in self._seen)
         return True
-
-    top = mark(first)
-    if top is None or not (yield from narrow(Mark(0, math.inf, 0), top)):
-        return None
-    told = yield from narrow(top, Mark(pages + 1, -math.inf, lost))
-    return found if told and len(found) == lost else None

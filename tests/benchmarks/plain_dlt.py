@@ -1,4 +1,4 @@
-"""The same lists with dlt's ``rest_api`` as its documentation has it, with the settings that work: page size and paginator."""
+"""The same lists with dlt's ``rest_api`` as its documentation has it, plus the page size and paginator that work."""
 
 from __future__ import annotations
 

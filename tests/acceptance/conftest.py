@@ -1,0 +1,83 @@
+"""What the tests of this folder share: a process that starts others, APIs, and warehouses that are loaded already."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.api import Api
+from tests.acceptance.connector import RESOURCES, Connector
+from tests.acceptance.forker import Forker
+from tests.conftest import OURS
+
+VIDEOS = 130  # two pages
+
+
+class Stage:
+    """Sets up APIs and connectors; ``strike`` takes the APIs down again."""
+
+    def __init__(self, forker: Forker, folder: Path, environment: dict[str, str]) -> None:
+        self._forker, self._folder, self._environment = forker, folder, environment
+        self._numbers, self._apis = count(1), list[Api]()
+        self._lock = threading.Lock()
+        self._loaded: dict[tuple[int, tuple[str, ...]], Path] = {}
+
+    def empty(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS) -> Connector:
+        """A connector that has loaded nothing, before a new API."""
+        return self._connector(resources, videos, None)
+
+    def loaded(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS) -> Connector:
+        """A connector that has loaded all that a new API lists (once for all tests: APIs begin alike)."""
+        name = (videos, tuple(resources))
+        with self._lock:
+            if name not in self._loaded:
+                first = self._connector(resources, videos, None)
+                first.run()
+                first.assert_equal()
+                self._loaded[name] = first.file
+        return self._connector(resources, videos, self._loaded[name])
+
+    def _connector(self, resources: Sequence[str], videos: int, loaded: Path | None) -> Connector:
+        folder = self._folder / str(next(self._numbers))
+        folder.mkdir()
+        api = Api(self._forker, folder, videos, self._environment)
+        self._apis.append(api)
+        return Connector(self._forker, api, folder, self._environment, resources, loaded)
+
+    def strike(self) -> None:
+        """Stops all APIs."""
+        while self._apis:
+            self._apis.pop().stop()
+
+
+@pytest.fixture(scope="session")
+def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The stage, for all tests."""
+    folder = tmp_path_factory.mktemp("acceptance")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    environment |= {
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "PROVIDERS__ENABLE_AIRFLOW_SECRETS": "false",
+        "DLT_DATA_DIR": str(folder / "data"),
+        "NO_PROXY": "127.0.0.1,localhost",
+        "PYTHONUNBUFFERED": "1",
+    }
+    forker = Forker(environment)
+    stage = Stage(forker, folder, environment)
+    try:
+        yield stage
+    finally:
+        stage.strike()
+        forker.close()
+
+
+@pytest.fixture
+def stage(whole_stage: Stage) -> Iterator[Stage]:
+    """The stage, cleared after each test."""
+    yield whole_stage
+    whole_stage.strike()

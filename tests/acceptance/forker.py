@@ -1,0 +1,146 @@
+"""Starts Python modules quickly: a process that has imported what they need forks a child for each of them.
+
+As a program (``python -m tests.acceptance.forker``) it reads one JSON object per line and answers with another:
+
+    {"module": "include.api_video", "arguments": [], "environment": {...}, "output": "/file"}  ->  {"pid": 123}
+    {"wait": 123}  ->  {"code": 0}, or null while it runs; -9 where it was killed
+
+It has no threads but idle ones of libraries, since a fork copies only one. A child has a process group of its own, so
+that all of it can be killed.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[2]
+IMPORTED: tuple[str, ...] = ("dlt", "duckdb", "dlt.destinations.impl.duckdb.duck", "uvicorn")
+IMPORTED += tuple(f"include.api_video.{name}" for name in ("report", "runner", "source", "settings", "waiting_duckdb"))
+IMPORTED += tuple(f"include.demo_api.{name}" for name in ("server", "world"))
+
+
+class Forker:
+    """The other process, as a test sees it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._lock = threading.Lock()  # tests may start runs beside each other
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.acceptance.forker"],
+            cwd=PROJECT,
+            env={**environment, "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # it sees the end of its input, whoever ended the tests, and ends its children
+        )
+
+    def _ask(self, **words: Any) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        with self._lock:
+            self._process.stdin.write(json.dumps(words) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        assert answer, "the process that starts runs has ended"
+        return json.loads(answer)
+
+    def start(self, module: str, arguments: Sequence[str], environment: Mapping[str, str], output: Path) -> int:
+        """Runs a module as ``python -m`` does; returns the child's process id."""
+        pid: int = self._ask(module=module, arguments=list(arguments), environment=dict(environment), output=str(output))[
+            "pid"
+        ]
+        return pid
+
+    def poll(self, pid: int) -> int | None:
+        """The exit code of a child, None while it runs."""
+        code: int | None = self._ask(wait=pid)["code"]
+        return code
+
+    def wait(self, pid: int, seconds: float) -> int:
+        """The exit code of a child that ends within so many seconds."""
+        deadline = time.monotonic() + seconds
+        while (code := self.poll(pid)) is None:
+            assert time.monotonic() < deadline, f"process {pid} did not end within {seconds} s"
+            time.sleep(0.01)
+        return code
+
+    def close(self) -> None:
+        """Ends the process; children must have ended before."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        self._process.wait(10)
+
+
+def serve() -> None:
+    """The loop of the other process; ends with its input."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    gc.freeze()
+    codes: dict[int, int] = {}
+    children: list[int] = []
+    for line in sys.stdin:
+        words = json.loads(line)
+        if "wait" in words:
+            answer: dict[str, int | None] = _reap(words["wait"], codes)
+        else:
+            children.append(_fork(words))
+            answer = {"pid": children[-1]}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    for pid in children:  # left over by tests that were broken off
+        if _reap(pid, codes)["code"] is None:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _reap(pid: int, codes: dict[int, int]) -> dict[str, int | None]:
+    if pid not in codes:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            codes[pid] = os.waitstatus_to_exitcode(status)
+    return {"code": codes.get(pid)}
+
+
+def _fork(words: Mapping[str, Any]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        os.setpgid(0, 0)
+        for number, path, flags in ((0, os.devnull, os.O_RDONLY), (1, words["output"], os.O_WRONLY | os.O_CREAT)):
+            descriptor = os.open(path, flags, 0o644)
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.dup2(1, 2)
+        os.environ.clear()
+        os.environ.update(words["environment"])
+        tempfile.tempdir = None  # found before, for this process
+        sys.argv = [words["module"], *words["arguments"]]
+        runpy.run_module(words["module"], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    serve()

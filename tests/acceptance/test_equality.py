@@ -1,0 +1,148 @@
+"""Random changes, faults and kills, between runs and during them: afterwards the tables are what the API lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.acceptance.conftest import Stage
+from tests.acceptance.connector import Connector
+
+PATHS = {"videos": "/videos", "discarded_videos": "/discarded/videos", "summaries": "/summaries", "players": "/players"}
+PATHS |= {"live_streams": "/live-streams"}
+RETRIED = ({"status": 500}, {"status": 502}, {"status": 503}, {"status": 504})
+PROPERTY = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],  # to shrink a failure would take a run for each attempt
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change in words; ``place`` (0 to 1) chooses the row."""
+
+    kind: str
+    resource: str
+    place: float
+    silently: bool = False
+
+    def words(self, connector: Connector) -> dict[str, Any] | None:
+        """What the API is told; None where the list is empty."""
+        resource = "discarded_videos" if self.kind == "restore" else self.resource
+        words: dict[str, Any] = {"change": self.kind, "resource": resource}
+        if self.kind != "add":
+            keys = connector.api.ids(resource)
+            if not keys:
+                return None
+            words["key"] = keys[int(self.place * (len(keys) - 1))]
+        if self.kind == "update":
+            field = {"videos": "title", "discarded_videos": "title", "summaries": "origin"}.get(resource, "name")
+            words[field] = "api" if field == "origin" else f"Changed {self.place}"
+            words["silently"] = self.silently
+        return words
+
+    def apply(self, connector: Connector) -> None:
+        if words := self.words(connector):
+            connector.api.change(**words)
+
+
+@dataclass(frozen=True)
+class Round:
+    """Changes before a run, and what happens during it: a change, a fault, or a kill after some answers."""
+
+    before: Sequence[Change]
+    during: Change | None
+    fault: tuple[str, dict[str, Any]] | None
+    kill_after: int | None
+
+
+def changes(resources: Sequence[str]) -> st.SearchStrategy[Change]:
+    lists = st.sampled_from([name for name in resources if name in PATHS and name != "discarded_videos"])
+    kinds = ["add", "update", "update", "delete"]
+    strategy = st.builds(Change, st.sampled_from(kinds), lists, st.floats(0, 1, width=16), st.booleans())
+    if "discarded_videos" not in resources:
+        return strategy
+    moved = st.builds(
+        Change, st.sampled_from(["discard", "restore", "restore"]), st.just("videos"), st.floats(0, 1, width=16)
+    )
+    deleted = st.builds(Change, st.just("delete"), st.just("discarded_videos"), st.floats(0, 1, width=16))
+    return strategy | moved | moved | deleted
+
+
+def rounds(resources: Sequence[str]) -> st.SearchStrategy[list[Round]]:
+    change = changes(resources)
+    fault = st.tuples(st.sampled_from(["status", "html", "truncated", "dropped"]), st.sampled_from(RETRIED))
+    one = st.builds(
+        Round,
+        st.lists(change, min_size=1, max_size=12),
+        st.none() | change,
+        st.none() | st.none() | fault,
+        st.none() | st.none() | st.integers(1, 4),
+    )
+    return st.lists(one, min_size=2, max_size=3)
+
+
+VIDEOS = ("videos", "discarded_videos", "video_status")
+OTHERS = ("videos", "summaries", "players", "live_streams")
+
+
+@pytest.mark.usefixtures("stage")
+@given(story=rounds(VIDEOS))
+@settings(PROPERTY, max_examples=4)
+def test_videos_their_bin_and_their_states(whole_stage: Stage, story: list[Round]) -> None:
+    play(whole_stage.loaded(VIDEOS), story)
+    whole_stage.strike()
+
+
+@pytest.mark.usefixtures("stage")
+@given(story=rounds(OTHERS))
+@settings(PROPERTY, max_examples=2)
+def test_the_other_lists(whole_stage: Stage, story: list[Round]) -> None:
+    play(whole_stage.loaded(OTHERS), story)
+    whole_stage.strike()
+
+
+def play(connector: Connector, story: Sequence[Round]) -> None:
+    """Plays all rounds; a full look shows silent changes, and a run after it changes no byte."""
+    for part in story:
+        play_round(connector, part)
+    if any(change.silently for part in story for change in (*part.before, part.during) if change):
+        connector.run(full=True)
+        connector.assert_equal()
+    before = connector.content()
+    connector.run()
+    assert connector.content() == before
+    connector.assert_no_orphans()
+
+
+def play_round(connector: Connector, part: Round) -> None:
+    api = connector.api
+    for change in part.before:
+        change.apply(connector)
+    if part.during and (words := part.during.words(connector)):
+        api.change_after(1, PATHS[connector.resources[0]], **words)
+    if part.fault:
+        kind, words = part.fault
+        api.fail("|".join(PATHS.values()), kind, **words)
+    api.forget_requests()
+    run = connector.start()
+    if part.kill_after:
+        while run.poll() is None and sum(request["status"] > 0 for request in api.requests()) < part.kill_after:
+            time.sleep(0.005)
+        run.kill()
+    code = run.wait()
+    api.heal()
+    if code != 0 or part.during:  # what changed while a list was read may have come too late for this run
+        connector.run()
+    connector.assert_equal(content=False)
+    if not any(change.silently for change in part.before):
+        connector.assert_no_orphans()

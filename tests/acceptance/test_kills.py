@@ -1,0 +1,135 @@
+"""SIGKILL at any moment of a run, then a plain rerun: equal, no row twice, no child row without its parent."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.conftest import Stage
+from tests.acceptance.connector import COMMAND, Connector, Run
+
+RESOURCES = ("videos", "video_status")
+# Where dlt keeps its files at each stage, in the working folder of a pipeline; extraction is killed between answers.
+STAGES = {
+    "normalize": "load/new/*/new_jobs/*",
+    "load": "load/normalized/*/started_jobs/*",
+    "loaded": "load/loaded/*",
+}
+PARTS = 4
+FRACTIONS = [(part + random.Random(part).random()) / PARTS for part in range(PARTS)]  # the same at each run of the tests
+
+
+def killed(connector: Connector, is_time: Callable[[Run], bool]) -> tuple[Connector, bool]:
+    """Kills a run when it is time; tells whether it was still running then."""
+    run = connector.start()
+    while not is_time(run) and run.poll() is None:
+        time.sleep(0.002)
+    run.kill()
+    return connector, run.wait() == -9
+
+
+def with_changes(connector: Connector) -> Connector:
+    """A loaded library of which a part has changed since."""
+    api = connector.api
+    for number, key in enumerate(api.ids("videos")[:60]):
+        if number < 40:
+            api.change("update", key=key, title=f"Changed {number}", tags=["changed", str(number)])
+        else:
+            api.change("delete" if number % 2 else "discard", key=key)
+    for _ in range(5):
+        api.change("add")
+    return connector
+
+
+def kill_after_answers(stage: Stage, kind: str, answers: int) -> tuple[Connector, bool]:
+    connector = begin(stage, kind)
+    connector.api.forget_requests()
+    connector.api.slow_down(0.02)
+    done = killed(connector, lambda _: sum(entry["status"] > 0 for entry in connector.api.requests()) >= answers)
+    connector.api.slow_down(0)
+    return done
+
+
+def kill_at_stage(stage: Stage, kind: str, pipeline: str, name: str) -> tuple[Connector, bool]:
+    return killed(begin(stage, kind), lambda run: has_files(run.temporary, pipeline, STAGES[name]))
+
+
+def kill_after_time(stage: Stage, kind: str, fraction: float, seconds: float) -> tuple[Connector, bool]:
+    return killed(begin(stage, kind), lambda run: time.monotonic() - run.started >= fraction * seconds)
+
+
+def begin(stage: Stage, kind: str) -> Connector:
+    return stage.empty(RESOURCES) if kind == "first" else with_changes(stage.loaded(RESOURCES))
+
+
+def has_files(temporary: Path, pipeline: str, pattern: str) -> bool:
+    try:
+        return any(temporary.glob(f"api_video_*/{pipeline}/{pattern}"))
+    except FileNotFoundError:  # moved on while we looked
+        return False
+
+
+KINDS = ("first", "changes")
+BY_ANSWERS = [("changes", 1), ("changes", 2), ("first", 2), ("first", 100)]
+BY_STAGE = [(kind, "videos", name) for kind in KINDS for name in STAGES]
+BY_STAGE += [("first", "video_status", name) for name in ("normalize", "load")]
+
+
+@pytest.fixture(scope="module")
+def outcomes(whole_stage: Stage) -> Iterator[dict[Any, Future[tuple[Connector, bool]]]]:
+    """All kills, two at a time, each with an API and a warehouse of its own."""
+    with ThreadPoolExecutor(2) as pool:
+        found: dict[Any, Future[tuple[Connector, bool]]] = {}
+        for kind, answers in BY_ANSWERS:
+            found[kind, answers] = pool.submit(kill_after_answers, whole_stage, kind, answers)
+        for kind, pipeline, name in BY_STAGE if not COMMAND else ():
+            found[kind, pipeline, name] = pool.submit(kill_at_stage, whole_stage, kind, pipeline, name)
+        yield found
+        pool.shutdown(cancel_futures=True)
+    whole_stage.strike()
+
+
+@pytest.mark.parametrize(("kind", "answers"), BY_ANSWERS)
+def test_killed_while_it_reads(outcomes: Any, kind: str, answers: int) -> None:
+    connector, was_running = outcomes[kind, answers].result()
+
+    assert was_running
+    rerun(connector)
+
+
+@pytest.mark.skipif(bool(COMMAND), reason="another connector's working folders are not known")
+@pytest.mark.parametrize(("kind", "pipeline", "name"), BY_STAGE)
+def test_killed_in_a_stage(outcomes: Any, kind: str, pipeline: str, name: str) -> None:
+    connector, was_running = outcomes[kind, pipeline, name].result()
+
+    assert was_running
+    left = connector.folder / "tmp1"
+    assert has_files(left, pipeline, STAGES[name]), "the stage was over before the kill"
+    rerun(connector)
+
+
+@pytest.mark.parametrize("fraction", FRACTIONS, ids=lambda fraction: f"{fraction:.2f}")
+def test_killed_at_a_random_moment(stage: Stage, fraction: float, whole_run_s: float) -> None:
+    connector, was_running = kill_after_time(stage, "changes", fraction, whole_run_s)
+
+    assert was_running or fraction > 0.8
+    rerun(connector)
+
+
+@pytest.fixture(scope="module")
+def whole_run_s(whole_stage: Stage) -> float:
+    """How long a run takes that nobody kills."""
+    seconds = begin(whole_stage, "changes").run().seconds
+    whole_stage.strike()
+    return seconds
+
+
+def rerun(connector: Connector) -> None:
+    connector.run()
+    connector.assert_equal()

@@ -30,6 +30,7 @@ class Throttle:
         self._limit: RateLimit | None = None  # as the newest answer of this window gave it
         self._under_way = 0
         self._own = 0  # answers of this window that were ours
+        self._used_before = 0  # by others, before our first answer in this window
         self._is_told = True  # whether answers carry the headers
 
     def enter(self) -> None:
@@ -46,9 +47,13 @@ class Throttle:
         if self._limit is None:
             return self._under_way == 0 or not self._is_told
         left = self._limit.remaining - self._reserve * self._limit.limit
-        if self._limit.limit - self._limit.remaining > self._own:
-            left -= SHARERS  # others read, too: all of us would take the last ones at once
+        if self._used_by_others(self._limit) > self._used_before:
+            left -= SHARERS  # others read at the same time: all of us would take the last ones at once
         return left >= 1 and self._under_way < max(1, left // SHARERS)
+
+    def _used_by_others(self, limit: RateLimit) -> int:
+        """How much of the window others used: what is neither answered to us nor under way."""
+        return limit.limit - limit.remaining - self._own - self._under_way
 
     def _wait_for_window(self) -> None:
         if self._limit:
@@ -62,6 +67,8 @@ class Throttle:
             self._under_way -= 1
             self._own += answered
             if limit and not self._is_outdated(limit):
+                if self._limit is None:
+                    self._used_before = self._used_by_others(limit)
                 self._limit = limit
             elif answered and self._limit is None:
                 self._is_told = False

@@ -293,13 +293,22 @@ def test_when_nothing_remains_the_next_request_waits_for_the_window(api, session
 
 
 def test_where_others_use_the_account_too_the_last_requests_of_a_window_are_left_to_them(api, session, sleeps):
-    """Five of ten are used, one of them by us: were all to take the last ones at once, most would come back as 429."""
-    api.answers = [(200, PAGE, limit(remaining, 9, of=10)) for remaining in (5, 4, 3)] + [answer()]
-    for _ in range(2):
+    """Two or three go at a time, one of them ours: were all to take the last ones at once, most would come back as 429."""
+    api.answers = [(200, PAGE, limit(remaining, 9, of=10)) for remaining in (8, 5, 3)] + [answer()]
+    for _ in range(3):
         session.get(api.url + "/videos")
     assert sleeps == []
-    for _ in range(2):
+    session.get(api.url + "/videos")
+    assert sleeps == [9]
+
+
+def test_what_others_used_before_costs_nothing(api, session, sleeps):
+    """The task before this one, say: nobody else reads now, so the window is used to its end."""
+    api.answers = [(200, PAGE, limit(remaining, 9, of=10)) for remaining in (3, 2, 1, 0)] + [answer()]
+    for _ in range(4):
         session.get(api.url + "/videos")
+    assert sleeps == []
+    session.get(api.url + "/videos")
     assert sleeps == [9]
 
 

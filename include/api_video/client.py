@@ -107,30 +107,31 @@ class ApiVideoSession(requests.Session):
         return list(self._pool.map(self._find, urls))
 
     def _find(self, url: str) -> Mapping[str, Any] | None:
-        try:
-            return cast("Mapping[str, Any]", self.get(url).json())
-        except ApiVideoRequestError as error:
-            if error.status == 404:
-                return None
-            raise
+        response = self._look_up(url)
+        return None if response is None else cast("Mapping[str, Any]", response.json())
 
     def knows(self, url: str, params: dict[str, Any]) -> bool:
         """Whether the host serves this path at all: False on a 404.
 
         The answer is kept for the next request of the same URL, so that asking costs nothing.
         """
-        request = self.prepare_request(requests.Request("GET", url, params={**params, "page": 1}))
+        response = self._look_up(url, {**params, "page": 1})
+        if response is None:
+            return False
         kept: Future[requests.Response] = Future()
+        kept.set_result(response)
+        self._ahead[response.request.url or ""] = kept
+        return True
+
+    def _look_up(self, url: str, params: dict[str, Any] | None = None) -> requests.Response | None:
+        """An answer; None on a 404, whether this session takes one for an answer or for an error."""
         try:
-            kept.set_result(self.send(request))
+            response = self.get(url, params=params)
         except ApiVideoRequestError as error:
             if error.status == 404:
-                return False
+                return None
             raise
-        if MISSING in kept.result().json():
-            return False
-        self._ahead[request.url or ""] = kept
-        return True
+        return None if MISSING in response.json() else response
 
     def close(self) -> None:
         """Gives back connections and threads; what was sent for and never asked for is dropped."""

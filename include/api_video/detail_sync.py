@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -27,9 +28,9 @@ class DetailSync:
         return len(self._kinds) == len(self.parents)
 
     @property
-    def compared(self) -> list[str]:
+    def compared(self) -> Iterator[str]:
         """Keys of objects that were loaded before and asked for again."""
-        return [parent.key for parent in self.parents.values() if parent.loaded and not parent.loaded.removed]
+        return (parent.key for parent in self.parents.values() if parent.loaded and not parent.loaded.removed)
 
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
         """The row to load. A 404 becomes a row that is removed from the start: it remembers that there is none.

@@ -8,14 +8,16 @@ from typing import Any
 from include.api_video.endpoints import Endpoint
 
 
+def fields_of(endpoint: Endpoint) -> dict[str, str]:
+    """Documented path by field name, without the key; a list counts as one field, whatever is in it."""
+    return {column.path.split("[]")[0]: column.path for column in endpoint.columns if column.path != endpoint.key}
+
+
 class FieldWatch:
     """Which documented fields no row of a run had, not even with null."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        # A list counts as one field, whatever is in it.
-        self._unseen = {
-            column.path.split("[]")[0]: column.path for column in endpoint.columns if column.path != endpoint.key
-        }
+        self._unseen = fields_of(endpoint)
         self.rows = 0
 
     def see(self, row: Mapping[str, Any]) -> None:

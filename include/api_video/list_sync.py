@@ -10,9 +10,8 @@ beginning as it began. What such a listing lacks is gone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, Protocol
 
 from include.api_video.answers import Page
@@ -26,7 +25,6 @@ from include.api_video.warehouse import KnownRow, TableState, utc
 
 READINGS = 4  # of a list that keeps shifting, before giving up
 BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
-COMPARED = 500  # rows, as they were loaded and as they were read
 REFETCHED = timedelta(seconds=1)  # time stamps have no fraction: rows of the cursor's own second are read again
 
 # Pages are asked for by number, and come in as they arrive.
@@ -103,9 +101,9 @@ class ListSync:
         return pages + (pages > 1 and self._endpoint.sync is Sync.NEWEST_FIRST)
 
     @property
-    def compared(self) -> list[str]:
-        """Keys of rows that are loaded and were read again; few of many are enough to tell what they have in common."""
-        return [key for key in islice(self._seen, COMPARED) if key in self._known]
+    def compared(self) -> Iterator[str]:
+        """Keys of rows that are loaded and were read again."""
+        return (key for key in self._seen if key in self._known)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -255,7 +253,7 @@ class ListSync:
         before: set[str] = set()
         for _ in range(READINGS):
             keys = yield from self._read_on(first, last)
-            is_consistent = len(self._totals) == 1 and len(keys) == self._total_of(first)
+            is_consistent = len(self._totals) == 1 and first.items_total in (None, len(keys))
             if is_consistent and (not first.has_next or keys == before or self._is_as_loaded(keys)):
                 return
             again = yield from self._page(1)
@@ -282,9 +280,6 @@ class ListSync:
         """Whether two answers for a page say the same: as many rows in all, the same rows here, none of them updated."""
         first, second = ([(self._key_of(row), row.get("updatedAt")) for row in page.rows] for page in (one, other))
         return first == second and one.items_total == other.items_total
-
-    def _total_of(self, first: Page) -> int:
-        return len(self._seen) if first.items_total is None else first.items_total
 
     def _is_as_loaded(self, keys: set[str]) -> bool:
         """Whether a list that grows at its end has the rows that are loaded: then nothing came or went."""
@@ -355,10 +350,9 @@ class ListSync:
         gone = active - self._seen.keys() if self._whole else active & self._gone
         self._check_brake(len(gone), len(active) if self._whole else self._state.active)
         kinds = Counter(self._kinds.values())
-        total = next(iter(self._totals), None) if self._whole else self._total
         return Outcome(
             mode="first" if self._first else "full" if self._whole else "changes",
-            items_total=len(self._seen) if total is None else total,
+            items_total=len(self._seen) if self._total is None else self._total,
             active=self._state.active + kinds["new"] + kinds["restored"] - len(gone),
             new=kinds["new"],
             changed=kinds["changed"] + kinds["drifted"],

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
@@ -73,7 +73,8 @@ def refresh_local_view() -> None:
 def short_lived_pipeline(name: str) -> Iterator[dlt.Pipeline]:
     """A pipeline whose working files are gone at the end of the block: all that counts is in the destination."""
     for left in Path(gettempdir()).glob(f"{WORKING_FILES}*"):  # by a run that was killed
-        if time.time() - left.stat().st_mtime > ABANDONED_S:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another run ends at this moment
+            if time.time() - left.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(left, ignore_errors=True)
     with TemporaryDirectory(prefix=WORKING_FILES) as folder:
         yield make_pipeline(name, pipelines_dir=folder)

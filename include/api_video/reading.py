@@ -1,6 +1,7 @@
 """One resource in one run: what is known of it, what is read, what is decided, what the ledger says.
 
-Between ``source`` (how dlt asks the API) and ``sync`` (what an answer means) and ``warehouse`` (what is loaded).
+Between ``source`` (how dlt asks the API), ``list_sync`` and ``detail_sync`` (what an answer means) and ``warehouse`` (what
+is loaded).
 """
 
 from __future__ import annotations
@@ -71,8 +72,7 @@ class Reading:
         following = sync.next_page(read_page(body))
         if sync.is_done:
             rows.extend(sync.late_rows())
-        if sync.expected_requests != self._expected:
-            self._expect(sync.expected_requests)  # a first load knows only now how long the list is
+        self._expect(sync.expected_requests)  # a first load knows only now how long the list is
         if following is None:
             return range(0)
         return range(following, max(following, sync.last_wanted) + 1)
@@ -89,16 +89,18 @@ class Reading:
 
     def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """A row of the list as it is to be loaded; None where it is no news."""
-        if MISSING not in row:
-            self._watch.see(row)
-        return self._begin_list().take(self._clean(row), now_utc())
+        return self._begin_list().take(self._look_at(row), now_utc())
 
     def take_detail(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
         """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
         key = row.pop(parent_key)
+        return self._begin_detail().take({**self._look_at(row), self.endpoint.key: key}, now_utc())
+
+    def _look_at(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The row without secrets, once it was noted which fields it has."""
         if MISSING not in row:
             self._watch.see(row)
-        return self._begin_detail().take({**self._clean(row), self.endpoint.key: key}, now_utc())
+        return self._clean(row)
 
     # --- what is decided --------------------------------------------------------------------------------------------
 
@@ -113,13 +115,12 @@ class Reading:
         endpoint, settings = self.endpoint, self.settings
         state = warehouse.list_state(endpoint)
         anew = self._start_anew(state.base_url)
-        is_first = anew or state.last_full_at is None
         return ListSync(
             endpoint,
             TableState() if anew else state,
             warehouse,
             ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings) else None,
-            moved=warehouse.find_moved(endpoint) if endpoint.bin and not is_first else (),
+            moved=warehouse.find_moved(endpoint),
             may_have_moved=warehouse.has_exchanged(endpoint, state.last_full_at),
             anew=anew,
             full_due=not state.is_whole or is_full_due(state, settings.full_check_hours, self._started_at),
@@ -144,9 +145,10 @@ class Reading:
         return DetailSync(self.endpoint, state, first=anew or state.base_url is None)
 
     def _expect(self, requests: int) -> None:
-        """Says how many requests there should be."""
+        """Says how many requests there should be, where that is news."""
+        if requests != self._expected:
+            log.info("%s: %d requests are expected", self.endpoint.name, requests)
         self._expected = requests
-        log.info("%s: %d requests are expected", self.endpoint.name, requests)
 
     def _ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         """Single objects of a list, None where the API has none."""
@@ -218,10 +220,8 @@ class Reading:
 
     def _find_lost_fields(self) -> list[str]:
         """Fields that the rows of this run had when they were loaded, and none has now."""
-        sync, unseen = cast("ListSync | DetailSync", self._sync), self._watch.unseen
-        if not unseen or not sync.compared:
-            return []
-        lost = self._warehouse().find_filled(self.endpoint, unseen, sync.compared)
+        compared = cast("ListSync | DetailSync", self._sync).compared
+        lost = self._warehouse().find_filled(self.endpoint, self._watch.unseen, compared)
         if lost:
             log.warning("%s: the API no longer sends %s", self.endpoint.name, ", ".join(lost))
         return lost

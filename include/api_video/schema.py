@@ -148,6 +148,7 @@ def merge_child_tables(schema: dlt.Schema, grown: dlt.Schema, endpoint: Endpoint
     dlt leaves out of a merge the tables that it has not seen a row for, as far as it knows: each of our loads begins from
     the declared schema. The tags of a video that has none any more would stay.
     """
+    # The root, too: dlt takes a table without data out of the schema, and would leave its children without it.
     for table in get_nested_tables(grown.tables, endpoint.name):
         schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from include.api_video.drift import fields_of
 from include.api_video.endpoints import Endpoint, Sync, by_name
 from include.api_video.schema import SYNCS, SYNCS_COLUMNS, columns_of, locate, snake, tables_of
 from include.api_video.sql import Query
@@ -76,14 +77,17 @@ def run_checks(
     with warehouse.connect() as query:
         for endpoint in by_name().values():
             if endpoint.name in resources:
-                checks.extend(_check_resource(query, endpoint, run_id, now, errors))
-                if any(check.table == endpoint.name and check.name == "complete" for check in checks):
-                    checks.extend(_check_drift(query, endpoint, now, first_seen))
+                checks.extend(_check_resource(query, endpoint, run_id, now, errors, first_seen))
     return checks
 
 
 def _check_resource(
-    query: Query, endpoint: Endpoint, run_id: str, now: datetime, errors: Mapping[str, str]
+    query: Query,
+    endpoint: Endpoint,
+    run_id: str,
+    now: datetime,
+    errors: Mapping[str, str],
+    first_seen: Mapping[str, Mapping[str, datetime]],
 ) -> Iterator[Check]:
     def newest(condition: str, *args: str) -> dict[str, Any] | None:
         return next(iter(read_syncs(query, f"WHERE resource = %s AND {condition}", endpoint.name, *args)), None)
@@ -100,6 +104,7 @@ def _check_resource(
             yield check(query, endpoint, synced.newest)
         except DatabaseUndefinedRelation:
             yield Check(endpoint.name, check.__name__.removeprefix("_check_"), False, "a table", "none", "It was dropped.")
+    yield from _check_drift(query, endpoint, now, first_seen)
 
 
 def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Check:
@@ -217,21 +222,24 @@ def _lost_fields(query: Query, endpoint: Endpoint) -> Iterator[str]:
     for sync in reversed(read_syncs(query, "WHERE resource = %s AND lost_fields IS NOT NULL", endpoint.name)):
         for field in str(sync["lost_fields"]).split(", "):
             lost.setdefault(field, utc(sync["finished_at"]))
+    paths = fields_of(endpoint)
     for field, lost_at in lost.items():
-        if lost_at and not _came_back(query, endpoint, field, lost_at):
+        if lost_at and field in paths and not _came_back(query, endpoint, paths[field], lost_at):
             yield f"{field} is no longer sent (first seen {lost_at:%Y-%m-%d %H:%M})"
 
 
-def _came_back(query: Query, endpoint: Endpoint, field: str, lost_at: datetime) -> bool:
-    """Whether a row that was read later has a value in it."""
-    path = next((column.path for column in endpoint.columns if column.path.split("[]")[0] == field), field)
+def _came_back(query: Query, endpoint: Endpoint, path: str, lost_at: datetime) -> bool:
+    """Whether a row that was read later has a value in a field."""
     table, column = locate(endpoint.name, path)
     key = snake(endpoint.key)
-    ((count,),) = query.rows(
-        f"SELECT count(*) FROM {query.table(table)} c JOIN {query.table(endpoint.name)} r ON r.{key} = c.{key} "
-        f"WHERE c.{column} IS NOT NULL AND r._read_at > %s",
-        lost_at,
-    )
+    try:
+        ((count,),) = query.rows(
+            f"SELECT count(*) FROM {query.table(table)} c JOIN {query.table(endpoint.name)} r ON r.{key} = c.{key} "
+            f"WHERE c.{column} IS NOT NULL AND r._read_at > %s",
+            lost_at,
+        )
+    except DatabaseUndefinedRelation:
+        return False  # it was dropped, as another check says
     return bool(count)
 
 

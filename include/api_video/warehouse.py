@@ -6,10 +6,11 @@ again: DuckDB's file has one writer, and extraction must never hold it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from itertools import islice
 from typing import Any, cast
 
 import dlt
@@ -151,9 +152,14 @@ class Warehouse:
                         first_seen.setdefault(name, {}).update(dict.fromkeys(added, seen_at))
         return Growth(grown, first_seen)
 
-    def find_filled(self, endpoint: Endpoint, fields: Mapping[str, str], keys: Sequence[str]) -> list[str]:
-        """Those of ``fields`` (documented path by name) that two of these rows have a value for, or the only one."""
-        key, some = snake(endpoint.key), keys[:KEYS_PER_QUERY]
+    def find_filled(self, endpoint: Endpoint, fields: Mapping[str, str], keys: Iterable[str]) -> list[str]:
+        """Those of ``fields`` (documented path by name) that two of these rows have a value for, or the only one.
+
+        A part of many rows is enough to tell what they have in common.
+        """
+        key, some = snake(endpoint.key), list(islice(keys, KEYS_PER_QUERY))
+        if not fields or not some:
+            return []
         places = {field: locate(endpoint.name, path) for field, path in fields.items()}
         marks, filled = ", ".join(["%s"] * len(some)), []
         with self.connect() as query:
@@ -199,7 +205,9 @@ class Warehouse:
 
     def find_moved(self, endpoint: Endpoint) -> list[str]:
         """Keys of a list's rows that may have gone to its bin, or come back from there, since it was last loaded."""
-        bin_name, key = endpoint.bin or "", snake(endpoint.key)
+        if endpoint.bin is None:
+            return []
+        bin_name, key = endpoint.bin, snake(endpoint.key)
         with self.connect() as query:
             if not query.exists(bin_name) or not query.exists(endpoint.name):
                 return []

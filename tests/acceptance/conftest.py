@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -16,6 +19,7 @@ from tests.acceptance.forker import Forker
 from tests.conftest import OURS
 
 VIDEOS = 130  # two pages
+T = TypeVar("T")
 
 
 class Stage:
@@ -48,6 +52,14 @@ class Stage:
         api = Api(self._forker, folder, videos, self._environment)
         self._apis.append(api)
         return Connector(self._forker, api, folder, self._environment, resources, loaded)
+
+    @contextmanager
+    def side_by_side(self, cases: Mapping[Any, Callable[[], T]], at_once: int) -> Iterator[dict[Any, Future[T]]]:
+        """Runs cases a few at a time; what is not begun at the end of the block is left out, and all APIs end."""
+        with ThreadPoolExecutor(at_once) as pool:
+            yield {name: pool.submit(case) for name, case in cases.items()}
+            pool.shutdown(cancel_futures=True)
+        self.strike()
 
     def strike(self) -> None:
         """Stops all APIs."""

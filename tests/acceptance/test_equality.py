@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from include.api_video.endpoints import by_name
 from tests.acceptance.conftest import Stage
 from tests.acceptance.connector import Connector
 
-PATHS = {"videos": "/videos", "discarded_videos": "/discarded/videos", "summaries": "/summaries", "players": "/players"}
-PATHS |= {"live_streams": "/live-streams"}
+PATHS = {name: by_name()[name].path for name in ("videos", "discarded_videos", "summaries", "players", "live_streams")}
 RETRIED = ({"status": 500}, {"status": 502}, {"status": 503}, {"status": 504})
 PROPERTY = settings(
     derandomize=True,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pytest
@@ -37,25 +38,17 @@ PAGES_4 = 330  # videos
 @pytest.fixture(scope="module")
 def outcomes(whole_stage: Stage) -> Iterator[dict[Any, Future[tuple[Connector, Run, int]]]]:
     """All cases, a few at a time, each with an API and a warehouse of its own: most of them wait for something."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        found: dict[Any, Future[tuple[Connector, Run, int]]] = {}
-        for fault, where in CASES:
-            found[fault, where] = pool.submit(run_with_fault, whole_stage, fault, where)
+    cases = {case: partial(run_with_fault, whole_stage, *case) for case in CASES}
+    with whole_stage.side_by_side(cases, AT_ONCE) as found:
         yield found
-        pool.shutdown(cancel_futures=True)
-    whole_stage.strike()
 
 
 @pytest.fixture(scope="module")
 def shifted(whole_stage: Stage) -> Iterator[dict[Any, Future[tuple[Connector, Run, int]]]]:
     """The same for lists that shift."""
-    with ThreadPoolExecutor(2) as pool:
-        found: dict[Any, Future[tuple[Connector, Run, int]]] = {}
-        for shift in SHIFTS:
-            found[shift] = pool.submit(run_with_shift, whole_stage, *shift)
+    cases = {shift: partial(run_with_shift, whole_stage, *shift) for shift in SHIFTS}
+    with whole_stage.side_by_side(cases, at_once=2) as found:
         yield found
-        pool.shutdown(cancel_futures=True)
-    whole_stage.strike()
 
 
 def run_with_fault(stage: Stage, fault: str, where: str) -> tuple[Connector, Run, int]:

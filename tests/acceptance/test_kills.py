@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,9 @@ def with_changes(connector: Connector) -> Connector:
 def kill_after_answers(stage: Stage, kind: str, answers: int) -> tuple[Connector, bool]:
     connector = begin(stage, kind)
     connector.api.forget_requests()
-    connector.api.slow_down(0.02)
+    connector.api.behave(latency_s=0.02)
     done = killed(connector, lambda _: sum(entry["status"] > 0 for entry in connector.api.requests()) >= answers)
-    connector.api.slow_down(0)
+    connector.api.behave(latency_s=0)
     return done
 
 
@@ -84,15 +85,10 @@ BY_STAGE += [("first", "video_status", name) for name in ("normalize", "load")]
 @pytest.fixture(scope="module")
 def outcomes(whole_stage: Stage) -> Iterator[dict[Any, Future[tuple[Connector, bool]]]]:
     """All kills, two at a time, each with an API and a warehouse of its own."""
-    with ThreadPoolExecutor(2) as pool:
-        found: dict[Any, Future[tuple[Connector, bool]]] = {}
-        for kind, answers in BY_ANSWERS:
-            found[kind, answers] = pool.submit(kill_after_answers, whole_stage, kind, answers)
-        for kind, pipeline, name in BY_STAGE if not COMMAND else ():
-            found[kind, pipeline, name] = pool.submit(kill_at_stage, whole_stage, kind, pipeline, name)
+    kills = {case: partial(kill_after_answers, whole_stage, *case) for case in BY_ANSWERS}
+    stages = {case: partial(kill_at_stage, whole_stage, *case) for case in BY_STAGE if not COMMAND}
+    with whole_stage.side_by_side({**kills, **stages}, at_once=2) as found:
         yield found
-        pool.shutdown(cancel_futures=True)
-    whole_stage.strike()
 
 
 @pytest.mark.parametrize(("kind", "answers"), BY_ANSWERS)

@@ -6,10 +6,11 @@ from collections import Counter
 
 import pytest
 
+from include.api_video.endpoints import by_name
 from tests.acceptance.conftest import Stage
 
 LISTS = ("videos", "discarded_videos", "summaries", "players", "live_streams")
-PATHS = ("/videos", "/discarded/videos", "/summaries", "/players", "/live-streams")
+PATHS = tuple(by_name()[name].path for name in LISTS)
 
 
 @pytest.mark.parametrize("videos", [130, 1000])

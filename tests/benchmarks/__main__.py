@@ -21,7 +21,8 @@ from pathlib import Path
 
 import duckdb
 
-from tests.benchmarks.measure import PROJECT, Api, Measured, measure, serving
+from tests.benchmarks.measure import PROJECT, Measured, measure, serving
+from tests.demo_client import DemoClient
 
 HERE = Path(__file__).parent
 OURS, PLAIN, FLOOR, READING = "api_video", "plain dlt", "floor", "reading only"
@@ -50,7 +51,7 @@ class Bench:
         self.folder, self.repeat = folder, repeat
         self.results: dict[tuple[str, str], Result] = {}
 
-    def run(self, scenario: str, contender: str, api: Api, *resources: str, fresh: bool = False) -> None:
+    def run(self, scenario: str, contender: str, api: DemoClient, *resources: str, fresh: bool = False) -> None:
         """Runs a contender once and notes it; ``fresh`` starts it from nothing."""
         file = self.folder / f"{contender.replace(' ', '_')}.duckdb"
         if fresh:
@@ -58,9 +59,9 @@ class Bench:
                 left.unlink(missing_ok=True)
             shutil.rmtree(f"{file}.dlt", ignore_errors=True)  # what plain dlt keeps beside its file
         environment = {
-            **api.environment,
+            **api.settings,
             "BENCH_URL": api.url,
-            "BENCH_KEY": api.environment[SECTION + "API_KEY"],
+            "BENCH_KEY": api.settings[SECTION + "API_KEY"],
             "DESTINATION__DUCKDB__CREDENTIALS": str(file),
             SECTION + "RESOURCES": json.dumps(resources or ["videos"]),
             "DLT_DATA_DIR": str(self.folder / "dlt"),
@@ -82,13 +83,13 @@ class Bench:
         print(f"{scenario:34} {contender:12} {measured.seconds:7.1f} s {measured.peak_mb:6.0f} MB", result.note, flush=True)
 
 
-def compare(file: Path, contender: str, api: Api) -> str:
+def compare(file: Path, contender: str, api: DemoClient) -> str:
     """Why the rows that a contender loaded are not the API's; empty where they are."""
     dataset = {OURS: "api_video_data.videos WHERE removed_at IS NULL", PLAIN: "plain.videos"}.get(contender, "main.videos")
     key = "videoId" if contender == FLOOR else "video_id"
     with duckdb.connect(str(file)) as connection:
         rows = connection.execute(f"SELECT {key}, title FROM {dataset}").fetchall()
-    listed = api.titles()
+    listed = {row["videoId"]: row["title"] for row in api.listed("videos")}
     if len(rows) != len(dict(rows)):
         return f"rows differ: {len(rows) - len(dict(rows))} twice"
     wrong = sum(listed.get(key) != title for key, title in rows) + len(listed.keys() - dict(rows).keys())
@@ -105,12 +106,12 @@ def first_load(bench: Bench, videos: int) -> None:
         for _ in range(repeat):
             for contender in (OURS, PLAIN):
                 bench.run(f"nothing changed, {videos:,} videos", contender, api)
-        ids = api.ids()
+        ids = api.ids("videos")
         for video_id in ids[: videos // 100]:
-            api.change(change="update", resource="videos", key=video_id, fields={"title": "changed"})
+            api.change("update", key=video_id, title="changed")
         for contender in (OURS, PLAIN):
             bench.run(f"1% changed, {videos:,} videos", contender, api)
-        api.change(change="delete", resource="videos", key=ids[videos // 2])
+        api.change("delete", key=ids[videos // 2])
         for contender in (OURS, PLAIN):
             bench.run(f"one deleted, {videos:,} videos", contender, api)
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
-import requests
+
+from tests.demo_client import LISTENS, DemoClient, read_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 SAMPLED_EVERY_S = 0.05
@@ -31,62 +31,29 @@ class Measured:
     refused: int
 
 
-class Api:
-    """A demo API in a process of its own."""
-
-    def __init__(self, url: str, environment: dict[str, str]) -> None:
-        self.url, self.environment = url, environment
-
-    def behave(self, **settings: float) -> None:
-        """Changes latency (``latency_s``) or limit (``rate_limit``, ``rate_window_s``)."""
-        requests.patch(f"{self.url}/_demo/behaviour", json=settings, timeout=60).raise_for_status()
-
-    def change(self, **change: Any) -> None:
-        """Makes a change, as ``include.demo_api.control.apply_change`` has it."""
-        requests.post(f"{self.url}/_demo/changes", json=change, timeout=60).raise_for_status()
-
-    def ids(self) -> list[str]:
-        """Ids of all videos that are listed."""
-        ids: list[str] = requests.get(f"{self.url}/_demo/ids/videos", timeout=600).json()
-        return ids
-
-    def titles(self) -> dict[str, str]:
-        """Titles by id."""
-        rows = requests.get(f"{self.url}/_demo/listed/videos", timeout=600).json()
-        return {row["videoId"]: row["title"] for row in rows}
-
-    def take_log(self) -> list[int]:
-        """The status of each request since the last call."""
-        log = requests.get(f"{self.url}/_demo/requests", timeout=600).json()["requests"]
-        requests.delete(f"{self.url}/_demo/requests", timeout=60)
-        return [entry["status"] for entry in log]
-
-
 @contextmanager
-def serving(videos: int) -> Iterator[Api]:
-    """A demo API with so many videos, and no limit worth mentioning."""
+def serving(videos: int) -> Iterator[DemoClient]:
+    """A demo API with so many videos in a process of its own, without a limit worth mentioning."""
     command = [sys.executable, "-m", "include.demo_api", "serve", "--port", "0", "--limit", "100000000"]
     with subprocess.Popen([*command, "--videos", str(videos)], cwd=PROJECT, stdout=subprocess.PIPE, text=True) as server:
         try:
-            environment: dict[str, str] = {}
+            printed = ""
             for line in server.stdout or ():
-                if line.startswith("export "):
-                    name, _, value = line.removeprefix("export ").strip().partition("=")
-                    environment[name] = value.strip("'")
-                if line.startswith("Ctrl-C"):
+                printed += line
+                if LISTENS in line:
                     break
-            yield Api(environment["SOURCES__API_VIDEO_SOURCE__BASE_URL"], environment)
+            yield DemoClient(read_settings(printed))
         finally:
             server.terminate()
 
 
-def measure(api: Api, command: Sequence[str], environment: dict[str, str], folder: Path) -> Measured:
+def measure(api: DemoClient, command: Sequence[str], environment: dict[str, str], folder: Path) -> Measured:
     """Runs a command in ``folder`` to its end.
 
     Raises:
         RuntimeError: it failed; the message is what it said.
     """
-    api.take_log()
+    api.forget_requests()
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     with subprocess.Popen(
@@ -108,7 +75,7 @@ def measure(api: Api, command: Sequence[str], environment: dict[str, str], folde
         watcher.join()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{output[-3000:]}")
-    statuses = api.take_log()
+    statuses = [request["status"] for request in api.requests()]
     return Measured(seconds, peak[0], len(statuses), statuses.count(429))
 
 

@@ -16,7 +16,7 @@ from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
-from tests.e2e.conftest import Airflow, own_home
+from tests.airflow_home import Airflow, own_home
 
 KEYS = {"videos": "video_id", "video": "video_id", "video_status": "video_id", "discarded_videos": "video_id"}
 KEYS |= {"summaries": "summary_id", "summary_source": "summary_id", "players": "player_id"}

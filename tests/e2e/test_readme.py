@@ -15,7 +15,7 @@ import duckdb
 import pytest
 import requests
 
-from tests.e2e.conftest import BIN, PROJECT, clean_environment
+from tests.airflow_home import BIN, PROJECT, clean_environment
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 

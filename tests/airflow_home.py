@@ -1,0 +1,189 @@
+"""A real Airflow whose home holds nothing but copies of ``dags/``, ``include/`` and ``plugins/``: its commands, and a
+running one (scheduler, dag processor, API server, LocalExecutor) with its REST API.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import requests
+
+PROJECT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+PATIENCE_S = 240
+PASSWORDS = "simple_auth_manager_passwords.json.generated"
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """An Airflow home with its own database, DuckDB file and temporary folder."""
+
+    home: Path
+    environment: dict[str, str]
+
+    @property
+    def file(self) -> Path:
+        """The DuckDB file that its tasks load into."""
+        return self.home / "warehouse.duckdb"
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end; output and errors together."""
+        return subprocess.run(
+            [str(BIN / command[0]), *command[1:]],
+            env={**self.environment, **environment},
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        """Rows of a question to the DuckDB file."""
+        with duckdb.connect(str(self.file), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment of a user who has set nothing but AIRFLOW_HOME, beside where data and temporary files go."""
+    ours = ("SOURCES__", "DESTINATION__", "API_VIDEO_", "DLT_", "AIRFLOW", "PROVIDERS__", "RUNTIME__", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    (home / "tmp").mkdir(exist_ok=True)
+    return {
+        **kept,
+        "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', '')}",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "HOME": str(home),
+        "DLT_DATA_DIR": str(home / "dlt"),
+        "TMPDIR": str(home / "tmp"),
+        "DESTINATION__DUCKDB__CREDENTIALS": str(home / "warehouse.duckdb"),
+    }
+
+
+def make_home(home: Path) -> Airflow:
+    """The copied folders, and a migrated database."""
+    for name in ("dags", "include", "plugins"):
+        shutil.copytree(PROJECT / name, home / name, ignore=shutil.ignore_patterns("secrets.toml", "__pycache__"))
+    airflow = Airflow(home, clean_environment(home))
+    done = airflow.run("airflow", "db", "migrate")
+    assert done.returncode == 0, done.stdout
+    return airflow
+
+
+def own_home(migrated_home: Path, home: Path) -> Airflow:
+    """A copy of the migrated home, with a database of its own."""
+    shutil.copytree(migrated_home, home, dirs_exist_ok=True)
+    config = home / "airflow.cfg"
+    config.write_text(config.read_text().replace(str(migrated_home), str(home)))
+    return Airflow(home, clean_environment(home))
+
+
+def wait_until(what: str, ask: Any) -> Any:
+    """Asks until there is an answer."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if answer := ask():
+            return answer
+        time.sleep(0.5)
+    raise TimeoutError(f"waited {PATIENCE_S} s for {what}")
+
+
+@dataclass
+class Server:
+    """A running Airflow and its REST API."""
+
+    airflow: Airflow
+    url: str
+    token: str = ""
+
+    def call(self, method: str, path: str, dag_id: str = "api_video", **kwargs: Any) -> Any:
+        """The answer to a call about a DAG; None where it is refused."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answer = requests.request(method, f"{self.url}/api/v2/dags/{dag_id}{path}", headers=headers, timeout=30, **kwargs)
+        return answer.json() if answer.ok else None
+
+    def password(self, user: str = "admin") -> str:
+        """The generated password of a user."""
+        passwords: dict[str, str] = json.loads((self.airflow.home / PASSWORDS).read_text())
+        return passwords[user]
+
+    def log_in(self, user: str = "admin") -> str:
+        """A token of a user, from then on that of calls."""
+        body = {"username": user, "password": self.password(user)}
+        self.token = str(requests.post(f"{self.url}/auth/token", json=body, timeout=5).json()["access_token"])
+        return self.token
+
+    def is_ready(self) -> bool:
+        """Whether one can log in, and the dag processor has stored the DAG."""
+        try:
+            self.log_in()
+        except (OSError, KeyError, ValueError):
+            return False
+        return self.call("GET", "") is not None
+
+    def trigger(self, dag_id: str = "api_video", **conf: Any) -> dict[str, Any]:
+        """Unpauses and triggers a DAG; the run once it has ended."""
+        self.call("PATCH", "", dag_id, json={"is_paused": False})
+        started = self.call("POST", "/dagRuns", dag_id, json={"logical_date": None, "conf": conf})
+        return self.finish(started["dag_run_id"], dag_id)
+
+    def finish(self, run_id: str, dag_id: str = "api_video") -> dict[str, Any]:
+        """The run, once it has ended, with its tasks under ``tasks``."""
+
+        def ended() -> Any:
+            run = self.call("GET", f"/dagRuns/{run_id}", dag_id)
+            return run if run and run["state"] in ("success", "failed") else None
+
+        run: dict[str, Any] = wait_until(f"run {run_id}", ended)
+        instances = self.call("GET", f"/dagRuns/{run_id}/taskInstances", dag_id)["task_instances"]
+        return {**run, "tasks": {task["task_id"]: task for task in instances}}
+
+
+@contextmanager
+def running_airflow(airflow: Airflow, environment: Mapping[str, str]) -> Iterator[Server]:
+    """``airflow standalone`` on a free port, until the block ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        **airflow.environment,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        **environment,
+    }
+    with (airflow.home / "standalone.log").open("w") as log:
+        process = subprocess.Popen(
+            [str(BIN / "airflow"), "standalone"],
+            env=settings,
+            cwd=airflow.home,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            server = Server(airflow, f"http://127.0.0.1:{port}")
+            wait_until("Airflow to come up", server.is_ready)
+            yield server
+        finally:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)

@@ -18,20 +18,23 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 # Before dlt is imported: its Airflow secrets provider asks for some 500 Variables per task, its helper sends telemetry
 # at every parse.
 os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 
-from airflow.sdk import Connection, TriggerRule, get_current_context, task
+from airflow.configuration import conf
+from airflow.sdk import Asset, Connection, TriggerRule, get_current_context, get_parsing_context, task
+from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
 from include.api_video.errors import PassingError, find_cause
 from include.api_video.pipelines import FILE_FORMAT, make_pipeline
-from include.api_video.settings import Settings, read_resources, read_settings, use_project_config
+from include.api_video.settings import Settings, connection_values, read_resources, read_settings, use_project_config
 
 ERROR = "error"  # XCom in which a failed task leaves its sentence for `validate`
 CONNECTION_ID = "api_video"
@@ -41,6 +44,8 @@ RETRIES = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=15),
 }
+API = Asset(name="api.video", uri="https://ws.api.video")
+PROVEN = Asset(name="api_video")  # all tables of a run, proven
 DLT_FOLDERS = ("DLT_PROJECT_DIR", "DLT_DATA_DIR", "DLT_LOCAL_DIR")
 log = logging.getLogger("api_video")
 
@@ -54,6 +59,23 @@ def dag_resources() -> tuple[list[str], list[str]]:
     return shown, list(switched_on)
 
 
+def table_asset(resource: str) -> Asset:
+    """The table of a resource, for lineage and for DAGs that are scheduled on it: ``Asset("api_video.videos")``."""
+    return Asset(name=f"api_video.{resource}")
+
+
+class StateLink(BaseOperatorLink):
+    """From a task to what the page "api.video" says of its table in that run."""
+
+    name = "State on the api.video page"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Path on Airflow's own host: the frame of Airflow around the page's address."""
+        base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+        query = urlencode({"dag_id": ti_key.dag_id, "run_id": ti_key.run_id})
+        return f"{base}/plugin/api_video/api_video/?{query}#{operator.task_id.split('.')[-1]}"
+
+
 @task
 def prepare() -> None:
     """Checks the settings and creates the tables, before any request is sent."""
@@ -64,7 +86,14 @@ def prepare() -> None:
 
 
 def load_tasks(group_id: str, names: Sequence[str]) -> dict[str, Any]:
-    """A task group with one task per resource, each after what it needs: ``{resource: task}``."""
+    """A task group with one task per resource, each after what it needs: ``{resource: task}``.
+
+    In the process of one task only that one is made: a pipeline of dlt takes 40 ms.
+    """
+    own = get_parsing_context().task_id
+    names = [name for name in names if own in (None, f"{group_id}.{name}")]
+    if not names:
+        return {}
     with own_folders():
         group = PipelineTasksGroup(group_id, use_task_logger=False, log_progress_period=0)
         use_project_config()  # the helper has dlt look for its files in the folder of DAGs
@@ -94,7 +123,7 @@ def own_folders() -> Iterator[None]:
 
 def _load_task(group: PipelineTasksGroup, name: str) -> Any:
     endpoint = by_name()[name]
-    pipeline = make_pipeline(name)
+    pipeline, asset = make_pipeline(name), table_asset(name)
     skipped: list[str] = []
     (loads,) = group.add_run(
         pipeline,
@@ -103,9 +132,12 @@ def _load_task(group: PipelineTasksGroup, name: str) -> Any:
         # A parent that was left out or skipped has loaded something before; a bin that failed is no reason to stop. (After
         # a `prepare` that failed the task says the same sentence once more: no rule fits both.)
         trigger_rule=TriggerRule.ALL_DONE if endpoint.bin else TriggerRule.NONE_FAILED,
+        inlets=[API],
+        outlets=[asset],
         doc_md=f"{endpoint.meaning}. Reads `{endpoint.path}` ({endpoint.sync.value}) into the table `{name}`.",
     )
-    loads.python_callable = partial(_run, loads.python_callable, pipeline, skipped)
+    loads.python_callable = partial(_run, loads.python_callable, pipeline, skipped, asset)
+    loads.operator_extra_links = (StateLink(),)
     return loads
 
 
@@ -124,13 +156,15 @@ def _source(name: str, skipped: list[str]) -> Any:
     return source
 
 
-def _run(load: Callable[[], None], pipeline: Any, skipped: list[str]) -> None:
-    """Runs dlt's task.
+def _run(load: Callable[[], None], pipeline: Any, skipped: list[str], asset: Asset) -> None:
+    """Runs dlt's task, and tells in the asset's event what it loaded. Airflow keeps the event where the task succeeds.
 
     Raises:
         AirflowFailException: it failed, and trying again cannot help.
         AirflowSkipException: the resource was left out.
     """
+    from include.api_video.report import look_at
+
     skipped.clear()
     use_airflow_logging()
     # dlt looks for this folder in a pipeline that was wiped before: a retry, or the same process as another task.
@@ -142,9 +176,11 @@ def _run(load: Callable[[], None], pipeline: Any, skipped: list[str]) -> None:
         shutil.rmtree(Path(pipeline.pipelines_dir).parent, ignore_errors=True)
     if skipped:
         raise AirflowSkipException(skipped[0])
+    context = get_current_context()
+    context["outlet_events"][asset].extra = look_at(pipeline.pipeline_name, str(context["run_id"])).summary()
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE)
+@task(trigger_rule=TriggerRule.ALL_DONE, outlets=[PROVEN])
 def validate(resources: list[str]) -> None:
     """Proves the load of this run; fails where a check or a task before it failed."""
     from include.api_video.report import check_run
@@ -156,6 +192,7 @@ def validate(resources: list[str]) -> None:
         context["ti"].xcom_push(key="report", value=report.to_json())
         log.info("What this run did, and whether it holds:\n%s", report)
         report.raise_if_failed()
+        context["outlet_events"][PROVEN].extra = report.summary()
 
 
 def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
@@ -197,11 +234,7 @@ def read_connection() -> dict[str, str]:
         connection = Connection.get(CONNECTION_ID)
     except AirflowException:
         return {}
-    extra = {str(name): str(value) for name, value in connection.extra_dejson.items()}
-    host = connection.host or ""
-    if host and "://" not in host:
-        host = f"https://{host}"
-    return {**extra, "api_key": connection.password or "", "base_url": host}
+    return connection_values(connection.host, connection.password, connection.extra_dejson)
 
 
 def mask_key(key: str | None) -> None:

@@ -38,7 +38,13 @@ class ApiVideoSession(requests.Session):
     """
 
     def __init__(
-        self, settings: Settings, host: Host, *, missing_ok: bool = False, sleep: Callable[[float], None] = time.sleep
+        self,
+        settings: Settings,
+        host: Host,
+        *,
+        missing_ok: bool = False,
+        attempts: int = ATTEMPTS,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         super().__init__()
         self.auth = (settings.key_of(host), "")
@@ -48,6 +54,7 @@ class ApiVideoSession(requests.Session):
         self._environment = settings.environment
         self._key_setting = ENV_PREFIX + ("ADMIN_API_KEY" if host is Host.ADMIN else "API_KEY")
         self._missing_ok = missing_ok
+        self._attempts = attempts
         self._sleep = sleep
         self._throttle = Throttle(sleep, settings.rate_limit_reserve)
         self._lock = threading.Lock()  # for the counters
@@ -63,7 +70,7 @@ class ApiVideoSession(requests.Session):
 
         Raises:
             RefusedError: trying again cannot help (401, 403, other 4xx).
-            PassingError: it failed ``ATTEMPTS`` times (429, 5xx, network).
+            PassingError: it failed each of the attempts (429, 5xx, network).
         """
         # dlt's hooks would raise its own errors before ours are made: they run after.
         hooks, request.hooks = request.hooks, default_hooks()
@@ -80,13 +87,18 @@ class ApiVideoSession(requests.Session):
 
     def _send_until_answered(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         retrying = Retrying(
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(self._attempts),
             wait=_wait_s,
             retry=retry_if_exception_type(PassingError),
             sleep=lambda seconds: self._sleep(seconds) if seconds else None,
             reraise=True,
         )
         return retrying(self._send_once, request, **kwargs)
+
+    @property
+    def rate_limit(self) -> int | None:
+        """Requests that the API allows in a minute, as it said last; None where it does not say."""
+        return self._throttle.allowed
 
     # --- several at once ------------------------------------------------------------------------------------------------
 

@@ -111,10 +111,16 @@ def is_status_final(status: Mapping[str, Any]) -> bool:
     Done means: the file has arrived, and every rendition is encoded or has failed. ``playable`` does not say so: it is
     true "as soon as the first asset is encoded" (guide, vod/show-video-upload-status).
     """
-    ingest, encoding = status.get("ingest") or {}, status.get("encoding") or {}
-    qualities = encoding.get("qualities") or []
+    ingest, encoding = _object(status.get("ingest")), _object(status.get("encoding"))
+    qualities = encoding.get("qualities")
+    states = [_object(quality).get("status") for quality in qualities] if isinstance(qualities, list) else []
     arrived = ingest.get("status") in ("uploaded", "ingested")
-    return arrived and bool(qualities) and all(q.get("status") in ("encoded", "failed") for q in qualities)
+    return arrived and bool(states) and all(state in ("encoded", "failed") for state in states)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """An object's fields; none where the API sends something else in its place, which is loaded all the same."""
+    return value if isinstance(value, Mapping) else {}
 
 
 # --- documented columns ----------------------------------------------------------------------------------------------

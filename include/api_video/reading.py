@@ -213,6 +213,7 @@ class Reading:
             "expected_requests": self._expected,
             "requests": self.session.requests_sent,
             "rate_limited": self.session.rate_limited,
+            "rate_limit": self.session.rate_limit,
             "lost_fields": ", ".join(lost) or None,
             "load_id": dlt.current.load_package_state()["load_id"],
             "base_url": origin(self.settings.base_url),

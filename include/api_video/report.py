@@ -19,6 +19,7 @@ from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, schema
 from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, read_syncs, run_checks
 from include.api_video.warehouse import Warehouse, now_utc, utc
 
+SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_rows", "drifted_rows", "waiting_rows")
 SHOWN = ("active_rows", "new_rows", "changed_rows", "removed_rows", "requests", "expected_requests")
 
 
@@ -49,6 +50,13 @@ class Report:
             "syncs": [{name: _plain(value) for name, value in sync.items()} for sync in self.syncs],
             "checks": [vars(check) for check in self.checks],
         }
+
+    def summary(self) -> dict[str, Any]:
+        """What others may want to know of a load before they build on it: rows, changes, load id, checks."""
+        sums = {name: sum(int(sync[name] or 0) for sync in self.syncs) for name in SUMMED}
+        loads = [str(sync["load_id"]) for sync in self.syncs]
+        checks = {"passed": len(self.checks) - len(self.failed), "failed": self._failures()}
+        return {"run_id": self.run_id, **sums, "load_ids": loads, "checks": checks}
 
     def rows(self) -> list[dict[str, Any]]:
         """Rows for ``_checks``."""
@@ -117,6 +125,17 @@ def check_run(run_id: str, resources: Sequence[str], errors: Mapping[str, str]) 
         pipeline.run(checks_source(), loader_file_format=FILE_FORMAT)
     refresh_local_view()
     return report
+
+
+def look_at(resource: str, run_id: str) -> Report:
+    """The checks of one table right after its load; nothing is stored."""
+    with short_lived_pipeline(PIPELINE) as pipeline:
+        warehouse, now = Warehouse(pipeline), now_utc()
+        with warehouse.connect():  # stays open for all questions of the block
+            growth = warehouse.read_growth(schema_of([resource]))
+            checks = run_checks(warehouse, [resource], run_id, now, {}, growth.first_seen)
+            syncs = [sync for sync in _syncs_of(warehouse, run_id) if sync["resource"] == resource]
+    return Report(run_id, now, syncs, checks)
 
 
 def read_last_report() -> Report | None:

@@ -49,6 +49,7 @@ SYNCS_COLUMNS = (
     Column("expected_requests", "bigint", "Requests that the run should need, as known beforehand"),
     Column("requests",      "bigint",    "Requests sent, retries included"),
     Column("rate_limited",  "bigint",    "Requests answered 429"),
+    Column("rate_limit",    "bigint",    "Requests that the API allows in a minute, as its answers say"),
     Column("lost_fields",   "text",      "Fields that the same rows had before, and none of the rows read has any more"),
     Column("load_id",       "text",      "dlt's load package, joins _dlt_loads.load_id"),
     Column("base_url",      "text",      "Which API was read; local servers all count as one"),

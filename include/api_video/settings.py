@@ -99,7 +99,31 @@ def read_settings(connection: Mapping[str, str] | None = None, *, needs_key: boo
     Raises:
         SettingsError: an option is missing, unknown or out of range; the message names it and the known values.
     """
-    source = _Reader(connection or {})
+    return _checked_settings(_Reader(connection or {}), needs_key=needs_key)
+
+
+def settings_from(connection: Mapping[str, str]) -> Settings:
+    """The settings that a connection alone stands for: what its form tests.
+
+    Raises:
+        SettingsError: as ``read_settings``.
+    """
+    return _checked_settings(_ConnectionReader(connection), needs_key=True)
+
+
+def connection_values(host: str | None, password: str | None, extra: Mapping[str, Any]) -> dict[str, str]:
+    """Settings by name, from the fields of an Airflow Connection: password is the key, host the base URL."""
+    host = host or ""
+    if host and "://" not in host:
+        host = f"https://{host}"
+    return {
+        **{str(name): str(value) for name, value in extra.items() if value},
+        "api_key": password or "",
+        "base_url": host,
+    }
+
+
+def _checked_settings(source: _Reader, *, needs_key: bool) -> Settings:
     environment = _one_of("environment", source.text("environment") or "production", tuple(BASE_URLS))
     api_key = source.text("api_key") or ""
     if needs_key and not api_key:
@@ -167,6 +191,13 @@ class _Reader:
             allowed = f"between {lowest:g} and {highest:g}" if highest is not None else f"{lowest:g} or more"
             raise SettingsError(f"{SECTION}.{name} must be {allowed}, not {number:g}.")
         return number
+
+
+class _ConnectionReader(_Reader):
+    """Looks a setting up in a connection alone."""
+
+    def value(self, name: str) -> Any:
+        return self._connection.get(name) or None
 
 
 def _whole(name: str, number: float) -> int:

@@ -21,6 +21,7 @@ class Throttle:
     API), nothing is held back.
 
     Args:
+        sleep: waits for seconds; an argument, so that tests need not wait.
         reserve: share of the limit, 0 to 1, that is left for others; one request per window goes out in any case.
     """
 
@@ -32,6 +33,7 @@ class Throttle:
         self._own = 0  # answers of this window that were ours
         self._used_before = 0  # by others, before our first answer in this window
         self._is_told = True  # whether answers carry the headers
+        self.allowed: int | None = None  # requests per window, as the newest answer gave it
 
     def enter(self) -> None:
         """Returns when a request may be sent; ``leave`` must follow."""
@@ -66,6 +68,8 @@ class Throttle:
         with self._changed:
             self._under_way -= 1
             self._own += answered
+            if limit and limit.limit:
+                self.allowed = limit.limit
             if limit and not self._is_outdated(limit):
                 if self._limit is None:
                     self._used_before = self._used_by_others(limit)

@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks``: this package beside a plain dlt pipeline and the floor, in one run on one machine.
 
-Rows are compared with the API before a time counts. Writes ``results.md`` and ``results.json`` beside this file.
+Rows are compared with the API before a time counts. Writes ``docs/benchmarks.md`` with a picture, and README's table.
 """
 
 from __future__ import annotations
@@ -8,40 +8,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
 
+from tests.benchmarks import hourly
 from tests.benchmarks.measure import PROJECT, Measured, measure, serving
+from tests.benchmarks.results import EMPTY, FLOOR, OURS, PLAIN, READING, Result, read, table, write
 from tests.demo_client import DemoClient
 
-HERE = Path(__file__).parent
-OURS, PLAIN, FLOOR, READING = "api_video", "plain dlt", "floor", "reading only"
 SECTION = "SOURCES__API_VIDEO_SOURCE__"
-
-
-@dataclass
-class Result:
-    """A contender in a scenario: the runs that were measured, and whether its rows were the API's."""
-
-    scenario: str
-    contender: str
-    runs: list[Measured] = field(default_factory=list)
-    note: str = ""
-
-    @property
-    def seconds(self) -> float:
-        """Median."""
-        return statistics.median(run.seconds for run in self.runs)
 
 
 class Bench:
@@ -76,11 +56,14 @@ class Bench:
         # The baselines run with the defaults of dlt, not with this project's configuration.
         place = PROJECT if contender == OURS else self.folder
         measured = measure(api, [sys.executable, *commands[contender]], environment, place)
+        self.note(scenario, contender, measured, "" if contender == READING else compare(file, contender, api))
+
+    def note(self, scenario: str, contender: str, measured: Measured, note: str = "") -> None:
+        """Keeps one run, and says so."""
         result = self.results.setdefault((scenario, contender), Result(scenario, contender))
         result.runs.append(measured)
-        if contender != READING:
-            result.note = compare(file, contender, api)
-        print(f"{scenario:34} {contender:12} {measured.seconds:7.1f} s {measured.peak_mb:6.0f} MB", result.note, flush=True)
+        result.note = note
+        print(f"{scenario:38} {contender:12} {measured.seconds:7.1f} s {measured.peak_mb:6.0f} MB", note, flush=True)
 
 
 def compare(file: Path, contender: str, api: DemoClient) -> str:
@@ -134,39 +117,29 @@ def details_under_a_limit(bench: Bench, videos: int) -> None:
             bench.run(f"{videos} statuses, 100 per 6 s", contender, api, "videos", "video_status", fresh=contender == PLAIN)
 
 
+def hour_in_airflow(bench: Bench, videos: int) -> None:
+    """Nothing changed, in ``airflow dags test`` and through a scheduler, beside as many tasks that do nothing."""
+    contenders = dict(zip(hourly.DAG_IDS, (OURS, EMPTY), strict=True))
+    with serving(videos) as api, hourly.both_dags(bench.folder / "airflow") as airflow:
+        hourly.dags_test(airflow, api, OURS)  # the first load is not what is measured
+        for _ in range(bench.repeat):
+            for dag_id, contender in contenders.items():
+                measured = hourly.dags_test(airflow, api, dag_id)
+                bench.note("an hour without changes, dags test", contender, measured)
+        with hourly.scheduler(airflow, api) as server:
+            for dag_id in contenders:
+                server.trigger(dag_id)  # the first run waits until the scheduler knows the DAG
+            for _ in range(bench.repeat):
+                for dag_id, contender in contenders.items():
+                    bench.note("an hour without changes, scheduler", contender, hourly.scheduled(server, api, dag_id))
+
+
 SCENARIOS: dict[str, Callable[[Bench, int], None]] = {
     "first": first_load,
     "latency": first_load_with_latency,
     "details": details_under_a_limit,
+    "hour": hour_in_airflow,
 }
-
-
-def table(results: list[Result]) -> str:
-    """The results as Markdown."""
-    lines = [
-        f"{datetime.now(timezone.utc):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"dlt {version('dlt')}, duckdb {version('duckdb')}. Seconds are medians and include the start of Python.",
-        "",
-        "| scenario | contender | requests | 429 | seconds | x floor | peak MB | rows |",
-        "|---|---|---:|---:|---:|---:|---:|---|",
-    ]
-    for result in results:
-        floor = next((r for r in results if r.scenario == result.scenario and r.contender in (FLOOR, READING)), None)
-        ratio = f"{result.seconds / floor.seconds:.1f}" if floor else ""
-        peak = max(run.peak_mb for run in result.runs)
-        last = result.runs[-1]
-        rows = "" if result.contender == READING else result.note or "equal"
-        cells = [
-            result.scenario,
-            result.contender,
-            last.requests,
-            last.refused,
-            f"{result.seconds:.1f}",
-            ratio,
-            f"{peak:.0f}",
-        ]
-        lines.append("| " + " | ".join(map(str, [*cells, rows])) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -175,20 +148,25 @@ def main() -> None:
     parser.add_argument("--sizes", default="1,2000,20000,100000", help="videos of the first loads (default: %(default)s)")
     parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="default: %(default)s")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each, up to 20,000 videos (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=HERE, help="folder for results.md and results.json")
+    parser.add_argument("--output", type=Path, default=PROJECT / "docs", help="folder for the results (default: docs)")
+    parser.add_argument("--draw", action="store_true", help="measure nothing, draw what was measured before")
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # imports would cost two to three times as much
+    results = read(options.output) if options.draw else measure_all(options)
+    write(results, options.output, PROJECT / "README.md" if options.output == PROJECT / "docs" else None)
+    print(table(results))
+
+
+def measure_all(options: argparse.Namespace) -> list[Result]:
+    """Runs the scenarios that were asked for."""
+    sizes = [int(size) for size in options.sizes.split(",")]
+    videos = {"first": sizes, "latency": [max(size for size in sizes if size <= 20_000)], "details": [900], "hour": [300]}
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), options.repeat)
-        sizes = [int(size) for size in options.sizes.split(",")]
         for name in options.scenarios.split(","):
-            for videos in {"first": sizes, "latency": [max(size for size in sizes if size <= 20_000)], "details": [900]}[
-                name
-            ]:
-                SCENARIOS[name](bench, videos)
-    results = list(bench.results.values())
-    (options.output / "results.json").write_text(json.dumps([asdict(result) for result in results], indent=1))
-    (options.output / "results.md").write_text(table(results))
-    print(table(results))
+            for count in videos[name]:
+                SCENARIOS[name](bench, count)
+    return list(bench.results.values())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.benchmarks.__main__ import FLOOR, OURS, PLAIN, Bench, first_load, table
+from tests.benchmarks.__main__ import Bench, first_load
+from tests.benchmarks.results import FLOOR, OURS, PLAIN, picture, read, table, write
 
 
 def test_a_small_benchmark_compares_rows_and_counts_requests(tmp_path: Path) -> None:
@@ -20,3 +21,6 @@ def test_a_small_benchmark_compares_rows_and_counts_requests(tmp_path: Path) -> 
     assert notes == {("one deleted, 250 videos", PLAIN): "rows differ: 1"}, "plain dlt keeps what was deleted"
     assert all(run.peak_mb > 20 for result in bench.results.values() for run in result.runs)
     assert "| nothing changed, 250 videos | api_video | 1 | 0 |" in table(list(bench.results.values()))
+    write(list(bench.results.values()), tmp_path / "docs", None)
+    assert table(read(tmp_path / "docs")) == table(list(bench.results.values()))
+    assert "first load, 250 videos" in picture(read(tmp_path / "docs"))

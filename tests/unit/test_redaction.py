@@ -239,3 +239,29 @@ def test_no_secret_and_no_token_survives_at_any_depth(row):
 def test_cleaning_twice_changes_nothing_more(row):
     once = Redaction(LIVE_STREAMS)(row)
     assert Redaction(LIVE_STREAMS)(once) == once
+
+
+def test_a_secret_does_not_come_back_in_a_field_that_nobody_documented() -> None:
+    row = {
+        "liveStreamId": "li1",
+        "name": "Stage",
+        "streamKey": "key-of-the-stage",
+        "restreams": [{"name": "Tube", "serverUrl": "rtmp://tube/live", "streamKey": "key-of-the-tube"}],
+        "rtmps": "rtmps://broadcast/key-of-the-stage",
+        "backup": {"urls": ["rtmp://tube/live/key-of-the-tube"]},
+    }
+
+    clean = Redaction(by_name()["live_streams"])(row)
+
+    assert clean == {
+        "liveStreamId": "li1",
+        "name": "Stage",
+        "restreams": [{"name": "Tube"}],
+        "rtmps": "rtmps://broadcast/",
+        "backup": {"urls": ["/"]},
+    }
+
+
+@pytest.mark.parametrize("name", ["StreamKey", "stream_key", "STREAM-KEY"])
+def test_a_secret_field_is_known_in_any_spelling(name: str) -> None:
+    assert Redaction(by_name()["videos"])({"videoId": "vi1", name: "k"}) == {"videoId": "vi1"}

@@ -1,0 +1,48 @@
+"""The hook behind the connection type ``api_video``: its Test button."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk.bases.hook import BaseHook
+
+# The folders plugins/ and include/ stand side by side.
+PROJECT = str(Path(__file__).resolve().parents[2])
+sys.path += [PROJECT] if PROJECT not in sys.path else []
+
+
+class ApiVideoHook(BaseHook):
+    """A connection to api.video: password is the API key, host the base URL, extra the rest."""
+
+    conn_name_attr = "api_video_conn_id"
+    default_conn_name = "api_video"
+    conn_type = "api_video"
+    hook_name = "api.video"
+
+    def __init__(self, api_video_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self._conn_id = api_video_conn_id
+
+    def get_conn(self) -> Any:
+        """The settings that the connection stands for; environment and files are not asked.
+
+        Raises:
+            SettingsError: the connection has no key, or a value that is not known.
+        """
+        from include.api_video.settings import connection_values, settings_from
+
+        connection = self.get_connection(self._conn_id)
+        return settings_from(connection_values(connection.host, connection.password, connection.extra_dejson))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Asks for one row of each list; names those that the key may not read."""
+        from include.api_video.errors import ApiVideoError
+        from include.api_video.permissions import find_permissions
+
+        try:
+            found = find_permissions(self.get_conn())
+        except ApiVideoError as error:
+            return False, str(error)
+        return not found.refused, str(found)

@@ -1,0 +1,109 @@
+"""The page "api.video" in Airflow: what each run left in Airflow's own database, shown behind Airflow's login.
+
+The warehouse is never asked: the API server may not reach it, and DuckDB's file has one reader or writer at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from airflow.configuration import conf
+from airflow.utils.session import create_session
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from api_video_airflow import words
+from api_video_airflow.history import read_history
+from api_video_airflow.state import build_state
+
+try:
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+    from airflow.api_fastapi.core_api.security import get_user, requires_access_dag
+except ImportError as error:
+    MISSING_CHECK = str(error)
+
+    def get_user() -> Any:
+        """Nobody passes where Airflow no longer has the check that the page knows."""
+        raise HTTPException(
+            503, f"The page is closed: this Airflow has no permission check that it knows ({MISSING_CHECK})."
+        )
+
+
+HERE = Path(__file__).parent
+DAG_ID = "api_video"
+OURS = re.compile(rf"{DAG_ID}(_[A-Za-z0-9_.-]+)?")  # one DAG per account
+HEADERS = {
+    # An answer is one user's: nobody may keep it, no other site may frame it, nothing but the page's own files may run.
+    "Cache-Control": "no-store",
+    "Vary": "Cookie, Authorization",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+SORRY = {
+    401: "Log in to Airflow to see this page.",
+    403: "You may not read this DAG. Ask whoever runs this Airflow for the permission.",
+    404: "This run is not one of api.video: the page shows runs of its own DAGs only.",
+}
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters |= {name: getattr(words, name) for name in ("number", "age", "moment", "seconds", "hours", "count")}
+
+app = FastAPI(title="api.video", docs_url=None, redoc_url=None, openapi_url=None)
+app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+
+
+def may_read(request: Request, user: Annotated[Any, Depends(get_user)], dag_id: Annotated[str, Query()] = DAG_ID) -> str:
+    """The DAG that is asked for, where the user may read its runs and what they left.
+
+    A plugin's routes are open to everybody unless they ask, and the check must name the DAG: without one, whoever may read
+    any DAG passes.
+
+    Raises:
+        HTTPException: 401 without a session, 403 without the right, 404 for another package's DAG.
+    """
+    if not OURS.fullmatch(dag_id):
+        raise HTTPException(404)
+    for entity in (DagAccessEntity.RUN, DagAccessEntity.XCOM):
+        requires_access_dag("GET", entity, param_dag_id=dag_id)(request, user)
+    return dag_id
+
+
+def base_path() -> str:
+    """Path below which Airflow is served; empty for most."""
+    return "/" + path if (path := "/".join(conf.get("api", "base_url", fallback="").split("/")[3:]).strip("/")) else ""
+
+
+def render(name: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A template with the headers that every answer carries."""
+    text = TEMPLATES.get_template(name).render(base=base_path(), **values)
+    return HTMLResponse(text, status, HEADERS)
+
+
+@app.get("/")
+def show(dag_id: Annotated[str, Depends(may_read)], run_id: Annotated[str | None, Query()] = None) -> HTMLResponse:
+    """The newest state, or with ``run_id`` that of one run."""
+    with create_session() as session:
+        history = read_history(session, dag_id, run_id)
+    if run_id and not history.runs:
+        raise HTTPException(404)
+    return render("page.html", state=build_state(history, words.now()), dag_id=dag_id, run_id=run_id)
+
+
+@app.exception_handler(HTTPException)
+def sorry(_: Request, error: HTTPException) -> HTMLResponse:
+    """A refusal in words."""
+    said = SORRY.get(error.status_code, error.detail)
+    return render("sorry.html", error.status_code, sentence=said, is_anonymous=error.status_code == 401)

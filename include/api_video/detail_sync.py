@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from include.api_video.client import MISSING
+from include.api_video.client import MISSING, UNREAD
 from include.api_video.endpoints import Endpoint
 from include.api_video.outcome import Outcome, hash_row
 from include.api_video.warehouse import DetailState, Parent
+
+log = logging.getLogger("api_video")
 
 
 class DetailSync:
@@ -38,6 +41,10 @@ class DetailSync:
         None where a loaded object turned out deleted: that row keeps its content and is marked removed.
         """
         parent = self.parents[row[self._endpoint.key]]
+        if UNREAD in row:
+            self._kinds[parent.key] = "unread"
+            log.warning("%s of %s is left for the next run: %s", self._endpoint.name, parent.key, row[UNREAD])
+            return None
         gone = bool(row.get(MISSING))
         content = {} if gone else row
         content_hash = hash_row(content)
@@ -78,6 +85,7 @@ class DetailSync:
             changed=kinds["changed"],
             removed=kinds["removed"] + orphans,
             restored=kinds["restored"],
-            waiting=state.waiting_total - len(self.parents),
+            waiting=state.waiting_total - len(self.parents) + kinds["unread"],
+            unread=kinds["unread"],
             gone=self._gone,
         )

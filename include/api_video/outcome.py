@@ -23,6 +23,7 @@ class Outcome:
     restored: int = 0
     drifted: int = 0
     waiting: int = 0
+    unread: int = 0
     gone: Sequence[str] = ()
 
 

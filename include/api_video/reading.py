@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import dlt
 from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.answers import read_page
-from include.api_video.client import MISSING, ApiVideoSession
+from include.api_video.client import MISSING, UNREAD, ApiVideoSession
 from include.api_video.detail_sync import DetailSync
 from include.api_video.drift import FieldWatch
 from include.api_video.endpoints import Endpoint
@@ -43,7 +43,12 @@ class Reading:
     ) -> None:
         self.endpoint, self._schema = endpoint, schema
         self.settings, self._run_id, self._full_refresh = settings, run_id, full_refresh
-        self.session = ApiVideoSession(settings, endpoint.host, missing_ok=endpoint.missing_ok or endpoint.via is not None)
+        self.session = ApiVideoSession(
+            settings,
+            endpoint.host,
+            missing_ok=endpoint.missing_ok or endpoint.via is not None,
+            unread_ok=not endpoint.is_list,
+        )
         self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()
         self._orphans = 0
@@ -61,7 +66,7 @@ class Reading:
         """Rows that stand for the parents to ask for: batches of ``{key: value}``."""
         key, keys = self.endpoint.key, list(self._begin_detail().parents)
         for start in range(0, len(keys), DETAILS_PER_BATCH):
-            yield [{key: value} for value in keys[start : start + DETAILS_PER_BATCH]]
+            yield [{key: quote(value, safe="")} for value in keys[start : start + DETAILS_PER_BATCH]]  # it goes into a path
 
     def on_page(self, body: dict[str, Any], rows: list[Any]) -> range:
         """Takes a page of the list; returns the numbers of the next ones, as far as they are certain."""
@@ -93,12 +98,12 @@ class Reading:
 
     def take_detail(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
         """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
-        key = row.pop(parent_key)
+        key = unquote(row.pop(parent_key))
         return self._begin_detail().take({**self._look_at(row), self.endpoint.key: key}, now_utc())
 
     def _look_at(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row without secrets, once it was noted which fields it has."""
-        if MISSING not in row:
+        if MISSING not in row and UNREAD not in row:
             self._watch.see(row)
         return self._clean(row)
 
@@ -210,6 +215,7 @@ class Reading:
             "restored_rows": outcome.restored,
             "drifted_rows": outcome.drifted,
             "waiting_rows": outcome.waiting,
+            "unread_rows": outcome.unread,
             "expected_requests": self._expected,
             "requests": self.session.requests_sent,
             "rate_limited": self.session.rate_limited,
@@ -249,6 +255,7 @@ def describe(outcome: Outcome, requests: int) -> str:
         "removed": outcome.removed,
         "restored": outcome.restored,
         "waiting for the next run": outcome.waiting,
+        "of them the API failed to give": outcome.unread,
     }
     news = ", ".join(f"{count} {what}" for what, count in counted.items() if count) or "nothing changed"
     return f"{outcome.active} rows, {news} ({outcome.mode}, {requests} requests)"

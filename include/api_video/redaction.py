@@ -1,4 +1,5 @@
-"""What must happen to a row before anything else sees it: secrets out, ``[]`` for an object made null.
+"""What must happen to a row before anything else sees it: secrets out, ``[]`` for an object made null, and what the
+warehouse could not hold made such that it can.
 
 Runs before dlt writes its first file, so no secret ever reaches a disk.
 """
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from include.api_video.endpoints import Endpoint
+from include.api_video.schema import DETAIL_COLUMNS, OWN_COLUMNS, snake
 
 # Fields that hold a credential wherever they turn up, documented there or not; any spelling of them.
 ALWAYS_SECRET = frozenset(
@@ -49,13 +51,22 @@ def bare(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
+def reserved_columns(endpoint: Endpoint) -> frozenset[str]:
+    """Names of columns, of an endpoint's documented fields and of ours, that a new field of the API must not take."""
+    documented = {snake(part) for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
+    return frozenset({*documented, *(column.path for column in OWN_COLUMNS + DETAIL_COLUMNS)})
+
+
 class Redaction:
     """Cleans the rows of one endpoint. Called once per row, so it looks at each value once."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
         self._objects = object_paths(endpoint)
-        self._is_secret: dict[str, bool] = {}  # by field name, as it was decided before
+        self._documented = {part for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
+        self._reserved = reserved_columns(endpoint)
+        self._flags = {column.path for column in endpoint.columns if column.data_type == "bool"}
+        self._names: dict[str, str | None] = {}  # by field name, as it was decided before; None: a secret
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         found: set[str] = set()
@@ -68,9 +79,10 @@ class Redaction:
     ) -> dict[str, Any]:
         clean = {}
         for name, item in value.items():
-            if name not in self._is_secret:
-                self._is_secret[name] = bare(name) in self._secret
-            if self._is_secret[name]:
+            if name not in self._names:
+                self._names[name] = self._name_of(name)
+            kept = self._names[name]
+            if kept is None:
                 found.update(_texts(item))
                 continue
             here = (*path, name)
@@ -78,8 +90,20 @@ class Redaction:
             # the same here, and an absent object leaves its columns null without adding one for itself.
             if here in self._objects and (item is None or item == []):
                 continue
-            clean[name] = self._clean(item, here, found, as_written or name in FREE_TEXT)
+            clean[kept] = self._clean(item, here, found, as_written or name in FREE_TEXT)
         return clean
+
+    def _name_of(self, name: str) -> str | None:
+        """The name to store a field under; None for a secret one.
+
+        A new field whose column would be one of ours (``removedAt``), or that of another field (``Title``), or one of
+        dlt's, is stored beside it, as ``api_...``.
+        """
+        if bare(name) in self._secret:
+            return None
+        if name in self._documented or not (snake(name) in self._reserved or name.startswith("_dlt")):
+            return name
+        return f"api_{name.lstrip('_')}"
 
     def _clean(self, item: Any, path: tuple[str, ...], found: set[str], as_written: bool) -> Any:
         if isinstance(item, str):
@@ -88,6 +112,10 @@ class Redaction:
             return self._clean_object(item, path, found, as_written)
         if isinstance(item, list):
             return [self._clean(part, path, found, as_written) for part in item]
+        if isinstance(item, int) and not isinstance(item, bool):
+            # dlt would take 7 for True where a flag is documented, and no warehouse's integer holds more than 64 bits.
+            is_flag = ".".join(path) in self._flags
+            return str(item) if (is_flag and item not in (0, 1)) or not -(2**63) <= item < 2**63 else item
         return item
 
 

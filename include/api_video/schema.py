@@ -46,6 +46,7 @@ SYNCS_COLUMNS = (
     Column("restored_rows", "bigint",    "Rows that were removed and are listed again"),
     Column("drifted_rows",  "bigint",    "Rows that changed although updatedAt did not move"),
     Column("waiting_rows",  "bigint",    "Objects left for the next run by the budget of requests"),
+    Column("unread_rows",   "bigint",    "Objects that the API failed to give again and again; they are waiting, too"),
     Column("expected_requests", "bigint", "Requests that the run should need, as known beforehand"),
     Column("requests",      "bigint",    "Requests sent, retries included"),
     Column("rate_limited",  "bigint",    "Requests answered 429"),

@@ -152,6 +152,11 @@ def _check_complete(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> C
     table = query.table(endpoint.name)
     ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
     expected, waiting = int(sync["items_total"] or 0), int(sync["waiting_rows"] or 0)
+    if unread := int(sync["unread_rows"] or 0):
+        note = (
+            f"The API failed to give {unread} objects again and again: the task's log names them, the next run asks again."
+        )
+        return Check(endpoint.name, "complete", False, f"{expected} rows", f"{active} rows", note)
     if endpoint.sync is Sync.PER_PARENT and waiting:
         note = f"{waiting} of {expected} wait for the next run (budget MAX_DETAIL_REQUESTS)."
         passed = expected - waiting <= active <= expected

@@ -182,7 +182,12 @@ class Warehouse:
                     f"SELECT count(*), sum(CASE WHEN _dlt_load_id IN {query.complete_loads} THEN 1 ELSE 0 END) "
                     f"FROM {table} WHERE removed_at IS NULL"
                 )
-                ((cursor,),) = query.rows(f"SELECT {newest} FROM {table} WHERE _dlt_load_id IN {query.complete_loads}")
+                # A row dated in the future would hide all changes until then.
+                past = "AND updated_at <= %s" if _has_cursor(endpoint) else ""
+                ((cursor,),) = query.rows(
+                    f"SELECT {newest} FROM {table} WHERE _dlt_load_id IN {query.complete_loads} {past}",
+                    *([now_utc()] if past else []),
+                )
             except DatabaseUndefinedRelation:
                 return TableState()
             last_full_at, base_url = self._last_sync(query, endpoint.name)
@@ -222,18 +227,21 @@ class Warehouse:
         return [key for (key,) in rows]
 
     def has_exchanged(self, endpoint: Endpoint, since: datetime | None) -> bool:
-        """Whether rows left or came back to the list that has this one as its bin, in a run after ``since``."""
+        """Whether rows left or came back to the list that has this one as its bin, after ``since``.
+
+        Leaving is seen in the table, not in the ledger: a run that was killed marked rows and left no line there.
+        """
         lists = [other.name for other in by_name().values() if other.bin == endpoint.name]
-        if not lists or since is None:
+        if since is None:
             return False
         with self.connect() as query:
-            ((count,),) = query.rows(
-                f"SELECT count(*) FROM {query.table(SYNCS)} WHERE resource IN ({', '.join(['%s'] * len(lists))}) "
-                "AND removed_rows + restored_rows > 0 AND started_at > %s",
-                *lists,
-                since,
-            )
-        return bool(count)
+            for name in lists:
+                restored = "resource = %s AND restored_rows > 0 AND started_at > %s"
+                came_back = f"SELECT count(*) FROM {query.table(SYNCS)} WHERE {restored}"
+                left = f"SELECT count(*) FROM {query.table(name)} WHERE removed_at > %s"
+                if query.exists(name) and (query.rows(came_back, name, since)[0][0] or query.rows(left, since)[0][0]):
+                    return True
+        return False
 
     def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
         """The rows of a table with these keys."""

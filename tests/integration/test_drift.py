@@ -100,3 +100,51 @@ def test_a_full_look_says_how_far_the_cursor_can_be_trusted(warehouse: Warehouse
     assert run.sync("videos")["drifted_rows"] == 1
     assert said.found == "1 of 30 rows (3.333%)"
     assert said.passed
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("enableApi", 7731), ("enableApi", 2**63), ("views", 2**63 + 5), ("name", {"en": "Hall"}), ("text", ["a", "b"])],
+)
+def test_a_value_that_the_column_cannot_hold_is_kept(warehouse: Warehouse, field: str, value: Any) -> None:
+    """dlt took 7731 for True, and a number of more than 64 bits failed the load."""
+    warehouse.load("players")
+    rewrite(warehouse, "players", **{field: value})
+
+    run = warehouse.load("players")
+
+    assert not run.report.failed
+    wanted = value["en"] if isinstance(value, dict) else value[1] if isinstance(value, list) else str(value)
+    tables = [
+        row[0]
+        for row in warehouse.rows(
+            "SELECT table_name FROM (SHOW TABLES) WHERE name LIKE 'players%'".replace("table_name", "name")
+        )
+    ]
+    assert any(wanted in str(warehouse.rows(f"SELECT * FROM {table}")) for table in tables)
+
+
+@pytest.mark.parametrize(
+    ("field", "column"), [("removedAt", "api_removed_at"), ("Name", "api_name"), ("_dlt_id", "api_dlt_id")]
+)
+def test_a_new_field_never_takes_the_column_of_another(warehouse: Warehouse, field: str, column: str) -> None:
+    """A field removedAt would have made every row look removed."""
+    warehouse.load("players")
+    rewrite(warehouse, "players", **{field: "2024-01-01"})
+
+    run = warehouse.load("players")
+
+    assert not run.report.failed
+    warehouse.assert_equal("players")
+    assert warehouse.rows(f"SELECT count(*) FROM players WHERE CAST({column} AS VARCHAR) LIKE '2024-01-01%'") == [(5,)]
+
+
+@pytest.mark.parametrize("ingest", ["done", ["done"], 7])
+def test_a_status_whose_objects_became_something_else_is_loaded(warehouse: Warehouse, ingest: Any) -> None:
+    warehouse.load("videos")
+    rewrite(warehouse, "video_status", ingest=ingest)
+
+    run = warehouse.load("videos", "video_status")
+
+    assert not run.errors
+    assert len(warehouse.active("video_status")) == len(warehouse.demo.world.ids("videos"))

@@ -211,3 +211,70 @@ def test_working_files_that_a_killed_run_left_are_removed_after_some_days(wareho
         assert (old.exists(), young.exists()) == (False, True)
     finally:
         young.rmdir()
+
+
+def test_an_object_that_the_api_fails_on_keeps_no_other_away_and_is_loud(warehouse: Warehouse) -> None:
+    """One video whose status answered 500 kept the statuses of all others from being loaded, run after run."""
+    warehouse.load("videos")
+    broken = warehouse.demo.world.ids("videos")[7]
+    warehouse.demo.behaviour.fail(f"/videos/{broken}/status", status=500, times=None)
+
+    run = warehouse.load("videos", "video_status")
+
+    assert warehouse.active("video_status") == sorted(set(warehouse.demo.world.ids("videos")) - {broken})
+    assert [(check.table, check.name) for check in run.report.failed] == [("video_status", "complete")]
+    assert "failed to give 1 objects" in str(run.report)
+    assert (run.sync("video_status")["waiting_rows"], run.sync("video_status")["unread_rows"]) == (1, 1)
+    warehouse.demo.behaviour.heal()
+    assert not warehouse.load("videos", "video_status").report.failed
+    warehouse.assert_equal("videos", "video_status")
+
+
+def test_an_api_that_answers_nothing_is_not_asked_for_every_object(warehouse: Warehouse) -> None:
+    warehouse.load("videos")
+    warehouse.demo.reset_log()
+    warehouse.demo.behaviour.fail("/videos/.*/status", status=500, times=None)
+
+    run = warehouse.load("videos", "video_status")
+
+    assert "video_status" in run.errors
+    assert warehouse.demo.requests("/videos/") <= 12 * 6
+    warehouse.demo.behaviour.heal()
+    assert not warehouse.load("videos", "video_status").report.failed
+    warehouse.assert_equal("videos", "video_status")
+
+
+def test_a_row_dated_in_the_future_hides_no_change(warehouse: Warehouse) -> None:
+    """It was the newest, so that reading stopped after page 1 until then."""
+    world = warehouse.demo.world
+    world.update("videos", world.ids("videos")[0], silently=True, updatedAt="2099-01-01T00:00:00+00:00")
+    for number in range(120):
+        world.add("videos", title=f"Video {number}")
+    warehouse.load("videos")
+    for key in world.ids("videos")[-110:]:
+        world.update("videos", key, title="Changed")
+
+    run = warehouse.load("videos")
+
+    assert run.sync("videos")["mode"] == "changes"
+    assert warehouse.rows("SELECT count(*) FROM videos WHERE title = 'Changed'") == [(110,)]
+
+
+def test_a_killed_run_does_not_hide_that_the_bin_changed(warehouse: Warehouse) -> None:
+    """It had marked a video as gone, and left no line in the ledger that said so: the bin was read a day later."""
+    world = warehouse.demo.world
+    for key in world.ids("videos")[:3]:
+        world.discard_video(key)
+    warehouse.load("videos", "discarded_videos")
+    assert not warehouse.rows("SELECT count(*) FROM videos WHERE removed_at > now() + INTERVAL 1 HOUR")[0][0]
+    warehouse.rows(
+        "UPDATE _syncs SET finished_at = finished_at - INTERVAL 1 HOUR, started_at = started_at - INTERVAL 1 HOUR"
+    )
+    warehouse.rows("DELETE FROM _syncs WHERE resource = 'videos'")
+    first, second = world.ids("discarded_videos")[:2]
+    world.update("discarded_videos", second, silently=True, title="Beyond page 1")
+    assert first != second
+
+    run = warehouse.load("discarded_videos")
+
+    assert run.sync("discarded_videos")["changed_rows"] == 1

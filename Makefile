@@ -61,7 +61,7 @@ bench: $(READY) ## measure this package beside a plain dlt pipeline and the floo
 lint: $(READY) ## check style and types
 	@ruff check . && ruff format --check . && mypy
 
-docs: $(READY) ## write the generated part of README.md
+docs: $(READY) ## write the generated part of README.md, and docs/data_dictionary.md
 	@python -m include.api_video.docs
 
 lock: $(READY) ## resolve constraints.txt anew; then run the tests

@@ -80,13 +80,13 @@ DLT_CHILD: dict[str, dict[str, Any]] = {
     "_dlt_list_idx":  {"data_type": "bigint", "nullable": False},
     "_dlt_id":        {"data_type": "text",   "nullable": False, "unique": True, "row_key": True},
 }
-DLT_MEANINGS = {
-    "_dlt_load_id":   "Load package of the row's present content; joins _dlt_loads.load_id",
-    "_dlt_id":        "dlt's id of the row, a new one with each change",
-    "_dlt_root_id":   "_dlt_id of the resource's row",
-    "_dlt_parent_id": "_dlt_id of the row that the list stands in",
-    "_dlt_list_idx":  "Place in the list, from 0",
-}
+DLT_COLUMNS = (
+    Column("_dlt_load_id",   "text",   "Load package of the row's present content", joins="_dlt_loads.load_id"),
+    Column("_dlt_id",        "text",   "dlt's id of the row, a new one with each change"),
+    Column("_dlt_root_id",   "text",   "_dlt_id of the resource's row"),
+    Column("_dlt_parent_id", "text",   "_dlt_id of the row that the list stands in"),
+    Column("_dlt_list_idx",  "bigint", "Place in the list, from 0"),
+)
 # fmt: on
 
 
@@ -185,8 +185,9 @@ def _table(
     parent: str | None = None,
     key: str | None = None,
 ) -> TTableSchema:
+    meanings = {column.path: column.description for column in DLT_COLUMNS}
     of_dlt = {
-        n: {"name": n, "description": DLT_MEANINGS[n], **hints} for n, hints in (DLT_CHILD if parent else DLT_ROOT).items()
+        n: {"name": n, "description": meanings[n], **hints} for n, hints in (DLT_CHILD if parent else DLT_ROOT).items()
     }
     documented = {n: _column(n, c, is_key=n == key) for n, c in columns}
     table: dict[str, Any] = {"name": name, "description": meaning, "columns": {**documented, **of_dlt}}

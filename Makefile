@@ -16,7 +16,7 @@ UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE
 HAS_KEY := python -m include.api_video has-key || airflow connections get api_video > /dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain test bench lint docs lock clean
+.PHONY: help setup run ui plain notebook test bench lint docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT
 	@if $(HAS_KEY); then $(UI) airflow standalone; else \
 		echo "No api.video API key is set: the DAG loads the demo API."; \
 		$(UI) python -m include.demo_api exec -- airflow standalone; fi
+
+notebook: $(READY) ## charts of the loaded data in the browser, on this machine only
+	@python -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code
 
 test: $(READY) ## run the tests
 	@python -m pytest

@@ -16,7 +16,7 @@ UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE
 HAS_KEY := python -m include.api_video has-key || airflow connections get api_video > /dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain test bench lint docs lock clean
+.PHONY: help setup run ui plain notebook test bench lint docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT
 		echo "No api.video API key is set: the DAG loads the demo API."; \
 		$(UI) python -m include.demo_api exec -- airflow standalone; fi
 
+notebook: $(READY) ## charts of the loaded data in the browser, on this machine only
+	@python -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code
+
 test: $(READY) ## run the tests
 	@python -m pytest
 
@@ -61,7 +64,7 @@ bench: $(READY) ## measure this package beside a plain dlt pipeline and the floo
 lint: $(READY) ## check style and types
 	@ruff check . && ruff format --check . && mypy
 
-docs: $(READY) ## write the generated part of README.md
+docs: $(READY) ## write the generated part of README.md, and docs/data_dictionary.md
 	@python -m include.api_video.docs
 
 lock: $(READY) ## resolve constraints.txt anew; then run the tests

@@ -1,7 +1,7 @@
 """The table of api.video's endpoints: one entry is one resource, one Airflow task and one table in the warehouse.
 
 To load another list of api.video, add its columns and one entry to ``ENDPOINTS``. The source, the DAG, the validation,
-the demo API and the README's table of resources all read this table; nothing else has to change.
+the demo API, the README's table of resources and the data dictionary all read this table; nothing else has to change.
 
 Facts about the API come from its OpenAPI description (https://docs.api.video/reference, file ``openapi.yaml``) and, for
 ``projects_api_keys``, from the Admin API's (file ``admin-api.yaml``).
@@ -39,12 +39,21 @@ class Column:
     """A documented field of a payload.
 
     ``path`` is the API's own name, with dots into objects and ``[]`` for each list (``encoding.qualities[].status``);
-    what stands behind a ``[]`` lands in a child table.
+    what stands behind a ``[]`` lands in a child table. ``unit`` is that of a number, ``joins`` the column of another table
+    (``players.player_id``) that it names a row of.
     """
 
     path: str
     data_type: DataType
     meaning: str
+    unit: str = ""
+    joins: str = ""
+
+    @property
+    def description(self) -> str:
+        """The meaning with unit and join: the comment in the destination."""
+        unit, joins = f" ({self.unit})" if self.unit else "", f"; joins {self.joins}" if self.joins else ""
+        return f"{self.meaning}{unit}{joins}"
 
 
 @dataclass(frozen=True)
@@ -137,13 +146,13 @@ VIDEO = (
     Column("discarded",      "bool",      "Whether the video is discarded"),
     Column("language",       "text",      "Language of the video, IETF tag"),
     Column("languageOrigin", "text",      "Who set the language: api or auto"),
-    Column("playerId",       "text",      "Player theme used, joins players.player_id"),
+    Column("playerId",       "text",      "Player theme used", joins="players.player_id"),
     Column("public",         "bool",      "Whether anyone may play it; false needs a private token"),
     Column("panoramic",      "bool",      "Whether it is a 360 degree video"),
     Column("mp4Support",     "bool",      "Whether an mp4 version is offered"),
     Column("source.uri",     "text",      "Path of the source file in the API"),
     Column("source.type",    "text",      "Where the source came from, such as upload"),
-    Column("source.liveStream.liveStreamId", "text", "Live stream this is a recording of, joins live_streams.live_stream_id"),
+    Column("source.liveStream.liveStreamId", "text", "Live stream this is a recording of", joins="live_streams.live_stream_id"),
     Column("source.liveStream.links[].rel",  "text", "Kind of link to the live stream"),
     Column("source.liveStream.links[].uri",  "text", "Path of the live stream in the API"),
     Column("assets.hls",       "text", "URL of the HLS manifest, private token removed"),
@@ -156,21 +165,21 @@ VIDEO = (
     Column("metadata[].value", "text", "Value of a metadata entry"),
 )
 STATUS = (
-    Column("videoId",               "text",   "Identifier of the video, joins videos.video_id"),
+    Column("videoId",               "text",   "Identifier of the video"),
     Column("ingest.status",         "text",   "uploading, uploaded (file upload), ingesting or ingested (from a URL)"),
-    Column("ingest.filesize",       "bigint", "Size of the source file, bytes"),
-    Column("ingest.receivedBytes[].from",  "bigint", "First byte of a received range"),
-    Column("ingest.receivedBytes[].to",    "bigint", "Last byte of a received range"),
-    Column("ingest.receivedBytes[].total", "bigint", "Size of the whole file, bytes"),
+    Column("ingest.filesize",       "bigint", "Size of the source file", "bytes"),
+    Column("ingest.receivedBytes[].from",  "bigint", "First byte of a received range", "bytes"),
+    Column("ingest.receivedBytes[].to",    "bigint", "Last byte of a received range", "bytes"),
+    Column("ingest.receivedBytes[].total", "bigint", "Size of the whole file", "bytes"),
     Column("ingest.receivedParts.parts[]", "bigint", "Number of a received part"),
-    Column("ingest.receivedParts.total",   "bigint", "Parts expected"),
+    Column("ingest.receivedParts.total",   "bigint", "How many are expected", "parts"),
     Column("encoding.playable",            "bool",   "Whether at least one rendition can be played"),
-    Column("encoding.metadata.width",      "bigint", "Width of the source, pixels"),
-    Column("encoding.metadata.height",     "bigint", "Height of the source, pixels"),
-    Column("encoding.metadata.bitrate",    "double", "Bitrate of the source, as the API gives it (documented as bit/s, samples look like kbit/s)"),
-    Column("encoding.metadata.duration",   "bigint", "Length of the source, seconds"),
-    Column("encoding.metadata.framerate",  "double", "Frames per second of the source"),
-    Column("encoding.metadata.samplerate", "bigint", "Audio sample rate, Hz"),
+    Column("encoding.metadata.width",      "bigint", "Width of the source", "pixels"),
+    Column("encoding.metadata.height",     "bigint", "Height of the source", "pixels"),
+    Column("encoding.metadata.bitrate",    "double", "Bitrate of the source, as the API gives it", "bit/s as documented, kbit/s as samples look"),
+    Column("encoding.metadata.duration",   "bigint", "Length of the source", "seconds"),
+    Column("encoding.metadata.framerate",  "double", "Frame rate of the source", "frames per second"),
+    Column("encoding.metadata.samplerate", "bigint", "Audio sample rate", "Hz"),
     Column("encoding.metadata.videoCodec", "text",   "Video codec of the source"),
     Column("encoding.metadata.audioCodec", "text",   "Audio codec of the source"),
     Column("encoding.metadata.aspectRatio", "text",  "Aspect ratio of the source, such as 16/9"),
@@ -182,12 +191,12 @@ SUMMARY = (
     Column("summaryId",    "text",      "Identifier of the summary"),
     Column("createdAt",    "timestamp", "When the summary was created"),
     Column("updatedAt",    "timestamp", "When the summary was last changed"),
-    Column("videoId",      "text",      "Video it summarises, joins videos.video_id"),
+    Column("videoId",      "text",      "Video it summarises", joins="videos.video_id"),
     Column("origin",       "text",      "Who wrote it: api or auto"),
     Column("sourceStatus", "text",      "missing, waiting, failed, completed or unprocessable"),
 )
 SUMMARY_SOURCE = (
-    Column("summaryId",   "text", "Identifier of the summary, joins summaries.summary_id"),
+    Column("summaryId",   "text", "Identifier of the summary"),
     Column("abstract",    "text", "The summary in a paragraph"),
     Column("takeaways[]", "text", "A takeaway, in the order of the video"),
 )
@@ -220,7 +229,7 @@ LIVE_STREAM = (
     Column("updatedAt",        "timestamp", "When the live stream was last changed"),
     Column("name",             "text",      "Name"),
     Column("public",           "bool",      "Whether anyone may watch it"),
-    Column("playerId",         "text",      "Player theme used, joins players.player_id"),
+    Column("playerId",         "text",      "Player theme used", joins="players.player_id"),
     Column("broadcasting",     "bool",      "Whether it is on air; changes without a change of updated_at"),
     Column("assets.hls",       "text",      "URL of the HLS manifest, private token removed"),
     Column("assets.iframe",    "text",      "HTML to embed the player, private token removed"),

@@ -7,6 +7,7 @@ rows.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, cast
 
 import dlt
@@ -14,6 +15,7 @@ from dlt.common.normalizers.json.relational import DataItemNormalizer
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 from dlt.common.schema.typing import TColumnSchema, TTableSchema
 from dlt.common.schema.utils import get_nested_tables
+from dlt.destinations.impl.bigquery.bigquery_adapter import TABLE_DESCRIPTION_HINT
 
 from include.api_video.endpoints import ENDPOINTS, Column, Endpoint
 
@@ -38,21 +40,21 @@ SYNCS_COLUMNS = (
     Column("mode",          "text",      "first, changes (down to the cursor), full (the whole list) or skipped"),
     Column("started_at",    "timestamp", "When the task began to read"),
     Column("finished_at",   "timestamp", "When everything was read"),
-    Column("items_total",   "bigint",    "Rows that the API says it lists (itemsTotal)"),
-    Column("active_rows",   "bigint",    "Rows of the table that are not removed, after this run"),
-    Column("new_rows",      "bigint",    "Rows seen for the first time"),
-    Column("changed_rows",  "bigint",    "Rows whose content changed"),
-    Column("removed_rows",  "bigint",    "Rows that the API no longer lists"),
-    Column("restored_rows", "bigint",    "Rows that were removed and are listed again"),
-    Column("drifted_rows",  "bigint",    "Rows that changed although updatedAt did not move"),
-    Column("waiting_rows",  "bigint",    "Objects left for the next run by the budget of requests"),
-    Column("unread_rows",   "bigint",    "Objects that the API failed to give again and again; they are waiting, too"),
-    Column("expected_requests", "bigint", "Requests that the run should need, as known beforehand"),
-    Column("requests",      "bigint",    "Requests sent, retries included"),
-    Column("rate_limited",  "bigint",    "Requests answered 429"),
-    Column("rate_limit",    "bigint",    "Requests that the API allows in a minute, as its answers say"),
+    Column("items_total",   "bigint",    "What the API says it lists (itemsTotal)", "rows"),
+    Column("active_rows",   "bigint",    "Not removed, after this run", "rows"),
+    Column("new_rows",      "bigint",    "Seen for the first time", "rows"),
+    Column("changed_rows",  "bigint",    "Whose content changed", "rows"),
+    Column("removed_rows",  "bigint",    "That the API no longer lists", "rows"),
+    Column("restored_rows", "bigint",    "That were removed and are listed again", "rows"),
+    Column("drifted_rows",  "bigint",    "That changed although updatedAt did not move", "rows"),
+    Column("waiting_rows",  "bigint",    "Left for the next run by the budget of requests", "objects"),
+    Column("unread_rows",   "bigint",    "That the API failed to give again and again; they are waiting, too", "objects"),
+    Column("expected_requests", "bigint", "What the run should need, as known beforehand", "requests"),
+    Column("requests",      "bigint",    "Sent, retries included", "requests"),
+    Column("rate_limited",  "bigint",    "Answered 429", "requests"),
+    Column("rate_limit",    "bigint",    "Allowed in a minute, as the API's answers say", "requests"),
     Column("lost_fields",   "text",      "Fields that the same rows had before, and none of the rows read has any more"),
-    Column("load_id",       "text",      "dlt's load package, joins _dlt_loads.load_id"),
+    Column("load_id",       "text",      "dlt's load package", joins="_dlt_loads.load_id"),
     Column("base_url",      "text",      "Which API was read; local servers all count as one"),
 )
 CHECKS_COLUMNS = (
@@ -65,6 +67,10 @@ CHECKS_COLUMNS = (
     Column("found",         "text",      "What it is"),
     Column("note",          "text",      "What to make of it"),
 )
+OWN_TABLES = {
+    SYNCS:  ("The ledger: what each run did with each resource, also where nothing changed", SYNCS_COLUMNS),
+    CHECKS: ("The proof: each check of each run, with what was expected and what was found", CHECKS_COLUMNS),
+}
 # dlt's own columns, declared so that a table without rows has them too. The same hints as dlt's normalizer gives.
 DLT_ROOT: dict[str, dict[str, Any]] = {
     "_dlt_load_id":   {"data_type": "text",   "nullable": False},
@@ -76,6 +82,13 @@ DLT_CHILD: dict[str, dict[str, Any]] = {
     "_dlt_list_idx":  {"data_type": "bigint", "nullable": False},
     "_dlt_id":        {"data_type": "text",   "nullable": False, "unique": True, "row_key": True},
 }
+DLT_COLUMNS = (
+    Column("_dlt_load_id",   "text",   "Load package of the row's present content", joins="_dlt_loads.load_id"),
+    Column("_dlt_id",        "text",   "dlt's id of the row, a new one with each change"),
+    Column("_dlt_root_id",   "text",   "_dlt_id of the resource's row"),
+    Column("_dlt_parent_id", "text",   "_dlt_id of the row that the list stands in"),
+    Column("_dlt_list_idx",  "bigint", "Place in the list, from 0"),
+)
 # fmt: on
 
 
@@ -110,10 +123,19 @@ def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
     for column in endpoint.columns + own:
         table, name = locate(endpoint.name, column.path)
         tables[table][name] = column
-    for child in list(tables)[1:]:
-        # Carried down to child tables by dlt's normalizer, so that they join on it.
-        tables[child] = {key: Column(key, "text", f"Joins {endpoint.name}.{key}"), **tables[child]}
-    return tables
+    if endpoint.parent:
+        tables[endpoint.name][key] = replace(tables[endpoint.name][key], joins=f"{endpoint.parent}.{key}")
+    # Carried down to child tables by dlt's normalizer, so that they join on it.
+    carried = Column(endpoint.key, "text", "Row that it belongs to", joins=f"{endpoint.name}.{key}")
+    return {name: columns if name == endpoint.name else {key: carried, **columns} for name, columns in tables.items()}
+
+
+def meaning_of(endpoint: Endpoint, table: str) -> str:
+    """What one of the endpoint's tables holds."""
+    if table == endpoint.name:
+        return endpoint.meaning
+    field = next(c.path.rpartition("[]")[0] for c in endpoint.columns if locate(endpoint.name, c.path)[0] == table)
+    return f"The list {field} of each row of {endpoint.name}: one row per item"
 
 
 def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
@@ -121,8 +143,8 @@ def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
     schema = dlt.Schema(SCHEMA_NAME)
     for endpoint in resources:
         declare_tables(schema, endpoint)
-    for name, own in ((SYNCS, SYNCS_COLUMNS), (CHECKS, CHECKS_COLUMNS)):
-        schema.update_table(_table(name, ((c.path, c) for c in own), resource=name))
+    for name, (meaning, own) in OWN_TABLES.items():
+        schema.update_table(_table(name, meaning, ((c.path, c) for c in own), resource=name))
     return dlt.Schema.from_dict(cast(Any, schema.to_dict()))  # numbered and hashed, as dlt wants a schema to be stored
 
 
@@ -141,7 +163,8 @@ def declare_tables(schema: dlt.Schema, endpoint: Endpoint) -> None:
     for name, columns in columns_of(endpoint).items():
         is_child = name != endpoint.name
         parent, own_key = (endpoint.name, None) if is_child else (None, key)
-        schema.update_table(_table(name, columns.items(), resource=endpoint.name, parent=parent, key=own_key))
+        meaning, hints = meaning_of(endpoint, name), columns.items()
+        schema.update_table(_table(name, meaning, hints, resource=endpoint.name, parent=parent, key=own_key))
 
 
 def merge_child_tables(schema: dlt.Schema, grown: dlt.Schema, endpoint: Endpoint) -> None:
@@ -157,15 +180,20 @@ def merge_child_tables(schema: dlt.Schema, grown: dlt.Schema, endpoint: Endpoint
 
 def _table(
     name: str,
+    meaning: str,
     columns: Iterable[tuple[str, Column]],
     *,
     resource: str,
     parent: str | None = None,
     key: str | None = None,
 ) -> TTableSchema:
-    of_dlt = {n: {"name": n, **hints} for n, hints in (DLT_CHILD if parent else DLT_ROOT).items()}
+    meanings = {column.path: column.description for column in DLT_COLUMNS}
+    of_dlt = {
+        n: {"name": n, "description": meanings[n], **hints} for n, hints in (DLT_CHILD if parent else DLT_ROOT).items()
+    }
     documented = {n: _column(n, c, is_key=n == key) for n, c in columns}
-    table: dict[str, Any] = {"name": name, "columns": {**documented, **of_dlt}}
+    table: dict[str, Any] = {"name": name, "description": meaning, "columns": {**documented, **of_dlt}}
+    table[TABLE_DESCRIPTION_HINT] = meaning  # BigQuery's own name for it
     if parent:
         table["parent"] = parent
     else:
@@ -175,7 +203,7 @@ def _table(
 
 
 def _column(name: str, column: Column, *, is_key: bool) -> TColumnSchema:
-    hints: dict[str, Any] = {"name": name, "data_type": column.data_type, "description": column.meaning}
+    hints: dict[str, Any] = {"name": name, "data_type": column.data_type, "description": column.description}
     hints["nullable"] = not is_key
     if is_key:
         hints["primary_key"] = True

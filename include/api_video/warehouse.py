@@ -17,7 +17,9 @@ import dlt
 from dlt.common.json import json
 from dlt.common.schema.typing import TTableSchema
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.job_client_impl import SqlJobClientBase
 
+from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
 from include.api_video.schema import SYNCS, locate, snake
 from include.api_video.sql import DetailSql, Query, served
@@ -113,14 +115,17 @@ class Warehouse:
             yield Query(client)
 
     def declare(self, schema: dlt.Schema) -> None:
-        """Creates all tables of the schema with all their columns; does nothing where it did so before.
+        """Creates all tables of the schema with all their columns and comments; does nothing where it did so before.
 
         A load creates only tables that get rows: an account without live streams would lack the table, and queries fail.
         """
-        client, _ = self._pipeline._get_destination_clients(schema)
+        client = cast(SqlJobClientBase, self._pipeline._get_destination_clients(schema)[0])
         with client:
             client.initialize_storage()
-            client.update_stored_schema()
+            # A full refresh takes the stored versions of the schema along: its new tables are described here, too.
+            if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:
+                client.update_stored_schema()
+                write_comments(Query(client.sql_client), schema, schema.data_table_names(include_incomplete=True))
 
     def read_growth(self, declared: dlt.Schema) -> Growth:
         """What loads have added to the declared schema for fields that nobody declared, and when.

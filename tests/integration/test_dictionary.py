@@ -1,0 +1,61 @@
+"""The data dictionary against what a load really creates: each table, column, type and nullability, both ways."""
+
+from __future__ import annotations
+
+from include.api_video.dictionary import DLT_TABLES, tables
+from include.api_video.docs import TYPES
+from include.api_video.endpoints import ENDPOINTS, Sync
+from include.api_video.schema import snake
+from tests.integration.conftest import Warehouse
+
+
+def test_the_dictionary_is_what_a_load_creates(warehouse: Warehouse) -> None:
+    warehouse.load()
+
+    created = warehouse.rows(
+        "SELECT table_name, column_name, data_type, is_nullable = 'YES' FROM information_schema.columns "
+        "WHERE table_schema = 'api_video_data'"
+    )
+    described = {
+        (table.name, column.name, TYPES[column.data_type][0], column.nullable)
+        for table in tables()
+        for column in table.columns
+    }
+    assert {row for row in created if row[0] not in DLT_TABLES} == described
+    assert {row[0] for row in created} == {table.name for table in tables()} | set(DLT_TABLES)
+
+
+def test_keys_are_what_they_are_said_to_be(warehouse: Warehouse) -> None:
+    """A primary key is unique and never null; a key of another table finds its row, but where the API left one out."""
+    warehouse.load()
+
+    for table in tables():
+        for column in table.columns:
+            name = f'"{column.name}"'
+            if column.is_primary:
+                count = f"SELECT count(*), count({name}), count(DISTINCT {name}) FROM {table.name}"
+                ((rows, filled, different),) = warehouse.rows(count)
+                assert rows == filled == different > 0, table.name
+            if column.joins:
+                other, key = column.joins.split(".")
+                lost = f"SELECT count(*) FROM {table.name} WHERE {name} NOT IN (SELECT {key} FROM {other})"
+                assert warehouse.rows(lost) == [(0,)], (table.name, column.name)
+
+
+def test_deletes_are_captured_where_the_dictionary_says_so(warehouse: Warehouse) -> None:
+    """One row of each list is deleted: its row and its detail's get a ``removed_at``, as the dictionary says."""
+    warehouse.load()
+    world = warehouse.demo.world
+    deleted = {e.name: world.ids(e.name)[0] for e in ENDPOINTS if e.sync is not Sync.PER_PARENT}
+    for resource, key in deleted.items():
+        if key in world.ids(resource):  # a video takes its summary along
+            world.delete(resource, key)
+
+    warehouse.load(full_check_hours=0)
+
+    said = {table.name for table in tables() if table.deletes.startswith("`removed_at`")}
+    assert said == {endpoint.name for endpoint in ENDPOINTS}
+    for endpoint in ENDPOINTS:
+        key = deleted.get(endpoint.name) or deleted[endpoint.parent or ""]
+        found = warehouse.rows(f"SELECT removed_at IS NOT NULL FROM {endpoint.name} WHERE {snake(endpoint.key)} = '{key}'")
+        assert found == [(True,)], endpoint.name

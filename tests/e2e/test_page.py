@@ -1,0 +1,262 @@
+"""The page "api.video" in a real browser, on a real Airflow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Browser, FrameLocator, Page, expect
+
+from include.api_video.endpoints import ENDPOINTS, Host
+from include.demo_api.__main__ import settings as demo_settings
+from include.demo_api.behaviour import Behaviour
+from include.demo_api.server import Demo, running
+from include.demo_api.world import World
+from tests.airflow_home import Server, own_home, running_airflow
+from tests.browser import browsing, log_in, open_page, serious_findings
+
+CHOSEN = ("players", "live_streams")
+# May read every DAG but ours: Airflow's simple users cannot be told so.
+AUTH_MANAGER = """
+from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+
+class Manager(SimpleAuthManager):
+    def is_authorized_dag(self, *, method, user, access_entity=None, details=None):
+        if user.get_name() == "other" and details is not None and details.id == "api_video":
+            return False
+        return super().is_authorized_dag(method=method, user=user, access_entity=access_entity, details=details)
+"""
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    with running(World(60), Behaviour(rate_limit=100_000)) as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def server(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory, demo: Demo) -> Iterator[Server]:
+    airflow = own_home(migrated_home, tmp_path_factory.mktemp("page") / "home")
+    (airflow.home / "config").mkdir(exist_ok=True)
+    (airflow.home / "config" / "page_auth.py").write_text(AUTH_MANAGER, encoding="utf-8")
+    settings = {
+        **{name: value for name, value in demo_settings(demo).items() if not name.endswith("__API_KEY")},
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__CORE__AUTH_MANAGER": "page_auth.Manager",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer",
+    }
+    with running_airflow(airflow, settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsing() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, server: Server) -> Page:
+    return log_in(browser, server)
+
+
+def cells(frame: FrameLocator, resource: str) -> dict[str, str]:
+    """A row of the page's table of tables, by the heads of its columns."""
+    heads = frame.locator("section[aria-labelledby=resources-title] thead th").all_inner_texts()
+    row = frame.locator(f"tr[id={resource}]").locator("th, td").all_inner_texts()
+    return dict(zip(heads, row, strict=True))
+
+
+def test_before_the_first_run_the_page_says_what_to_do(page: Page, server: Server) -> None:
+    frame = open_page(page, server)
+
+    expect(frame.get_by_role("heading", name="No run yet")).to_be_visible()
+    expect(frame.get_by_text("Put the key into an Airflow Connection")).to_be_visible()
+
+
+def test_the_connection_form_tests_the_key_and_the_dag_uses_it(page: Page, server: Server, demo: Demo) -> None:
+    """As Connections, Add, api.video, the form's fields, Test, Save."""
+    demo.behaviour.fail("/players", status=403, times=1)
+    page.goto(f"{server.url}/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    page.locator("input[name=connection_id]").fill("api_video")
+    page.get_by_role("combobox").first.click()
+    page.keyboard.type("api.video")
+    page.keyboard.press("Enter")
+    page.locator("input[name=host]").fill(demo.url)
+    page.locator("input[name=password]").fill(demo.api_key)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("api_video").first.wait_for()
+
+    body = {"connection_id": "api_video", "conn_type": "api_video", "host": demo.url, "password": demo.api_key}
+    refused, tried = (test_connection(server, body) for _ in range(2))
+    wrong = test_connection(server, {**body, "password": "wrong-key"})
+
+    assert (refused["status"], tried["status"], wrong["status"]) == (False, True, False)
+    assert refused["message"].startswith(
+        "The key may not read players. It reads videos, discarded_videos, summaries, live_str"
+    )
+    assert "The key reads videos, discarded_videos, summaries, players, live_streams (production, " in tried["message"]
+    assert "api.video refused the API key" in wrong["message"]
+
+
+def test_connection(server: Server, body: dict[str, Any]) -> Any:
+    answer = requests.post(
+        f"{server.url}/api/v2/connections/test", json=body, headers={"Authorization": f"Bearer {server.token}"}, timeout=60
+    )
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+test_connection.__test__ = False  # type: ignore[attr-defined]
+
+
+def test_a_run_by_the_form_shows_on_the_page_as_it_is_in_the_tables(page: Page, server: Server, demo: Demo) -> None:
+    demo.world.update("players", demo.world.ids("players")[0], name="<img src=x onerror=alert(1)>")
+    server.call("PATCH", "", json={"is_paused": True})
+    page.goto(f"{server.url}/dags/api_video")
+    page.get_by_role("button", name="Trigger").first.click()
+    dialog = page.get_by_role("dialog")
+    for endpoint in ENDPOINTS:
+        if endpoint.name not in CHOSEN:
+            remove = dialog.get_by_role("button", name=f"Remove {endpoint.name}", exact=True)
+            remove.click()
+    dialog.get_by_text("Unpause").first.click()
+    dialog.get_by_role("button", name="Trigger").last.click()
+    dialog.wait_for(state="hidden")
+    run_id = server.call("GET", "/dagRuns")["dag_runs"][0]["dag_run_id"]
+    run = server.finish(run_id)
+    assert run["state"] == "success", {name: task["state"] for name, task in run["tasks"].items()}
+
+    frame = open_page(page, server)
+
+    expect(frame.get_by_role("heading", name="Equal to what api.video lists")).to_be_visible()
+    for resource in CHOSEN:
+        ((rows,),) = server.airflow.rows(f"SELECT count(*) FROM api_video_data.{resource} WHERE removed_at IS NULL")
+        ((sent,),) = server.airflow.rows(
+            f"SELECT requests FROM api_video_data._syncs WHERE resource = '{resource}' AND run_id = '{run_id}'"
+        )
+        row = cells(frame, resource)
+        assert (row["Rows"], row["New"], row["Requests"]) == (str(rows), str(rows), str(sent))
+        assert row["State"] == "equal"
+    assert "left out" in cells(frame, "videos")["State"]
+    assert frame.locator("img").count() == 0
+
+
+def test_the_page_of_one_run_and_the_link_from_a_task_show_that_run(page: Page, server: Server) -> None:
+    run_id = server.call("GET", "/dagRuns")["dag_runs"][0]["dag_run_id"]
+    links = server.call("GET", f"/dagRuns/{run_id}/taskInstances/players.players/links")
+    (link,) = links["extra_links"].values()
+
+    linked = open_page(page, server, link)
+    expect(linked.get_by_role("heading", name="This run was proven")).to_be_visible()
+    expect(linked.locator("#checks-players")).to_have_attribute("open", "")
+
+    tab = open_page(page, server, f"/dags/api_video/runs/{run_id}/plugin/api_video_run")
+    expect(tab.get_by_role("heading", name="This run was proven")).to_be_visible()
+    expect(tab.locator("header")).to_contain_text(run_id)
+
+
+def test_after_a_failed_run_the_page_says_what_to_do(page: Page, server: Server, demo: Demo) -> None:
+    demo.behaviour.fail("/players", status=403, times=None)
+    run = server.trigger(resources=["players"])
+    demo.behaviour.heal()
+    assert run["state"] == "failed"
+
+    frame = open_page(page, server)
+
+    expect(frame.get_by_role("heading", name="The last run failed")).to_be_visible()
+    expect(frame.get_by_text("players: The API key may not read this (403")).to_be_visible()
+    assert cells(frame, "players")["State"] == "failed"
+    frame.get_by_role("link", name="Open the last run").click()  # out of the frame, into Airflow
+    page.wait_for_url(re.compile(r"/dags/api_video/runs/"))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 420])
+def test_the_page_is_accessible_and_follows_the_theme(browser: Browser, server: Server, theme: str, width: int) -> None:
+    page = log_in(browser, server, theme=theme, width=width)
+    inside = open_page(page, server)
+    expect(inside.locator("html")).to_have_attribute("data-theme", theme)
+
+    page.goto(f"{server.url}/api_video/")
+    page.locator("canvas").first.wait_for()
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+
+    assert serious_findings(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent.trim()") == "Open the DAG"
+    page.context.close()
+
+
+def test_without_a_session_nothing_is_shown(browser: Browser, server: Server) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+
+    answer = page.goto(f"{server.url}/api_video/")
+
+    assert answer is not None
+    assert answer.status == 401
+    expect(page.get_by_text("Log in to Airflow to see this page.")).to_be_visible()
+    assert "players" not in page.content()
+    context.close()
+
+
+def test_who_may_read_another_dag_only_is_refused(server: Server) -> None:
+    """A check that names no DAG lets everybody pass who may read any."""
+    token, admin = server.log_in("other"), server.log_in("admin")
+
+    def get(path: str, token: str) -> requests.Response:
+        return requests.get(f"{server.url}/api_video/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+    assert get("", admin).status_code == 200
+    for path in ("", "?dag_id=api_video", "?run_id=x"):
+        assert get(path, token).status_code == 403
+    assert "players" not in get("", token).text
+    assert get("?dag_id=another", admin).status_code == get("?run_id=unknown", admin).status_code == 404
+
+
+def test_an_answer_is_kept_by_nobody_and_runs_nothing_foreign(server: Server) -> None:
+    headers = {"Authorization": f"Bearer {server.log_in()}"}
+
+    for path, status in (("", 200), ("?dag_id=another", 404)):
+        answer = requests.get(f"{server.url}/api_video/{path}", headers=headers, timeout=30)
+        assert answer.status_code == status
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
+    anonymous = requests.get(f"{server.url}/api_video/", timeout=30)
+    assert (anonymous.status_code, anonymous.headers["Cache-Control"]) == (401, "no-store")
+    assert not re.search(r"(src|href)=\"https?://", answer.text), "the page needs no other host"
+
+
+def test_assets_tell_what_was_loaded_and_a_failed_table_tells_nothing(server: Server) -> None:
+    headers = {"Authorization": f"Bearer {server.log_in()}"}
+    events = requests.get(f"{server.url}/api/v2/assets/events", params={"limit": 100}, headers=headers, timeout=30).json()
+
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for event in events["asset_events"]:
+        by_name.setdefault(event["name"], []).append(event["extra"])
+
+    (players,) = by_name["api_video.players"]  # the second run failed
+    assert players["active_rows"] == players["new_rows"] == 5
+    assert players["checks"]["failed"] == []
+    assert players["checks"]["passed"] >= 9
+    ((load_id,),) = server.airflow.rows(
+        f"SELECT load_id FROM api_video_data._syncs WHERE resource = 'players' AND run_id = '{players['run_id']}'"
+    )
+    assert players["load_ids"] == [load_id]
+    assert len(by_name["api_video"]) == 1, "all tables of a run, proven"
+    assert set(by_name) == {"api_video", "api_video.players", "api_video.live_streams"}
+
+
+def test_every_main_resource_has_its_table_as_an_outlet_and_the_api_as_an_inlet(server: Server) -> None:
+    tasks = {task["task_id"]: task for task in server.call("GET", "/tasks")["tasks"]}
+    for endpoint in ENDPOINTS:
+        if endpoint.host is Host.MAIN:
+            assert tasks[f"{endpoint.group}.{endpoint.name}"]["doc_md"]

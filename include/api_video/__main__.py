@@ -6,6 +6,7 @@ Commands: ``run`` (the default), ``report`` (the last run's table), ``has-key`` 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 
@@ -13,7 +14,7 @@ import sys
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 
-from include.api_video.errors import ApiVideoError, MissingKeyError
+from include.api_video.errors import ApiVideoError, MissingKeyError, find_cause
 from include.api_video.settings import read_settings, use_project_config
 
 
@@ -23,6 +24,7 @@ def run(*, full_refresh: bool) -> int:
     from include.api_video.runner import load_all
     from include.api_video.warehouse import now_utc
 
+    show_log()
     settings = read_settings()
     run_id = f"plain__{now_utc().isoformat(timespec='seconds')}"
     errors: dict[str, str] = {}
@@ -34,6 +36,15 @@ def run(*, full_refresh: bool) -> int:
     report = check_run(run_id, settings.resources, errors)
     print(f"\n{report}")
     return 1 if report.failed else 0
+
+
+def show_log() -> None:
+    """Prints what the package says while it works, on the standard error: the output stays what was loaded."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    log = logging.getLogger("api_video")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
 
 
 def report() -> int:
@@ -70,6 +81,11 @@ def main() -> int:
     except ApiVideoError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except (KeyboardInterrupt, Exception) as error:
+        if not find_cause(error, KeyboardInterrupt):
+            raise
+        print("Stopped. What has been loaded stays, and the next run loads the rest.", file=sys.stderr)
+        return 130  # as a shell says it
 
 
 if __name__ == "__main__":

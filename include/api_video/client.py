@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, cast
@@ -143,9 +143,9 @@ class ApiVideoSession(requests.Session):
                 copy.url, copy.hooks = url, default_hooks()
                 self._ahead[url] = self._pool.submit(self._send_until_answered, copy, **self._options)
 
-    def find_all(self, urls: Sequence[str]) -> list[Mapping[str, Any] | None]:
-        """The bodies of single objects, None where the host has none (404)."""
-        return list(self._pool.map(self._find, urls))
+    def find_all(self, urls: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
+        """The bodies of single objects as they come in, in this order; None where the host has none (404)."""
+        return self._pool.map(self._find, urls)
 
     def _find(self, url: str) -> Mapping[str, Any] | None:
         response = self._look_up(url)
@@ -173,6 +173,10 @@ class ApiVideoSession(requests.Session):
                 return None
             raise
         return None if MISSING in response.json() else response
+
+    def least_s(self, requests: int) -> float:
+        """Seconds that so many more requests take at least, by the rate limit."""
+        return self._throttle.least_s(requests)
 
     def close(self) -> None:
         """Gives back connections and threads; what was sent for and never asked for is dropped."""

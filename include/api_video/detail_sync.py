@@ -26,9 +26,14 @@ class DetailSync:
         self._gone: list[str] = []
 
     @property
+    def left(self) -> int:
+        """How many objects have not been answered yet."""
+        return len(self.parents) - len(self._kinds)
+
+    @property
     def is_done(self) -> bool:
         """Whether every object that was asked for has been answered."""
-        return len(self._kinds) == len(self.parents)
+        return self.left == 0
 
     @property
     def compared(self) -> Iterator[str]:

@@ -18,6 +18,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
+
 
 class ApiVideoError(Exception):
     """Base of all; ``str()`` is a sentence for the user: what, where, what to do."""
@@ -75,11 +79,11 @@ class ListShiftedError(PassingError):
     """A list never stood still long enough to be read whole."""
 
 
-def find_cause(error: BaseException) -> ApiVideoError | None:
-    """The error of ours that dlt wrapped into its own, or None."""
+def find_cause(error: BaseException, kind: type[E] = ApiVideoError) -> E | None:  # type: ignore[assignment]
+    """The error of a kind, else of ours, that dlt wrapped into its own, or None."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, ApiVideoError):
+        if isinstance(seen, kind):
             return seen
         seen = seen.__cause__ or seen.__context__
     return None

@@ -101,6 +101,11 @@ class ListSync:
         return pages + (pages > 1 and self._endpoint.sync is Sync.NEWEST_FIRST)
 
     @property
+    def lists_left(self) -> int | None:
+        """Where the list is many: how many of them, as far as known, have not been read to their end."""
+        return self._open_lists
+
+    @property
     def compared(self) -> Iterator[str]:
         """Keys of rows that are loaded and were read again."""
         return (key for key in self._seen if key in self._known)

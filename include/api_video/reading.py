@@ -25,6 +25,7 @@ from include.api_video.endpoints import Endpoint
 from include.api_video.errors import SettingsError
 from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.outcome import Outcome
+from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.schema import declare_tables, merge_child_tables
 from include.api_video.settings import Settings, filter_params
@@ -39,9 +40,16 @@ class Reading:
     """One resource in one run: its session, its sync, its row in the ledger. Nothing is read before dlt extracts."""
 
     def __init__(
-        self, endpoint: Endpoint, settings: Settings, run_id: str, schema: dlt.Schema, *, full_refresh: bool
+        self,
+        endpoint: Endpoint,
+        settings: Settings,
+        run_id: str,
+        schema: dlt.Schema,
+        progress: Progress,
+        *,
+        full_refresh: bool,
     ) -> None:
-        self.endpoint, self._schema = endpoint, schema
+        self.endpoint, self._schema, self._progress = endpoint, schema, progress
         self.settings, self._run_id, self._full_refresh = settings, run_id, full_refresh
         self.session = ApiVideoSession(
             settings,
@@ -73,24 +81,25 @@ class Reading:
         sync = self._begin_list()
         if MISSING in body:  # the row of the list before, such as a project, was deleted meanwhile
             sync.finish_list()
+            self._count("pages", sync.lists_left)
             return range(0)
         following = sync.next_page(read_page(body))
         if sync.is_done:
             rows.extend(sync.late_rows())
         self._expect(sync.expected_requests)  # a first load knows only now how long the list is
-        if following is None:
-            return range(0)
-        return range(following, max(following, sync.last_wanted) + 1)
+        pages = range(0) if following is None else range(following, max(following, sync.last_wanted) + 1)
+        self._count("pages", len(pages) if sync.last_wanted else sync.lists_left)
+        return pages
 
     def on_via_page(self, body: dict[str, Any], rows: list[Any]) -> range:
         """Takes a page of the list that leads to the lists; returns the number of the next one."""
         page, sync = read_page(body), self._begin_list()
         sync.expect_lists(len(rows))
         self._expect(sync.expected_requests)
-        if page.has_next:
-            return range(page.number + 1, page.number + 2)
-        sync.finish_list()
-        return range(0)
+        if not page.has_next:
+            sync.finish_list()
+        self._count("pages", sync.lists_left)
+        return range(page.number + 1, page.number + 1 + page.has_next)
 
     def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """A row of the list as it is to be loaded; None where it is no news."""
@@ -98,8 +107,14 @@ class Reading:
 
     def take_detail(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
         """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
-        key = unquote(row.pop(parent_key))
-        return self._begin_detail().take({**self._look_at(row), self.endpoint.key: key}, now_utc())
+        key, sync = unquote(row.pop(parent_key)), self._begin_detail()
+        taken = sync.take({**self._look_at(row), self.endpoint.key: key}, now_utc())
+        self._count("objects", sync.left)
+        return taken
+
+    def _count(self, unit: str, left: int | None) -> None:
+        """Takes note of an answer, for who waits; ``left`` more are certain to come."""
+        self._progress.count(self.endpoint.name, unit, left, self.session.least_s)
 
     def _look_at(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row without secrets, once it was noted which fields it has."""
@@ -160,8 +175,11 @@ class Reading:
         endpoint = self.endpoint
         path = self.settings.url_of(endpoint.host) + cast(str, endpoint.one_path)
         urls = [path.replace("{" + endpoint.key + "}", quote(key, safe="")) for key in keys]
-        rows = self.session.find_all(urls)
-        return {key: dict(row) if row is not None else None for key, row in zip(keys, rows, strict=True)}
+        found: dict[str, dict[str, Any] | None] = {}
+        for key, row in zip(keys, self.session.find_all(urls), strict=True):
+            found[key] = None if row is None else dict(row)
+            self._count("objects", len(keys) - len(found))
+        return found
 
     def _start_anew(self, loaded_from: str | None) -> bool:
         """Whether to forget what is loaded: on request, or because it is the demo's.

@@ -8,6 +8,7 @@ in the same load package: both land, or neither does.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
@@ -22,6 +23,7 @@ from requests import PreparedRequest, Request, Response
 from include.api_video.client import ApiVideoSession
 from include.api_video.endpoints import MAX_PAGE_SIZE, Host, by_name
 from include.api_video.errors import ApiVideoPermissionError
+from include.api_video.progress import Progress
 from include.api_video.reading import Reading
 from include.api_video.schema import SCHEMA_NAME, SYNCS, schema_of
 from include.api_video.settings import Settings, filter_params, read_settings
@@ -36,6 +38,7 @@ def api_video_source(
     run_id: str = "",
     full_refresh: bool = False,
     skipped: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> dlt.sources.DltSource:
     """api.video as a dlt source, with the ledger ``_syncs`` beside the resources.
 
@@ -46,6 +49,7 @@ def api_video_source(
         run_id: written into the ledger.
         full_refresh: start the tables anew.
         skipped: send nothing, only note in the ledger that the resources were left out.
+        clock: seconds, to say how fast it goes and how long it will take.
 
     Raises:
         SettingsError: an option is missing or wrong.
@@ -56,10 +60,11 @@ def api_video_source(
 
     @dlt.source(schema=schema, section=SCHEMA_NAME)
     def source() -> Iterator[DltResource]:
-        readings = [Reading(endpoint, settings, run_id, schema, full_refresh=full_refresh) for endpoint in chosen]
+        progress = Progress(clock)
+        readings = [Reading(endpoint, settings, run_id, schema, progress, full_refresh=full_refresh) for endpoint in chosen]
+        yield ledger(readings, progress, skipped=skipped)  # first: dlt begins with it, so that progress is shown
         for reading in readings if not skipped else ():
             yield from rest_api_resources(rest_api_config(reading))
-        yield ledger(readings, skipped=skipped)
 
     return source()
 
@@ -86,16 +91,17 @@ def declared_schema(settings: Settings, *more: str) -> dlt.Schema:
     return schema_of({*settings.resources, *more})
 
 
-def ledger(readings: Sequence[Reading], *, skipped: bool) -> DltResource:
+def ledger(readings: Sequence[Reading], progress: Progress, *, skipped: bool) -> DltResource:
     """Resource ``_syncs``: one row per reading, once everything has been read."""
 
     @dlt.resource(name=SYNCS, write_disposition="append")
     def rows() -> Iterator[Any]:
-        for reading in readings:
-            # Yielding None lets dlt go on with the other resources.
-            while not (skipped or reading.is_done):
-                yield None
-            yield reading.conclude(skipped=skipped)
+        with progress:  # dlt closes this generator whatever happens, and with it a bar in the terminal
+            for reading in readings:
+                # Yielding None lets dlt go on with the other resources.
+                while not (skipped or reading.is_done):
+                    yield None
+                yield reading.conclude(skipped=skipped)
 
     return cast(DltResource, rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 
@@ -34,6 +35,7 @@ class Throttle:
         self._used_before = 0  # by others, before our first answer in this window
         self._is_told = True  # whether answers carry the headers
         self.allowed: int | None = None  # requests per window, as the newest answer gave it
+        self._window_s = 0.0  # how long a window is, by the longest time that one had to go
 
     def enter(self) -> None:
         """Returns when a request may be sent; ``leave`` must follow."""
@@ -63,6 +65,18 @@ class Throttle:
             self._sleep(self._limit.resets_in_s)
         self._limit, self._own = None, 0
 
+    def least_s(self, requests: int) -> float:
+        """Seconds that so many more requests take at least, by the limit alone; 0 where this window has room for them."""
+        limit = self._limit  # without the lock: who waits for the next window holds it
+        if limit is None:
+            return 0.0
+        kept = self._reserve * limit.limit
+        beyond = requests - max(0.0, limit.remaining - kept)
+        if beyond <= 0:
+            return 0.0
+        windows = math.ceil(beyond / max(1.0, limit.limit - kept))
+        return limit.resets_in_s + (windows - 1) * self._window_s
+
     def leave(self, limit: RateLimit | None, *, answered: bool) -> None:
         """Takes what an answer said, or None where it said nothing or none came (``answered`` False)."""
         with self._changed:
@@ -74,6 +88,7 @@ class Throttle:
                 if self._limit is None:
                     self._used_before = self._used_by_others(limit)
                 self._limit = limit
+                self._window_s = max(self._window_s, limit.resets_in_s)
             elif answered and self._limit is None:
                 self._is_told = False
             self._changed.notify_all()

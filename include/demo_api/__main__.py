@@ -54,6 +54,8 @@ def serve(world: World, behaviour: Behaviour, port: int) -> int:
 
 def execute(world: World, behaviour: Behaviour, command: Sequence[str]) -> int:
     """Run a command beside a demo API of its own; returns the command's exit code."""
+    # Ctrl-C reaches the command as well: let it end in its own way, and give the terminal back as it was.
+    signal.signal(signal.SIGINT, lambda *_: None)
     with running(world, behaviour) as demo:
         environment = {**os.environ, **settings(demo)}
         return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (the user's own command)

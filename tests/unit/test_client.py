@@ -392,12 +392,12 @@ def test_an_error_of_a_page_that_was_read_ahead_comes_when_it_is_asked_for(api, 
 
 def test_single_objects_come_in_the_order_they_were_asked_for_and_none_where_there_is_none(api, session):
     api.answers = [answer(404, {"title": "The requested resource was not found."})]
-    assert session.find_all([api.url + "/videos/vi1", api.url + "/videos/vi2"]) == [None, None]
+    assert list(session.find_all([api.url + "/videos/vi1", api.url + "/videos/vi2"])) == [None, None]
     api.answers = [answer(200, {"videoId": "vi1"})]
-    assert session.find_all([api.url + "/videos/vi1"]) == [{"videoId": "vi1"}]
+    assert list(session.find_all([api.url + "/videos/vi1"])) == [{"videoId": "vi1"}]
     api.answers = [answer(403, b"")]
     with pytest.raises(ApiVideoPermissionError):
-        session.find_all([api.url + "/videos/vi1"])
+        list(session.find_all([api.url + "/videos/vi1"]))
 
 
 # --- what 404 can mean -------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ PARAMS = {
         SWITCHED_ON,
         type="array",
         items={"type": "string", "enum": RESOURCES},
+        examples=RESOURCES,  # the form offers them as a list to choose from
         title="Resources",
         description="Which tables to load in this run; the others are left as they are.",
     ),

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,9 +155,18 @@ class Server:
         return {**run, "tasks": {task["task_id"]: task for task in instances}}
 
 
-@contextmanager
-def running_airflow(airflow: Airflow, environment: Mapping[str, str]) -> Iterator[Server]:
+def running_airflow(airflow: Airflow, environment: Mapping[str, str]) -> AbstractContextManager[Server]:
     """``airflow standalone`` on a free port, until the block ends."""
+    return _serving(airflow, environment, "standalone")
+
+
+def api_server(airflow: Airflow, environment: Mapping[str, str]) -> AbstractContextManager[Server]:
+    """One more API server on the same home, until the block ends."""
+    return _serving(airflow, environment, "api-server")
+
+
+@contextmanager
+def _serving(airflow: Airflow, environment: Mapping[str, str], command: str) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -169,9 +178,9 @@ def running_airflow(airflow: Airflow, environment: Mapping[str, str]) -> Iterato
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
         **environment,
     }
-    with (airflow.home / "standalone.log").open("w") as log:
+    with (airflow.home / f"{command}.log").open("w") as log:
         process = subprocess.Popen(
-            [str(BIN / "airflow"), "standalone"],
+            [str(BIN / "airflow"), command],
             env=settings,
             cwd=airflow.home,
             stdout=log,

@@ -16,9 +16,10 @@ from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
-from tests.airflow_home import Server, own_home, running_airflow
+from tests.airflow_home import Server, api_server, own_home, running_airflow
 from tests.browser import browsing, log_in, open_page, serious_findings
 
+USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer"}
 CHOSEN = ("players", "live_streams")
 # May read every DAG but ours: Airflow's simple users cannot be told so.
 AUTH_MANAGER = """
@@ -42,13 +43,10 @@ def demo() -> Iterator[Demo]:
 @pytest.fixture(scope="module")
 def server(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory, demo: Demo) -> Iterator[Server]:
     airflow = own_home(migrated_home, tmp_path_factory.mktemp("page") / "home")
-    (airflow.home / "config").mkdir(exist_ok=True)
-    (airflow.home / "config" / "page_auth.py").write_text(AUTH_MANAGER, encoding="utf-8")
     settings = {
         **{name: value for name, value in demo_settings(demo).items() if not name.endswith("__API_KEY")},
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
-        "AIRFLOW__CORE__AUTH_MANAGER": "page_auth.Manager",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer",
+        **USERS,
     }
     with running_airflow(airflow, settings) as server:
         yield server
@@ -80,19 +78,21 @@ def test_before_the_first_run_the_page_says_what_to_do(page: Page, server: Serve
 
 
 def test_the_connection_form_tests_the_key_and_the_dag_uses_it(page: Page, server: Server, demo: Demo) -> None:
-    """As Connections, Add, api.video, the form's fields, Test, Save."""
-    demo.behaviour.fail("/players", status=403, times=1)
+    """Connections, Add, api.video, its fields, Save, Test."""
     page.goto(f"{server.url}/connections")
     page.get_by_role("button", name="Add Connection").click()
-    page.locator("input[name=connection_id]").fill("api_video")
-    page.get_by_role("combobox").first.click()
-    page.keyboard.type("api.video")
+    form = page.get_by_role("dialog")
+    form.locator("input[name=connection_id]").fill("api_video")
+    form.get_by_role("combobox").first.fill("api.video")
     page.keyboard.press("Enter")
-    page.locator("input[name=host]").fill(demo.url)
-    page.locator("input[name=password]").fill(demo.api_key)
-    page.get_by_role("button", name="Save").click()
-    page.get_by_text("api_video").first.wait_for()
+    form.locator("input[name=host]").fill(demo.url)
+    form.locator("input[name=password]").fill(demo.api_key)
+    expect(form.get_by_text("API key", exact=True)).to_be_visible()
+    form.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Test Connection").click()
+    expect(page.get_by_text("The key reads videos, discarded_videos").first).to_be_visible()
 
+    demo.behaviour.fail("/players", status=403, times=1)
     body = {"connection_id": "api_video", "conn_type": "api_video", "host": demo.url, "password": demo.api_key}
     refused, tried = (test_connection(server, body) for _ in range(2))
     wrong = test_connection(server, {**body, "password": "wrong-key"})
@@ -122,11 +122,10 @@ def test_a_run_by_the_form_shows_on_the_page_as_it_is_in_the_tables(page: Page, 
     dialog = page.get_by_role("dialog")
     for endpoint in ENDPOINTS:
         if endpoint.name not in CHOSEN:
-            remove = dialog.get_by_role("button", name=f"Remove {endpoint.name}", exact=True)
-            remove.click()
-    dialog.get_by_text("Unpause").first.click()
+            dialog.locator(f"[aria-label='Remove {endpoint.name}'] [role=button]").click()
     dialog.get_by_role("button", name="Trigger").last.click()
     dialog.wait_for(state="hidden")
+    server.call("PATCH", "", json={"is_paused": False})
     run_id = server.call("GET", "/dagRuns")["dag_runs"][0]["dag_run_id"]
     run = server.finish(run_id)
     assert run["state"] == "success", {name: task["state"] for name, task in run["tasks"].items()}
@@ -208,6 +207,18 @@ def test_without_a_session_nothing_is_shown(browser: Browser, server: Server) ->
 
 def test_who_may_read_another_dag_only_is_refused(server: Server) -> None:
     """A check that names no DAG lets everybody pass who may read any."""
+    config = server.airflow.home / "config"
+    config.mkdir(exist_ok=True)
+    (config / "page_auth.py").write_text(AUTH_MANAGER, encoding="utf-8")
+    manager = {
+        **USERS,
+        "AIRFLOW__CORE__AUTH_MANAGER": "page_auth.Manager",
+    }  # `airflow standalone` takes no other than its own
+    with api_server(server.airflow, manager) as strict:
+        check_who_may_read(strict)
+
+
+def check_who_may_read(server: Server) -> None:
     token, admin = server.log_in("other"), server.log_in("admin")
 
     def get(path: str, token: str) -> requests.Response:

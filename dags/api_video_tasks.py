@@ -234,7 +234,7 @@ def read_connection() -> dict[str, str]:
         connection = Connection.get(CONNECTION_ID)
     except AirflowException:
         return {}
-    return connection_values(connection.host, connection.password, connection.extra_dejson)
+    return connection_values(connection.host, connection.password, connection.extra_dejson, connection.port)
 
 
 def mask_key(key: str | None) -> None:

@@ -29,7 +29,7 @@ def run(*, full_refresh: bool) -> int:
     run_id = f"plain__{now_utc().isoformat(timespec='seconds')}"
     errors: dict[str, str] = {}
     for resource, result in load_all(settings, run_id, full_refresh=full_refresh):
-        if isinstance(result, ApiVideoError):
+        if isinstance(result, Exception):
             errors[resource] = f"{type(result).__name__}: {result}"
         else:
             print(f"--- {resource}\n{result}")

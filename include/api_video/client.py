@@ -12,7 +12,7 @@ from typing import Any, cast
 import requests
 from dlt.common.json import json
 from requests.hooks import default_hooks, dispatch_hook
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from include.api_video.answers import RateLimit, read_error, read_retry_after
 from include.api_video.endpoints import Host
@@ -21,6 +21,7 @@ from include.api_video.settings import ENV_PREFIX, Settings
 from include.api_video.throttle import Throttle
 
 ATTEMPTS = 6  # of one request: at most about a minute of waiting, beside what a 429 tells us to wait
+MORE_LIMITED = 2  # times as many attempts where the answer is 429
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two bytes
 AT_ONCE = 8  # requests that this session has under way by itself: pages ahead, single objects
 MISSING = "_missing"  # the field of the row that stands for a 404 where a 404 says "there is none"
@@ -98,7 +99,7 @@ class ApiVideoSession(requests.Session):
 
     def _send_until_answered(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         retrying = Retrying(
-            stop=stop_after_attempt(self._attempts),
+            stop=self._is_enough,
             wait=_wait_s,
             retry=retry_if_exception_type(PassingError),
             sleep=lambda seconds: self._sleep(seconds) if seconds else None,
@@ -111,6 +112,11 @@ class ApiVideoSession(requests.Session):
         with self._lock:
             self._answered += 1
         return response
+
+    def _is_enough(self, state: RetryCallState) -> bool:
+        """Whether to give up. A 429 is an answer that tells to wait, no failure: it may come more often."""
+        is_limit = state.outcome is not None and isinstance(state.outcome.exception(), ApiVideoLimitError)
+        return state.attempt_number >= self._attempts * (MORE_LIMITED if is_limit else 1)
 
     def _stand_in(self, request: requests.PreparedRequest, error: ApiVideoServerError) -> requests.Response:
         """An answer in the place of one that never came, where this session may go on without it."""
@@ -250,6 +256,7 @@ def _read_limit(response: requests.Response) -> RateLimit | None:
 def _wait_s(state: RetryCallState) -> float:
     """Seconds before the next attempt: a growing, random pause; after a 429 the throttle waits, as long as told."""
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, ApiVideoLimitError) and error.retry_after_s is not None:
-        return 0.0
+    if isinstance(error, ApiVideoLimitError):
+        # Not told how long: a window is a minute, so that the pauses together must be longer.
+        return 0.0 if error.retry_after_s is not None else float(wait_random_exponential(multiplier=4, max=60)(state))
     return float(wait_random_exponential(multiplier=0.5, max=20)(state))

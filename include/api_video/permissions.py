@@ -1,4 +1,4 @@
-"""What a key may read: one row of each list is asked for, nothing is loaded."""
+"""What a key may read: each list is asked for once, nothing is loaded."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def _ask(endpoint: Endpoint, settings: Settings) -> None:
     session = ApiVideoSession(settings, endpoint.host, attempts=1)
     url = settings.url_of(endpoint.host)
     try:
-        if endpoint.via and session.knows(url + endpoint.via[0], {"page_size": 1}):
+        if endpoint.via and session.knows(url + endpoint.via[0], {}):
             return
-        session.get(url + (endpoint.listed_path or endpoint.path), params={"pageSize": 1, "currentPage": 1})
+        session.get(url + (endpoint.listed_path or endpoint.path))
     finally:
         session.close()

@@ -42,9 +42,7 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
             raise cause from None
 
 
-def load_all(
-    settings: Settings, run_id: str, *, full_refresh: bool = False
-) -> Iterator[tuple[str, LoadInfo | ApiVideoError]]:
+def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Iterator[tuple[str, LoadInfo | Exception]]:
     """Loads all resources of the settings, each after what it needs; gives each one's load info or error.
 
     A child whose parent failed is left out; other resources go on.
@@ -56,6 +54,8 @@ def load_all(
             continue
         try:
             yield resource, load_resource(resource, settings, run_id, full_refresh=full_refresh)
-        except ApiVideoError as error:
+        except Exception as error:
+            if not isinstance(error, ApiVideoError):
+                log.exception("%s failed in a way that was not foreseen", resource)
             failed.add(resource)
             yield resource, error

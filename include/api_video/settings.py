@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import EnvironProvider
@@ -31,6 +32,7 @@ PROJECT_DIR = INCLUDE_DIR.parent
 
 BASE_URLS = {"production": "https://ws.api.video", "sandbox": "https://sandbox.api.video"}  # OpenAPI, servers
 ADMIN_BASE_URL = "https://admin.api.video"  # guide, reference/admin-api-overview
+DEFAULT_PORTS = (("https", 443), ("http", 80))
 DEFAULT_MAX_DETAIL_REQUESTS = 3000  # six minutes at the documented 500 reads a minute
 
 
@@ -111,16 +113,21 @@ def settings_from(connection: Mapping[str, str]) -> Settings:
     return _checked_settings(_ConnectionReader(connection), needs_key=True)
 
 
-def connection_values(host: str | None, password: str | None, extra: Mapping[str, Any]) -> dict[str, str]:
-    """Settings by name, from the fields of an Airflow Connection: password is the key, host the base URL."""
+def connection_values(
+    host: str | None, password: str | None, extra: Mapping[str, Any], port: int | None = None
+) -> dict[str, str]:
+    """Settings by name, from the fields of an Airflow Connection: password is the key, host the base URL, extra the rest.
+
+    A port counts where the host is given without one.
+    """
     host = host or ""
     if host and "://" not in host:
         host = f"https://{host}"
-    return {
-        **{str(name): str(value) for name, value in extra.items() if value},
-        "api_key": password or "",
-        "base_url": host,
-    }
+    url = urlsplit(host)
+    if port and url.netloc and url.port is None and (url.scheme, port) not in DEFAULT_PORTS:
+        host = f"{url.scheme}://{url.netloc}:{port}{url.path}"
+    extras = {str(name): str(value) for name, value in extra.items() if value}
+    return {**extras, "api_key": password or "", "base_url": host}
 
 
 def _checked_settings(source: _Reader, *, needs_key: bool) -> Settings:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from include.api_video.answers import RateLimit
 
 log = logging.getLogger("api_video")
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
 SHARERS = 3  # tasks that may read at the same time: each takes a third of what is left
 
 
@@ -62,7 +63,8 @@ class Throttle:
     def _wait_for_window(self) -> None:
         if self._limit:
             log.info("The rate limit is used up: waiting %.0f s for the next window.", self._limit.resets_in_s)
-            self._sleep(self._limit.resets_in_s)
+            # Whole seconds: 0 says that less than one is left. A window is a minute; more than some is a mistake.
+            self._sleep(min(max(self._limit.resets_in_s, SHORTEST_WAIT_S), LONGEST_WAIT_S))
         self._limit, self._own = None, 0
 
     def least_s(self, requests: int) -> float:

@@ -250,8 +250,9 @@ def _came_back(query: Query, endpoint: Endpoint, path: str, lost_at: datetime) -
 
 def _check_cursor(query: Query, endpoint: Endpoint, now: datetime) -> Check:
     """How many rows a full look found changed although their updatedAt stood still."""
-    looks = read_syncs(query, "WHERE resource = %s AND mode = 'full' AND finished_at > %s", endpoint.name, now - RATED_OVER)
-    drifted, rows = (sum(int(look[name] or 0) for look in looks) for name in ("drifted_rows", "active_rows"))
-    found = f"{drifted} of {rows} rows ({drifted / rows:.3%})" if rows else "no full look yet"
+    syncs = read_syncs(query, "WHERE resource = %s AND finished_at > %s", endpoint.name, now - RATED_OVER)
+    drifted = sum(int(sync["drifted_rows"] or 0) for sync in syncs)
+    rows = sum(int(sync["active_rows"] or 0) for sync in syncs if sync["mode"] == "full")
+    found = f"{drifted} of {rows} rows ({drifted / rows:.3%})" if rows else f"{drifted} rows, no full look yet"
     expected = f"rows that changed though updatedAt stood still, {RATED_OVER.days} days"
     return Check(endpoint.name, "cursor", True, expected, found, "They were merged all the same." if drifted else "")

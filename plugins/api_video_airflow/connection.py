@@ -34,10 +34,11 @@ class ApiVideoHook(BaseHook):
         from include.api_video.settings import connection_values, settings_from
 
         connection = self.get_connection(self._conn_id)
-        return settings_from(connection_values(connection.host, connection.password, connection.extra_dejson))
+        fields = connection.host, connection.password, connection.extra_dejson, connection.port
+        return settings_from(connection_values(*fields))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Asks for one row of each list; names those that the key may not read."""
+        """Asks for each list once; names those that the key may not read."""
         from include.api_video.errors import ApiVideoError
         from include.api_video.permissions import find_permissions
 

@@ -27,9 +27,13 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "api_video_airflow.connection.ApiVideoHook",
                 "hook-name": "api.video",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["login", "port", "schema"],
+                    "hidden-fields": ["login", "schema"],
                     "relabeling": {"password": "API key", "host": "Base URL"},
-                    "placeholders": {"host": "empty: https://ws.api.video, or sandbox.api.video"},
+                    "placeholders": {
+                        "host": "empty: https://ws.api.video, or sandbox.api.video",
+                        # Airflow 3.3 sends 0 for a port that is not set, and then refuses to test "another port".
+                        "port": "443; without one, Airflow's Test button says Bad Request",
+                    },
                 },
                 "conn-fields": {
                     "environment": {

@@ -277,7 +277,7 @@ def test_a_429_without_end_is_an_error_that_carries_the_wait(api, session, sleep
     with pytest.raises(ApiVideoLimitError) as raised:
         session.get(api.url + "/videos")
     assert raised.value.retry_after_s == 7
-    assert sleeps == [7] * (ATTEMPTS - 1)
+    assert sleeps == [7] * (ATTEMPTS * MORE_LIMITED - 1)
     assert (session.requests_sent, session.rate_limited) == (ATTEMPTS, ATTEMPTS)
 
 
@@ -460,3 +460,13 @@ def test_requests_of_several_threads_are_all_counted(api, session):
     for thread in threads:
         thread.join()
     assert session.requests_sent == len(api.paths) == 20
+
+
+@pytest.mark.parametrize(("told", "waited"), [(0, 1.0), (999_999, 300.0)])
+def test_a_wait_of_no_seconds_is_a_second_and_of_days_some_minutes(api, session, sleeps, told, waited):
+    """Whole seconds may be rounded down: waiting none, all attempts were gone within milliseconds."""
+    api.answers = [limited(told), answer()]
+
+    session.get(api.url + "/videos")
+
+    assert sleeps == [waited]

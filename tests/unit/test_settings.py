@@ -13,7 +13,14 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
-from include.api_video.settings import Settings, filter_params, read_resources, read_settings
+from include.api_video.settings import (
+    Settings,
+    connection_values,
+    filter_params,
+    read_resources,
+    read_settings,
+    settings_from,
+)
 
 PREFIX = "SOURCES__API_VIDEO_SOURCE__"
 DEFAULT_RESOURCES = (
@@ -404,3 +411,27 @@ def test_an_unknown_filter_in_a_variable_is_answered_with_the_known_ones(monkeyp
     monkeypatch.setenv("SOURCES__API_VIDEO_SOURCE__FILTERS__VIDEOS__TITEL", "x")
     with pytest.raises(SettingsError, match="did you mean 'title'"):
         read_settings()
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "base_url"),
+    [
+        ("", 443, ""),
+        ("ws.api.video", None, "https://ws.api.video"),
+        ("https://ws.api.video", 443, "https://ws.api.video"),
+        ("http://localhost:8090", 443, "http://localhost:8090"),
+        ("http://localhost", 8090, "http://localhost:8090"),
+    ],
+)
+def test_a_connection_s_port_counts_where_its_host_has_none(host: str, port: int | None, base_url: str) -> None:
+    assert connection_values(host, "key", {}, port)["base_url"] == base_url
+
+
+def test_a_connection_is_tested_by_what_it_holds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__API_VIDEO_SOURCE__API_KEY", "from-the-environment")
+
+    settings = settings_from(connection_values("", "from-the-form", {"environment": "sandbox", "admin_api_key": None}))
+
+    assert (settings.api_key, settings.base_url) == ("from-the-form", "https://sandbox.api.video")
+    with pytest.raises(MissingKeyError):
+        settings_from(connection_values("", "", {}))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from include.api_video.client import AT_ONCE, ATTEMPTS, MISSING, ApiVideoSession
+from include.api_video.client import AT_ONCE, ATTEMPTS, MISSING, MORE_LIMITED, ApiVideoSession
 from include.api_video.endpoints import Host
 from include.api_video.errors import (
     ApiVideoError,
@@ -278,7 +278,7 @@ def test_a_429_without_end_is_an_error_that_carries_the_wait(api, session, sleep
         session.get(api.url + "/videos")
     assert raised.value.retry_after_s == 7
     assert sleeps == [7] * (ATTEMPTS * MORE_LIMITED - 1)
-    assert (session.requests_sent, session.rate_limited) == (ATTEMPTS, ATTEMPTS)
+    assert session.requests_sent == session.rate_limited == ATTEMPTS * MORE_LIMITED
 
 
 def test_when_nothing_remains_the_next_request_waits_for_the_window(api, session, sleeps):

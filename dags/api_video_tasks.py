@@ -57,9 +57,12 @@ def dag_resources() -> tuple[list[str], list[str]]:
 @task
 def prepare() -> None:
     """Checks the settings and creates the tables, before any request is sent."""
+    from api_video_alerts import check_alerts
+
     from include.api_video.runner import prepare_warehouse
 
     with plain_words():
+        check_alerts()
         prepare_warehouse(run_settings())
 
 

@@ -22,6 +22,7 @@ sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.p
 
 import pendulum  # noqa: E402
 from airflow.sdk import Param, dag  # noqa: E402
+from api_video_alerts import failure_alert, late_alert, run_is_late  # noqa: E402
 from api_video_tasks import RETRIES, dag_resources, load_tasks, prepare, validate  # noqa: E402
 
 from include.api_video.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
@@ -63,6 +64,8 @@ PARAMS = {
     default_args=RETRIES,
     doc_md=__doc__,
     tags=["api.video", "dlt"],
+    on_failure_callback=failure_alert(),
+    deadline=late_alert(f"{__name__}.{run_is_late.__name__}"),
 )
 def api_video() -> None:
     ready, proof = prepare(), validate(RESOURCES)

@@ -29,6 +29,7 @@ from airflow.configuration import conf
 from airflow.sdk import Asset, Connection, TriggerRule, get_current_context, get_parsing_context, task
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from api_video_alerts import ERROR, check_alerts
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
@@ -36,7 +37,6 @@ from include.api_video.errors import PassingError, find_cause
 from include.api_video.pipelines import FILE_FORMAT, make_pipeline
 from include.api_video.settings import Settings, connection_values, read_resources, read_settings, use_project_config
 
-ERROR = "error"  # XCom in which a failed task leaves its sentence for `validate`
 CONNECTION_ID = "api_video"
 RETRIES = {
     "retries": 2,
@@ -82,6 +82,7 @@ def prepare() -> None:
     from include.api_video.runner import prepare_warehouse
 
     with plain_words():
+        check_alerts()
         prepare_warehouse(run_settings())
 
 

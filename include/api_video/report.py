@@ -4,7 +4,7 @@ the table ``_checks``, and as the sentence of a failure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,11 +88,7 @@ class Report:
         return "\n".join([table, *drifted, *(f"FAILED {line}" for line in self._failures())])
 
     def _failures(self) -> list[str]:
-        """One line per way to fail; tables that failed in the same way share it."""
-        tables: dict[str, list[str]] = {}
-        for check in self.failed:
-            tables.setdefault(check.verdict, []).append(check.table)
-        return [f"{', '.join(names)}: {verdict}" for verdict, names in tables.items()]
+        return by_sentence(self.failed, lambda check: check.verdict)
 
     def _line(self, sync: dict[str, Any]) -> list[Any]:
         checks = [check for check in self.checks if check.table == sync["resource"]]
@@ -102,6 +98,14 @@ class Report:
         numbers = [sync[name] for name in SHOWN]
         verdict = f"{passed}/{len(checks)} passed" if checks else ""
         return [sync["resource"], sync["mode"], *("" if n is None else n for n in numbers), seconds, verdict]
+
+
+def by_sentence(checks: Sequence[Check], say: Callable[[Check], str]) -> list[str]:
+    """One line per way to fail; tables that failed in the same way share it."""
+    tables: dict[str, list[str]] = {}
+    for check in checks:
+        tables.setdefault(say(check), []).append(check.table)
+    return [f"{', '.join(names)}: {sentence}" for sentence, names in tables.items()]
 
 
 def _plain(value: Any) -> Any:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from include.api_video.errors import MissingKeyError, SettingsError
 
 SECTION = "sources.api_video_source"
 ENV_PREFIX = "SOURCES__API_VIDEO_SOURCE__"
+SECRETS = ("api_key", "webhook_url")  # how the names of settings end that belong into no config.toml
 INCLUDE_DIR = Path(__file__).resolve().parents[1]
 PROJECT_DIR = INCLUDE_DIR.parent
 
@@ -101,7 +103,7 @@ def read_settings(connection: Mapping[str, str] | None = None, *, needs_key: boo
     Raises:
         SettingsError: an option is missing, unknown or out of range; the message names it and the known values.
     """
-    return _checked_settings(_Reader(connection or {}), needs_key=needs_key)
+    return _checked_settings(Reader(SECTION, connection or {}), needs_key=needs_key)
 
 
 def settings_from(connection: Mapping[str, str]) -> Settings:
@@ -110,7 +112,7 @@ def settings_from(connection: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: as ``read_settings``.
     """
-    return _checked_settings(_ConnectionReader(connection), needs_key=True)
+    return _checked_settings(_ConnectionReader(SECTION, connection), needs_key=True)
 
 
 def connection_values(
@@ -130,8 +132,8 @@ def connection_values(
     return {**extras, "api_key": password or "", "base_url": host}
 
 
-def _checked_settings(source: _Reader, *, needs_key: bool) -> Settings:
-    environment = _one_of("environment", source.text("environment") or "production", tuple(BASE_URLS))
+def _checked_settings(source: Reader, *, needs_key: bool) -> Settings:
+    environment = one_of("environment", source.text("environment") or "production", tuple(BASE_URLS))
     api_key = source.text("api_key") or ""
     if needs_key and not api_key:
         raise MissingKeyError(
@@ -163,29 +165,29 @@ def read_resources() -> tuple[str, ...]:
     A wrong setting does not break parsing; the defaults are shown, and the run's first task says what is wrong.
     """
     try:
-        return _resources(_Reader({}).value("resources"))
+        return _resources(Reader(SECTION).value("resources"))
     except SettingsError:
         return _resources(None)
 
 
-class _Reader:
-    """Looks a setting up: environment, then Airflow Connection, then dlt's other providers (the TOML files)."""
+class Reader:
+    """Looks a section's settings up: environment, then Airflow Connection, then dlt's other providers (the TOML files)."""
 
-    def __init__(self, connection: Mapping[str, str]) -> None:
-        self._connection = connection
+    def __init__(self, section: str, connection: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._section, self._connection = section, connection
 
     def value(self, name: str) -> Any:
-        from_env = os.environ.get(ENV_PREFIX + name.replace(".", "__").upper())
+        from_env = os.environ.get(f"{self._section}.{name}".replace(".", "__").upper())
         if from_env:
             return from_env
         if self._connection.get(name):
             return self._connection[name]
-        return _value_in_files(name)
+        return next(values_in_files(f"{self._section}.{name}", secret=name.endswith(SECRETS)), None)
 
     def text(self, name: str) -> str | None:
         value = self.value(name)
         if value is not None and not isinstance(value, str):
-            raise SettingsError(f"{SECTION}.{name} must be text, not {type(value).__name__}.")
+            raise SettingsError(f"{self._section}.{name} must be text, not {type(value).__name__}.")
         return value.strip() if value else None
 
     def number(self, name: str, default: float, lowest: float, highest: float | None = None) -> float:
@@ -193,14 +195,14 @@ class _Reader:
         try:
             number = float(default if value is None else value)
         except (TypeError, ValueError):
-            raise SettingsError(f"{SECTION}.{name} must be a number, not {value!r}.") from None
+            raise SettingsError(f"{self._section}.{name} must be a number, not {value!r}.") from None
         if not math.isfinite(number) or number < lowest or (highest is not None and number > highest):
             allowed = f"between {lowest:g} and {highest:g}" if highest is not None else f"{lowest:g} or more"
-            raise SettingsError(f"{SECTION}.{name} must be {allowed}, not {number:g}.")
+            raise SettingsError(f"{self._section}.{name} must be {allowed}, not {number:g}.")
         return number
 
 
-class _ConnectionReader(_Reader):
+class _ConnectionReader(Reader):
     """Looks a setting up in a connection alone."""
 
     def value(self, name: str) -> Any:
@@ -213,16 +215,15 @@ def _whole(name: str, number: float) -> int:
     return int(number)
 
 
-def _value_in_files(name: str) -> Any:
-    """The value that dlt's providers other than the environment have: there, an empty variable would count as set."""
-    *sections, key = f"{SECTION}.{name}".split(".")
+def values_in_files(path: str, *, secret: bool = False) -> Iterator[Any]:
+    """What dlt's providers other than the environment have, the strongest first; there, an empty variable would count."""
+    *sections, key = path.split(".")
     for provider in Container()[PluggableRunContext].providers.providers:
-        if isinstance(provider, EnvironProvider) or (name.endswith("api_key") and not provider.supports_secrets):
+        if isinstance(provider, EnvironProvider) or (secret and not provider.supports_secrets):
             continue
         value, _ = provider.get_value(key, Any, "", *sections)
         if value not in (None, ""):
-            return value
-    return None
+            yield value
 
 
 def _unknown(what: str, value: str, known: tuple[str, ...]) -> SettingsError:
@@ -231,7 +232,8 @@ def _unknown(what: str, value: str, known: tuple[str, ...]) -> SettingsError:
     return SettingsError(f"Unknown {what} {value!r}{hint} Known: {', '.join(known)}.")
 
 
-def _one_of(what: str, value: str, known: tuple[str, ...]) -> str:
+def one_of(what: str, value: str, known: tuple[str, ...]) -> str:
+    """The value, where it is known; else an error that names those that are."""
     if value not in known:
         raise _unknown(what, value, known)
     return value
@@ -262,17 +264,17 @@ def _resources(value: Any) -> tuple[str, ...]:
     if not names:
         raise SettingsError(f"{SECTION}.resources is empty: name at least one of {', '.join(known)}.")
     for name in names:
-        _one_of("resource", name, known)
+        one_of("resource", name, known)
     return tuple(name for name in known if name in names)
 
 
-def _filters(source: _Reader) -> dict[str, dict[str, Any]]:
+def _filters(source: Reader) -> dict[str, dict[str, Any]]:
     filterable = {e.name: e for e in ENDPOINTS if e.filters}
     tables = source.value("filters") or {}
     if not isinstance(tables, Mapping):
         raise SettingsError(f"{SECTION}.filters must be tables such as [{SECTION}.filters.videos].")
     for name in tables:
-        _one_of("resource with filters", name, tuple(filterable))
+        one_of("resource with filters", name, tuple(filterable))
     for variable in os.environ:
         if variable.startswith(f"{ENV_PREFIX}FILTERS__"):
             _check_filter_variable(variable, filterable)
@@ -282,16 +284,16 @@ def _filters(source: _Reader) -> dict[str, dict[str, Any]]:
 
 def _check_filter_variable(variable: str, filterable: Mapping[str, Endpoint]) -> None:
     name, _, rule = variable.removeprefix(f"{ENV_PREFIX}FILTERS__").lower().partition("__")
-    _one_of("resource with filters", name, tuple(filterable))
-    _one_of(f"filter of {name}", rule, tuple(f.name for f in filterable[name].filters))
+    one_of("resource with filters", name, tuple(filterable))
+    one_of(f"filter of {name}", rule, tuple(f.name for f in filterable[name].filters))
 
 
-def _filters_of(endpoint: Endpoint, table: Mapping[str, Any], source: _Reader) -> dict[str, Any]:
+def _filters_of(endpoint: Endpoint, table: Mapping[str, Any], source: Reader) -> dict[str, Any]:
     if not isinstance(table, Mapping):
         raise SettingsError(f"{SECTION}.filters.{endpoint.name} must be a table of filters, not {table!r}.")
     known = tuple(f.name for f in endpoint.filters)
     for name in table:
-        _one_of(f"filter of {endpoint.name}", name, known)
+        one_of(f"filter of {endpoint.name}", name, known)
     values = {f.name: source.value(f"filters.{endpoint.name}.{f.name}") for f in endpoint.filters}
     return {f.name: _checked(endpoint, f, values[f.name]) for f in endpoint.filters if values[f.name] is not None}
 
@@ -308,7 +310,7 @@ def _checked(endpoint: Endpoint, rule: Filter, value: Any) -> Any:
         return {str(key): str(text) for key, text in value.items()}
     if not isinstance(value, str):
         raise SettingsError(f"{where} must be text, not {type(value).__name__}.")
-    return _one_of(f"value of {where}", value, rule.allowed) if rule.allowed else value
+    return one_of(f"value of {where}", value, rule.allowed) if rule.allowed else value
 
 
 def filter_params(endpoint: Endpoint, settings: Settings) -> dict[str, Any]:

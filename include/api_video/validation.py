@@ -19,6 +19,7 @@ from include.api_video.sql import Query
 from include.api_video.warehouse import Warehouse, utc
 
 FIELDS, AS_DOCUMENTED = "fields", "as documented"
+SYNCED = "synced"  # of a table whose task failed, its note says why
 RATED_OVER = timedelta(days=30)
 FRESH_FOR = timedelta(hours=3)  # the DAG runs every hour; two may fail before a table counts as stale
 
@@ -111,7 +112,7 @@ def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Chec
     mode = str(synced.this_run["mode"]) if synced.this_run else "no row in _syncs"
     passed = synced.this_run is not None and error is None
     note = error or ("" if passed else "Its task failed or did not run: see the task's log.")
-    return Check(endpoint.name, "synced", passed, "a sync of this run", mode, note)
+    return Check(endpoint.name, SYNCED, passed, "a sync of this run", mode, note)
 
 
 def _check_fresh(endpoint: Endpoint, synced: Synced, now: datetime) -> Check:

@@ -93,10 +93,28 @@ def test_the_sql_snippet_gives_rows(folder: tuple[Path, dict[str, str]]) -> None
 
 def test_the_example_of_the_secrets_file_is_read(folder: tuple[Path, dict[str, str]]) -> None:
     path, environment = folder
-    (snippet,) = blocks("toml")
+    snippet, _ = blocks("toml")
     script = "from include.api_video.settings import *; use_project_config(); print(read_settings().api_key)"
     (path / "include/.dlt/secrets.toml").write_text(snippet.replace("...", "from-the-file"), encoding="utf-8")
     try:
         assert run(path, environment, "python", "-c", script).strip() == "from-the-file"
     finally:
         (path / "include/.dlt/secrets.toml").unlink()
+
+
+def test_the_example_of_alerts_is_read(folder: tuple[Path, dict[str, str]]) -> None:
+    path, environment = folder
+    _, snippet = blocks("toml")
+    config = path / "include/.dlt/config.toml"
+    before = config.read_text(encoding="utf-8")
+    script = (
+        "from include.api_video.alerts import *; from include.api_video.settings import use_project_config\n"
+        "use_project_config(); settings = read_alert_settings(); print(settings.notifier, settings.arguments['text'])"
+    )
+    config.write_text(before + snippet, encoding="utf-8")
+    try:
+        name, text = run(path, environment, "python", "-c", script).strip().split(" ", 1)
+    finally:
+        config.write_text(before, encoding="utf-8")
+    assert name.endswith(".SlackWebhookNotifier")
+    assert text == "<!here> {{ alert }}"

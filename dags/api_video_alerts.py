@@ -1,0 +1,213 @@
+"""Alerts of the DAG ``api_video``, by Airflow's notifiers and deadlines: a run failed, its validation failed, it is late.
+
+Nothing is added to the DAG where no alert is configured. What is added holds no setting but the minutes: a function makes
+the notifier from the settings where Airflow calls it, so that no secret is in the serialized DAG.
+
+- ``run_failed`` is called by the DAG processor, once per run and whatever made it fail. A task's own callback is not called
+  where its process was killed.
+- ``run_is_late`` is called by the executor, in a process that has no more than the DAG file: Airflow finds it there.
+"""
+
+from __future__ import annotations
+
+import logging
+import pkgutil
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from airflow.sdk import BaseNotifier, Connection
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.xcom import XCom
+from airflow.sdk.log import mask_secret
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from include.api_video.alerts import SECTION, Alert, AlertSettings, failed_run, late_run, read_alert_settings
+from include.api_video.errors import SettingsError
+
+TIMEOUT_S = 10
+ERROR = "error"  # XCom in which a failed task leaves its sentence, for `validate` and for alerts
+UNFINISHED = ("queued", "running")
+log = logging.getLogger("api_video")
+
+
+class WebhookError(Exception):
+    """The webhook did not take the alert. The message has its host only: who knows the URL can post there."""
+
+
+class WebhookNotifier(BaseNotifier):  # type: ignore[misc]
+    """Posts ``{"text": ...}``, which Slack, Mattermost, Rocket.Chat and Google Chat take."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url  # no template field: those are logged and shown
+
+    def notify(self, context: Any) -> None:
+        post(self._url, {"text": str(context["alert"])})
+
+
+@retry(retry=retry_if_exception_type(WebhookError), stop=stop_after_attempt(3), wait=wait_exponential(max=4), reraise=True)
+def post(url: str, body: Mapping[str, str]) -> None:
+    """Posts JSON; a second and a third time where that failed.
+
+    Raises:
+        WebhookError: it failed each time.
+    """
+    host = urlsplit(url).hostname
+    # At the level DEBUG it logs path and query, which Airflow's executor prints without masking them.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+    try:
+        status = requests.post(url, json=body, timeout=TIMEOUT_S, allow_redirects=False).status_code
+    except requests.RequestException as error:  # its text has the URL
+        raise WebhookError(f"The webhook at {host} cannot be reached ({type(error).__name__}).") from None
+    if not 200 <= status < 300:
+        raise WebhookError(f"The webhook at {host} answered {status}.")
+
+
+def failure_alert() -> Callable[[Any], None] | None:
+    """For ``on_failure_callback`` of the DAG."""
+    return run_failed if _settings_of_dag() else None
+
+
+def late_alert(path: str) -> Any:
+    """For ``deadline`` of the DAG; ``path`` is where ``run_is_late`` can be imported from."""
+    settings = _settings_of_dag()
+    if settings is None or not settings.late_after_minutes or not is_supervised() or not executor_runs_callbacks():
+        return None
+    from airflow.sdk.definitions.callback import SyncCallback
+    from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+    return DeadlineAlert(
+        name="late",
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,  # a run that was triggered by hand has no logical date
+        interval=timedelta(minutes=settings.late_after_minutes),
+        # An AsyncCallback would run in the triggerer, which can import nothing from the folder of DAGs.
+        callback=SyncCallback(path),
+    )
+
+
+def _settings_of_dag() -> AlertSettings | None:
+    """A wrong setting does not break parsing: the run's first task says what is wrong."""
+    try:
+        return read_alert_settings()
+    except SettingsError:
+        return None
+
+
+def is_supervised() -> bool:
+    """Whether this is a process of Airflow's DAG processor or of its executor; `airflow dags test` is neither.
+
+    Airflow 3.3's `dags test` ends in an error where a DAG that has a deadline succeeds, and nothing there would watch it.
+    """
+    return hasattr(task_runner, "SUPERVISOR_COMMS")
+
+
+def executor_runs_callbacks() -> bool:
+    """Whether deadlines can be watched: in Airflow 3.3 a callback brings down a scheduler whose executor runs none."""
+    from airflow.executors.executor_loader import ExecutorLoader
+
+    try:
+        executor, _ = ExecutorLoader.import_executor_cls(ExecutorLoader.get_executor_names(validate_teams=False)[0])
+    except (ImportError, AirflowException):
+        return False
+    return bool(executor.supports_callbacks)
+
+
+def check_alerts() -> None:
+    """Makes the notifier, so that a mistake shows before the first alert is needed.
+
+    Raises:
+        SettingsError: it cannot be made; the message says why.
+    """
+    settings = read_alert_settings()
+    if settings is None:
+        return
+    make_notifier(settings)
+    if settings.late_after_minutes and not executor_runs_callbacks():
+        log.warning("No alert is sent for runs that are late: this Airflow's executor runs no callbacks.")
+
+
+def make_notifier(settings: AlertSettings) -> Callable[[Any], Any]:
+    """What sends: called with Airflow's context, in which ``alert`` is the message.
+
+    Raises:
+        SettingsError: the class cannot be imported or takes other arguments, or there is no such Connection.
+    """
+    if settings.notifier is None:
+        url = settings.webhook_url or _url_of(str(settings.webhook_conn_id))
+        mask_secret(url)
+        return WebhookNotifier(url)
+    try:
+        factory = pkgutil.resolve_name(settings.notifier)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"{SECTION}.notifier {settings.notifier!r} cannot be imported: {error}.") from None
+    try:
+        made: Callable[[Any], Any] = factory(**settings.arguments)
+    except TypeError as error:
+        raise SettingsError(f"{SECTION}.arguments do not fit {settings.notifier}: {error}.") from None
+    return made
+
+
+def _url_of(conn_id: str) -> str:
+    try:
+        connection = Connection.get(conn_id)
+    except AirflowNotFoundException:
+        raise SettingsError(f"{SECTION}.webhook_conn_id: there is no Airflow Connection {conn_id!r}.") from None
+    password = str(connection.password or "")
+    url = password if "://" in password else f"{connection.host or ''}/{password}"
+    if not url.startswith(("http://", "https://")):
+        raise SettingsError(f"Airflow Connection {conn_id!r} has no webhook: put its whole URL into the password.")
+    return url
+
+
+def run_failed(context: Any) -> None:
+    """Tells that the run failed, or its validation."""
+    dag_id, run_id = str(context["dag"].dag_id), str(context["run_id"])
+    said = [read_xcom(dag_id, run_id, task_id, ERROR) for task_id in ("prepare", "validate")]
+    report = read_xcom(dag_id, run_id, "validate", "report")
+    send(failed_run(run_id, run_url(dag_id, run_id), report, [str(text) for text in said if text]), context)
+
+
+def read_xcom(dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+    """A value that a task left; None where it left none."""
+    if is_supervised():
+        return XCom.get_one(dag_id=dag_id, run_id=run_id, task_id=task_id, key=key)
+    # `airflow dags test` calls outside of every task, but beside Airflow's database.
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = session.scalar(XComModel.get_many(dag_ids=dag_id, run_id=run_id, task_ids=task_id, key=key))
+        return XComModel.deserialize_value(found) if found else None
+
+
+def run_is_late(context: Any) -> None:
+    """Tells that the run is late."""
+    run, settings = context["dag_run"], read_alert_settings()
+    # Airflow also calls where the run failed in time: that was told.
+    if settings and run["state"] in UNFINISHED:
+        run_id, url = run["dag_run_id"], run_url(run["dag_id"], run["dag_run_id"])
+        send(late_run(run_id, url, settings.late_after_minutes, is_queued=run["state"] == "queued"), context)
+
+
+def send(alert: Alert, context: Any) -> None:
+    """Sends by what is configured. What fails here is Airflow's to log; it changes no task and no run."""
+    settings = read_alert_settings()
+    if settings is None:
+        return
+    context = {**context, "alert": alert}
+    # `airflow dags test` passes the scheduler's DAG, with which Airflow's notifiers cannot render their templates.
+    if not hasattr(context.get("dag"), "get_template_env"):
+        context.pop("dag", None)
+    make_notifier(settings)(context)
+    log.info("An alert was sent: %s", alert)
+
+
+def run_url(dag_id: str, run_id: str) -> str:
+    """The run's page; empty where Airflow does not know its own address (``[api] base_url``)."""
+    base_url = str(conf.get("api", "base_url", fallback=None) or "").rstrip("/")
+    return f"{base_url}/dags/{dag_id}/runs/{quote(run_id, safe='')}" if base_url else ""

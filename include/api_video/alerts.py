@@ -1,0 +1,146 @@
+"""Alerts about runs: by what they are sent, and what they say. How Airflow sends them is in ``dags/api_video_alerts.py``.
+
+Settings are ``[api_video.alerts]`` in ``include/.dlt``, or environment variables ``API_VIDEO__ALERTS__<NAME>``, which win.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from include.api_video.errors import SettingsError
+from include.api_video.settings import Reader, one_of, values_in_files
+
+SECTION = "api_video.alerts"
+ENV_PREFIX = "API_VIDEO__ALERTS__"
+DEFAULT_LATE_AFTER_MINUTES = 60.0  # the DAG runs every hour, one run at a time: from then on a run holds up the next one
+SENDERS = ("webhook_url", "webhook_conn_id", "notifier")
+FAILED, INVALID, LATE = "failed", "invalid", "late"
+SHOWN_LINES, SHOWN_CHARACTERS = 10, 350  # Google Chat takes 4,096 characters a message
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """What sends alerts, one of ``SENDERS``, and when a run is late.
+
+    Attributes:
+        webhook_conn_id: Airflow Connection that has the webhook's URL as its password, or in host and password.
+        notifier: import path of a class that is made with ``arguments`` and called with Airflow's context.
+        late_after_minutes: a run that has not ended so long after it was queued is late; 0: none is.
+    """
+
+    webhook_url: str | None = field(default=None, repr=False)
+    webhook_conn_id: str | None = None
+    notifier: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    late_after_minutes: float = DEFAULT_LATE_AFTER_MINUTES
+
+
+def read_alert_settings() -> AlertSettings | None:
+    """The settings; None where nothing that sends is configured.
+
+    Raises:
+        SettingsError: a setting is unknown, impossible, or contradicts another.
+    """
+    source = Reader(SECTION)
+    _refuse_unknown()
+    senders = {name: source.text(name) for name in SENDERS}
+    if not senders["webhook_url"] and any(values_in_files(f"{SECTION}.webhook_url")):
+        raise SettingsError(f"{SECTION}.webhook_url is a secret: move it from config.toml to include/.dlt/secrets.toml.")
+    if not (senders["webhook_url"] or "https://").startswith(("http://", "https://")):
+        raise SettingsError(f"{SECTION}.webhook_url is no URL: it must begin with https:// or http://.")
+    chosen = [name for name, value in senders.items() if value]
+    if len(chosen) > 1:
+        raise SettingsError(f"{SECTION} has {' and '.join(chosen)}: alerts are sent by one of them, leave out the others.")
+    arguments = _arguments()
+    late_after_minutes = source.number("late_after_minutes", DEFAULT_LATE_AFTER_MINUTES, lowest=0)
+    return AlertSettings(**senders, arguments=arguments, late_after_minutes=late_after_minutes) if chosen else None
+
+
+def _refuse_unknown() -> None:
+    names = [name.removeprefix(ENV_PREFIX).lower() for name in os.environ if name.startswith(ENV_PREFIX)]
+    for table in values_in_files(SECTION):
+        names += [str(name) for name in table] if isinstance(table, Mapping) else []
+    for name in names:
+        one_of(f"setting of {SECTION}", name, tuple(f.name for f in fields(AlertSettings)))
+
+
+def _arguments() -> dict[str, Any]:
+    """The notifier's arguments; those in secrets.toml join those in config.toml."""
+    if text := os.environ.get(f"{ENV_PREFIX}ARGUMENTS"):
+        tables: list[Any] = [text]
+        with suppress(ValueError):
+            tables = [json.loads(text)]
+    else:
+        tables = list(values_in_files(f"{SECTION}.arguments"))
+    for table in tables:
+        if not isinstance(table, Mapping):
+            raise SettingsError(f'{SECTION}.arguments must be a table, such as {{text = "{{{{ alert }}}}"}}.')
+    return {str(name): value for table in reversed(tables) for name, value in table.items()}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One message about one run. ``str()`` is all of it, for people; the parts are for a notifier's templates.
+
+    Attributes:
+        event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, a check failed) or ``late``.
+        details: one sentence per way to fail, with its tables.
+    """
+
+    event: str
+    summary: str
+    run_id: str
+    url: str = ""
+    details: tuple[str, ...] = ()
+    advice: str = ""
+
+    def __str__(self) -> str:
+        run = f"Run {self.run_id}: {self.url}" if self.url else f"Run {self.run_id}"
+        return "\n".join([f"api.video: {self.summary}", *self.details, self.advice, run])
+
+
+def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: Sequence[str]) -> Alert:
+    """What to say of a run that failed: its report (``Report.to_json()``), or where it has none, its tasks' ``errors``."""
+    from include.api_video.report import by_sentence
+    from include.api_video.validation import SYNCED, Check
+
+    checks = [Check(**check) for check in report["checks"]] if report else []
+    failed = [check for check in checks if not check.passed]
+    if not failed:
+        details = tuple(_short(errors)) or ("Its last task was stopped; the task's log may say why.",)
+        advice = "The next run makes up for it, once the cause is gone."
+        return Alert(FAILED, "the run failed before its tables were checked.", run_id, url, details, advice)
+    details = tuple(_short(by_sentence(failed, lambda check: check.note if check.name == SYNCED else check.verdict)))
+    not_loaded = [check.table for check in failed if check.name == SYNCED]
+    if not_loaded:
+        summary = f"the run failed, it did not load {', '.join(not_loaded)}."
+        advice = "They stay as they were; the next run makes up for it, once the cause is gone."
+        return Alert(FAILED, summary, run_id, url, details, advice)
+    summary = f"all tables were loaded, but {len(failed)} of {len(checks)} checks failed."
+    advice = "Trigger the DAG again; if it stays, trigger it for these tables with a full refresh."
+    return Alert(INVALID, summary, run_id, url, details, advice)
+
+
+def late_run(run_id: str, url: str, minutes: float, *, is_queued: bool) -> Alert:
+    """What to say of a run that goes on for too long, or has not even begun."""
+    has_not = "begun" if is_queued else "ended"
+    return Alert(
+        LATE,
+        f"the run is late, it has not {has_not} {minutes:g} minutes after it was queued.",
+        run_id,
+        url,
+        ("It goes on, and the next run waits for it: until then, tables may be out of date.",),
+        "Open the run to see which task takes long or waits, and its log for why.",
+    )
+
+
+def _short(lines: Sequence[str]) -> list[str]:
+    """As much as every messenger takes; the run's log has all of it."""
+    shown = [line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ..." for line in lines[:SHOWN_LINES]]
+    left_out = len(lines) - len(shown)
+    return [*shown, f"... and {left_out} more"] if left_out else shown

@@ -18,10 +18,10 @@ UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE
 HAS_KEY := python -m include.api_video has-key || airflow connections get api_video > /dev/null 2>&1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain notebook test bench lint docs lock clean
+.PHONY: help setup run ui plain notebook test bench screenshots lint docs lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the pinned packages, and Airflow's home in this folder
 
@@ -62,6 +62,9 @@ test: $(READY) ## run the tests
 
 bench: $(READY) ## measure this package beside a plain dlt pipeline and the floor (half an hour)
 	@python -m tests.benchmarks
+
+screenshots: $(READY) ## make the pictures of README.md from a real run
+	@python -m tests.screenshots
 
 lint: $(READY) ## check style and types
 	@ruff check . && ruff format --check . && mypy

@@ -16,9 +16,10 @@ from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
-from tests.airflow_home import Server, api_server, own_home, running_airflow
+from tests.airflow_home import PROJECT, Server, api_server, own_home, running_airflow, wait_until
 from tests.browser import browsing, log_in, open_page, serious_findings
 
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
 USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer"}
 CHOSEN = ("players", "live_streams")
 # May read every DAG but ours: Airflow's simple users cannot be told so.
@@ -43,6 +44,10 @@ def demo() -> Iterator[Demo]:
 @pytest.fixture(scope="module")
 def server(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory, demo: Demo) -> Iterator[Server]:
     airflow = own_home(migrated_home, tmp_path_factory.mktemp("page") / "home")
+    downstream = README[README.index("from airflow.sdk import Asset, dag, task") :].split("```")[0]
+    # As README has it, on a table that the runs of these tests load.
+    downstream = downstream.replace("api_video.videos", "api_video.players")
+    (airflow.home / "dags" / "video_report.py").write_text(downstream, encoding="utf-8")
     settings = {
         **{name: value for name, value in demo_settings(demo).items() if not name.endswith("__API_KEY")},
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
@@ -119,6 +124,7 @@ test_connection.__test__ = False  # type: ignore[attr-defined]
 
 def test_a_run_by_the_form_shows_on_the_page_as_it_is_in_the_tables(page: Page, server: Server, demo: Demo) -> None:
     demo.world.update("players", demo.world.ids("players")[0], name="<img src=x onerror=alert(1)>")
+    wait_until("video_report", lambda: server.call("PATCH", "", "video_report", json={"is_paused": False}))
     page.goto(f"{server.url}/dags/api_video")
     page.get_by_role("button", name="Trigger").first.click()
     dialog = page.get_by_role("dialog")
@@ -263,6 +269,18 @@ def test_assets_tell_what_was_loaded_and_a_failed_table_tells_nothing(server: Se
     succeeded = {run["dag_run_id"] for run in server.call("GET", "/dagRuns")["dag_runs"] if run["state"] == "success"}
     told = {event["run_id"] for event in by_name["api_video.players"]}
     assert told == {event["run_id"] for event in by_name["api_video"]} == succeeded, "a run that failed tells nothing"
+
+
+def test_a_dag_that_is_scheduled_on_a_table_runs_when_it_was_loaded(server: Server) -> None:
+    """README's example: each load of players that succeeded brings a run of it."""
+    runs = wait_until(
+        "a run of video_report", lambda: (server.call("GET", "/dagRuns", "video_report") or {}).get("dag_runs")
+    )
+    run = server.finish(runs[0]["dag_run_id"], "video_report")
+
+    assert (run["run_type"], run["state"]) == ("asset_triggered", "success")
+    log = server.call("GET", f"/dagRuns/{run['dag_run_id']}/taskInstances/tell/logs/1", "video_report")
+    assert re.search(r"5 videos, \d new; checks: \{'passed': \d+, 'failed': \[\]\}", str(log).replace("\\", ""))
 
 
 def test_every_main_resource_has_its_table_as_an_outlet_and_the_api_as_an_inlet(server: Server) -> None:

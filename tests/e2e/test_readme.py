@@ -78,7 +78,7 @@ def test_the_dashboard_comes_up(folder: tuple[Path, dict[str, str]]) -> None:
 
 
 def test_the_python_snippet_gives_a_data_frame(folder: tuple[Path, dict[str, str]]) -> None:
-    (snippet,) = blocks("python")
+    snippet = blocks("python")[0]
 
     output = run(*folder, "python", "-c", snippet + "\nprint(len(videos), list(videos.columns)[:2])")
 

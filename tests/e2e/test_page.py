@@ -11,7 +11,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 
-from include.api_video.endpoints import ENDPOINTS, Host
+from include.api_video.endpoints import ENDPOINTS
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
@@ -283,8 +283,19 @@ def test_a_dag_that_is_scheduled_on_a_table_runs_when_it_was_loaded(server: Serv
     assert re.search(r"5 videos, \d new; checks: \{'passed': \d+, 'failed': \[\]\}", str(log).replace("\\", ""))
 
 
-def test_every_main_resource_has_its_table_as_an_outlet_and_the_api_as_an_inlet(server: Server) -> None:
+def test_each_table_is_an_asset_of_its_task_and_what_a_task_does_is_said(server: Server) -> None:
+    headers = {"Authorization": f"Bearer {server.log_in()}"}
+    assets = requests.get(f"{server.url}/api/v2/assets", params={"limit": 100}, headers=headers, timeout=30).json()[
+        "assets"
+    ]
+    made_by = {asset["name"]: [task["task_id"] for task in asset["producing_tasks"]] for asset in assets}
     tasks = {task["task_id"]: task for task in server.call("GET", "/tasks")["tasks"]}
+
     for endpoint in ENDPOINTS:
-        if endpoint.host is Host.MAIN:
-            assert tasks[f"{endpoint.group}.{endpoint.name}"]["doc_md"]
+        task_id = f"{endpoint.group}.{endpoint.name}"
+        assert made_by[f"api_video.{endpoint.name}"] == [task_id]
+        assert endpoint.path in tasks[task_id]["doc_md"]
+    assert made_by["api_video"] == ["validate"]
+    assert made_by["api.video"] == [], "what the tasks read"
+    assert "`validate` runs after all of them" in server.call("GET", "/details")["doc_md"]
+    assert all(tasks[name]["doc_md"] for name in ("prepare", "validate"))

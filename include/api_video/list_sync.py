@@ -77,8 +77,9 @@ class ListSync:
         self._totals: set[int | None] = set()  # itemsTotal, as each page of the present reading gave it
         self._total: int | None = None  # as the newest page gave it
         self._newest: Page
-        self._taken: dict[str, str] = {}  # news by key: hash of the content handed on
-        self._kinds: dict[str, str] = {}  # news by key: new, changed, restored or drifted
+        # Of a first load every row is in here: as little as possible for each.
+        self._taken: dict[str, bytes] = {}  # news by key: hash of the content handed on
+        self._kinds: dict[str, str] = {}  # of those, what is not new: changed, restored, drifted or withdrawn
         self._gone: set[str] = set()  # proven without reading the whole list
         self._asked: list[dict[str, Any]] = []  # rows that came as single objects
         self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``via``
@@ -324,17 +325,19 @@ class ListSync:
 
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
         """The row to load, if it is news; None where it is loaded already."""
-        key, content_hash = self._key_of(row), hash_row(row)
+        key = self._key_of(row)
         if row.get(MISSING):
-            self._kinds.pop(key)
+            self._kinds[key] = "withdrawn"
             return {self._endpoint.key: key, "removed_at": now, "_read_at": now}
-        known = self._known.get(key)
-        if self._taken.get(key) == content_hash:
+        known, content_hash = self._known.get(key), hash_row(row)
+        short = bytes.fromhex(content_hash)
+        if self._taken.get(key) == short:
             return None
         if key not in self._taken and known and not known.removed and known.content_hash == content_hash:
             return None
-        self._taken[key] = content_hash
-        self._kinds[key] = self._kind(known, row)
+        self._taken[key] = short
+        if (kind := self._kind(known, row)) != "new":
+            self._kinds[key] = kind
         return {**row, "_content_hash": content_hash, "_read_at": now}
 
     def _kind(self, known: KnownRow | None, row: Mapping[str, Any]) -> str:
@@ -356,11 +359,12 @@ class ListSync:
         gone = active - self._seen.keys() if self._whole else active & self._gone
         self._check_brake(len(gone), len(active) if self._whole else self._state.active)
         kinds = Counter(self._kinds.values())
+        new = len(self._taken) - len(self._kinds)
         return Outcome(
             mode="first" if self._first else "full" if self._whole else "changes",
             items_total=len(self._seen) if self._total is None else self._total,
-            active=self._state.active + kinds["new"] + kinds["restored"] - len(gone),
-            new=kinds["new"],
+            active=self._state.active + new + kinds["restored"] - len(gone),
+            new=new,
             changed=kinds["changed"] + kinds["drifted"],
             removed=len(gone),
             restored=kinds["restored"],

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include.demo_api.server import Demo
 from tests.airflow_home import Airflow
 from tests.webhook import SECRET, Webhook, running_mail_server, running_webhook
 
@@ -200,9 +201,7 @@ def test_the_notifier_of_a_provider_sends_a_late_run_by_mail(airflow: Airflow) -
         ({"WEBHOK_URL": "https://example.com"}, "did you mean 'webhook_url'?"),
     ],
 )
-def test_a_setting_that_sends_nothing_stops_the_run_at_its_start(
-    airflow: Airflow, settings: dict[str, str], message: str
-) -> None:
+def test_a_setting_that_can_send_nothing_is_named(airflow: Airflow, settings: dict[str, str], message: str) -> None:
     script = "import sys; sys.path.insert(0, 'dags'); import api_video; from api_video_alerts import *; check_alerts()"
     environment = {f"API_VIDEO__ALERTS__{name}": value for name, value in settings.items()}
 
@@ -210,6 +209,19 @@ def test_a_setting_that_sends_nothing_stops_the_run_at_its_start(
 
     assert message in done.stdout.splitlines()[-1]
     assert "SettingsError" in done.stdout.splitlines()[-1]
+
+
+def test_such_a_setting_fails_the_run_before_any_request(
+    airflow: Airflow, demo: Demo, environment: dict[str, str], webhook: Webhook
+) -> None:
+    environment["API_VIDEO__ALERTS__LATE_AFTER_MINUTES"] = "soon"
+
+    done = airflow.run("airflow", "dags", "test", "api_video", **environment)
+
+    assert done.returncode == 1
+    assert demo.requests() == 0
+    verdict = done.stdout[done.stdout.rindex("ValidationError") :]
+    assert "api_video.alerts.late_after_minutes must be a number, not 'soon'." in verdict
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -260,6 +272,9 @@ def test_no_deadline_is_set_where_the_executor_runs_no_callbacks(airflow: Airflo
     """Airflow 3.3's scheduler ends on a callback that its executor does not know. (No Kubernetes is installed here.)"""
     alerts = {"API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url, "AIRFLOW__CORE__EXECUTOR": executor}
     assert parsed(airflow, **alerts) == (True, [])
+    script = "import sys; sys.path.insert(0, 'dags'); import api_video; from api_video_alerts import *; check_alerts()"
+    said = airflow.run("python", "-c", script, **alerts).stdout
+    assert "No alert is sent for runs that are late: this Airflow's executor runs no callbacks." in said
 
 
 def test_files_of_the_dags_folder_are_no_dags(airflow: Airflow) -> None:

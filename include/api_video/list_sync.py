@@ -85,6 +85,7 @@ class ListSync:
         self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``via``
         self._lists_expected = 0
         self._steps: Steps | None = None
+        self.has_versions = False  # whether a row was handed on twice, since it changed while the list was read
         self.last_wanted = 0
         self.is_done = False
         if self._whole and state.exists:
@@ -327,7 +328,7 @@ class ListSync:
         """The row to load, if it is news; None where it is loaded already."""
         key = self._key_of(row)
         if row.get(MISSING):
-            self._kinds[key] = "withdrawn"
+            self._kinds[key], self.has_versions = "withdrawn", True
             return {self._endpoint.key: key, "removed_at": now, "_read_at": now}
         known, content_hash = self._known.get(key), hash_row(row)
         short = bytes.fromhex(content_hash)
@@ -335,6 +336,7 @@ class ListSync:
             return None
         if key not in self._taken and known and not known.removed and known.content_hash == content_hash:
             return None
+        self.has_versions |= key in self._taken
         self._taken[key] = short
         if (kind := self._kind(known, row)) != "new":
             self._kinds[key] = kind

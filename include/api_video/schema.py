@@ -20,6 +20,8 @@ from dlt.destinations.impl.bigquery.bigquery_adapter import TABLE_DESCRIPTION_HI
 from include.api_video.endpoints import ENDPOINTS, Column, Endpoint
 
 SCHEMA_NAME = "api_video_source"
+# dlt's hint that no row of a load is there twice: to look for those in SQL, all rows are sorted in memory.
+HANDED_ON_ONCE = "x-stage-data-deduplicated"
 SYNCS, CHECKS = "_syncs", "_checks"
 
 # fmt: off
@@ -198,7 +200,10 @@ def _table(
         table["parent"] = parent
     else:
         table["resource"] = resource
-        table["write_disposition"] = "append" if resource == name and name.startswith("_") else "merge"
+        is_own = name.startswith("_")
+        table["write_disposition"] = "append" if is_own else "merge"
+        if not is_own:
+            table[HANDED_ON_ONCE] = True
     return cast(TTableSchema, table)
 
 

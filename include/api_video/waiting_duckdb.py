@@ -32,7 +32,7 @@ from include.api_video.errors import PassingError
 
 TIMEOUT_S = float(os.environ.get("API_VIDEO_DUCKDB_TIMEOUT_S", "600"))
 # Enough for tables of any length, since DuckDB then works on disk; it would take most of the machine's memory otherwise.
-MEMORY = os.environ.get("API_VIDEO_DUCKDB_MEMORY", "96MB")
+MEMORY = os.environ.get("API_VIDEO_DUCKDB_MEMORY", "64MB")
 _held: dict[str, list[int]] = {}  # file -> [descriptor of its lock, holders in this process]
 _guard = threading.RLock()
 
@@ -121,7 +121,12 @@ class WaitingDuckDbCredentials(DuckDbCredentials):
         """Puts our pool in the place of dlt's."""
         super().on_resolved()
         # One thread: each keeps its own buffers, and one is as quick with rows that arrive over a network.
-        self.global_config = {"memory_limit": MEMORY, "threads": 1, **(self.global_config or {})}
+        self.global_config = {
+            "memory_limit": MEMORY,
+            "threads": 1,
+            "preserve_insertion_order": False,
+            **(self.global_config or {}),
+        }
         self.conn_pool = WaitingPool(self)
 
 

@@ -278,3 +278,18 @@ def test_a_killed_run_does_not_hide_that_the_bin_changed(warehouse: Warehouse) -
     run = warehouse.load("discarded_videos")
 
     assert run.sync("discarded_videos")["changed_rows"] == 1
+
+
+def test_a_row_that_changed_while_the_list_was_read_is_loaded_once(warehouse: Warehouse) -> None:
+    """Rows are not looked through for doubles, which takes memory for all of them, unless one was handed on twice."""
+    world = warehouse.demo.world
+    for number in range(220):
+        world.add("videos", title=f"Video {number}")
+    last = warehouse.demo.world.listed("videos")[-1]["videoId"]
+    warehouse.demo.behaviour.after(1, "/videos", lambda: world.update("videos", last, title="Moved to the top"))
+
+    run = warehouse.load("videos")
+
+    assert not run.report.failed
+    warehouse.assert_equal("videos")
+    assert warehouse.rows(f"SELECT title FROM videos WHERE video_id = '{last}'") == [("Moved to the top",)]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import requests
 from playwright.sync_api import Browser, Page
 
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
-from tests.airflow_home import PROJECT, Airflow, Server, make_home, running_airflow
+from tests.airflow_home import PROJECT, Airflow, Server, make_home, running_airflow, wait_until
 from tests.browser import browsing, log_in, open_page
 
 IMAGES = PROJECT / "docs" / "images"
@@ -46,10 +48,12 @@ def shoot_airflow(browser: Browser, server: Server) -> None:
     """The graph, the form, the connection and the page."""
     page = log_in(browser, server)
     page.set_viewport_size({"width": 1440, "height": 760})
-    runs = server.call("GET", "/dagRuns?order_by=-run_after")["dag_runs"]
-    page.evaluate("localStorage.setItem('dag_view-api_video', JSON.stringify('graph'))")
-    page.goto(f"{server.url}/dags/api_video/runs/{runs[0]['dag_run_id']}")
+    page.goto(f"{server.url}/dags/api_video")
+    page.get_by_role("button", name="Trigger").first.wait_for()
+    page.keyboard.press("g")  # the graph
+    page.wait_for_timeout(SETTLED_MS)
     shoot(page, "graph")
+    page.keyboard.press("g")
     page.set_viewport_size({"width": 1440, "height": 1000})
     page.get_by_role("button", name="Trigger").first.click()
     shoot(page, "form")
@@ -70,15 +74,30 @@ def shoot_airflow(browser: Browser, server: Server) -> None:
 
 def shoot_notebook(browser: Browser, airflow: Airflow) -> None:
     """The notebook on what was loaded."""
-    with tempfile.TemporaryDirectory() as folder:
-        html = Path(folder) / "notebook.html"
-        command = ["-m", "marimo", "export", "html", str(PROJECT / "include/notebooks/api_video.py"), "-o", str(html)]
-        environment = {**os.environ, "DESTINATION__DUCKDB__CREDENTIALS": str(airflow.file), "PYTHONPATH": str(PROJECT)}
-        subprocess.run([sys.executable, *command, "--no-include-code"], env=environment, check=True, cwd=folder)
-        page = browser.new_context(viewport={"width": 1280, "height": 1500}, color_scheme="light").new_page()
-        page.goto(html.as_uri())
-        page.wait_for_timeout(SETTLED_MS)
-        shoot(page, "notebook")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "marimo", "-q", "run", str(PROJECT / "include/notebooks/api_video.py")]
+    command += ["--headless", "--no-token", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "DESTINATION__DUCKDB__CREDENTIALS": str(airflow.file), "PYTHONPATH": str(PROJECT)}
+    with subprocess.Popen(command, env=environment, cwd=airflow.home) as notebook:
+        try:
+            page = browser.new_context(viewport={"width": 1280, "height": 1500}, color_scheme="light").new_page()
+            wait_until("the notebook", lambda: is_served(f"http://127.0.0.1:{port}"))
+            page.goto(f"http://127.0.0.1:{port}")
+            page.locator("canvas, svg.marks").first.wait_for(timeout=120_000)
+            page.wait_for_timeout(SETTLED_MS)
+            shoot(page, "notebook")
+        finally:
+            notebook.terminate()
+
+
+def is_served(url: str) -> bool:
+    """Whether somebody answers."""
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:
+        return False
 
 
 def main() -> None:

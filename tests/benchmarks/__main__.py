@@ -153,8 +153,16 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # imports would cost two to three times as much
     results = read(options.output) if options.draw else measure_all(options)
+    if not options.draw and (options.output / "benchmarks.json").exists():
+        results = renewed(read(options.output), results)
     write(results, options.output, PROJECT / "README.md" if options.output == PROJECT / "docs" else None)
     print(table(results))
+
+
+def renewed(before: list[Result], measured: list[Result]) -> list[Result]:
+    """Scenarios that were not run keep what was measured before; each scenario is of one run."""
+    new = {(result.scenario, result.contender): result for result in measured}
+    return [new.pop((result.scenario, result.contender), result) for result in before] + list(new.values())
 
 
 def measure_all(options: argparse.Namespace) -> list[Result]:

@@ -82,7 +82,8 @@ def picture(results: Sequence[Result]) -> str:
         y = alt.Y(
             "scenario:N", sort=None, title=None, axis=alt.Axis(labels=labels, labelLimit=260, ticks=False, domain=False)
         )
-        x = alt.X("value:Q", title=None, scale=alt.Scale(type="symlog"), axis=None)
+        kind = "symlog" if "logarithmic" in title else "linear"
+        x = alt.X("value:Q", title=None, scale=alt.Scale(type=kind), axis=None)
         bars = data.mark_bar(cornerRadiusEnd=2).encode(
             x=x,
             y=y,
@@ -100,7 +101,11 @@ def picture(results: Sequence[Result]) -> str:
 
     panels = []
     for index, (title, name, form) in enumerate(
-        (("requests", "requests", "{:,.0f}"), ("seconds", "seconds", "{:,.1f}"), ("peak memory, MB", "peak_mb", "{:,.0f}"))
+        (
+            ("requests, logarithmic", "requests", "{:,.0f}"),
+            ("seconds, logarithmic", "seconds", "{:,.1f}"),
+            ("peak memory, MB", "peak_mb", "{:,.0f}"),
+        )
     ):
         values = []
         for result in results:

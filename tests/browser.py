@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FrameLocator, Page, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, sync_playwright
 
 from tests.airflow_home import Server
 
@@ -55,6 +55,17 @@ def open_page(page: Page, server: Server, path: str = "/plugin/api_video") -> Fr
     frame = page.frame_locator("iframe[title='api.video']")
     frame.locator("main").wait_for()
     return frame
+
+
+def open_connection_form(page: Page, server: Server) -> Locator:
+    """Connections, Add, type api.video: the form, its id filled in."""
+    page.goto(f"{server.url}/connections")
+    page.get_by_role("button", name="Add Connection").click()
+    form = page.get_by_role("dialog")
+    form.locator("input[name=connection_id]").fill("api_video")
+    form.get_by_role("combobox").first.fill("api.video")
+    page.keyboard.press("Enter")
+    return form
 
 
 def serious_findings(page: Page) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
 from tests.airflow_home import PROJECT, Airflow, Server, make_home, running_airflow, wait_until
-from tests.browser import browsing, log_in, open_page
+from tests.browser import browsing, log_in, open_connection_form, open_page
 
 IMAGES = PROJECT / "docs" / "images"
 RUNS = 10
@@ -57,12 +57,7 @@ def shoot_airflow(browser: Browser, server: Server) -> None:
     page.set_viewport_size({"width": 1440, "height": 1000})
     page.get_by_role("button", name="Trigger").first.click()
     shoot(page, "form")
-    page.goto(f"{server.url}/connections")
-    page.get_by_role("button", name="Add Connection").click()
-    form = page.get_by_role("dialog")
-    form.locator("input[name=connection_id]").fill("api_video")
-    form.get_by_role("combobox").first.fill("api.video")
-    page.keyboard.press("Enter")
+    open_connection_form(page, server)
     page.set_viewport_size({"width": 1440, "height": 820})
     shoot(page, "connection")
     for theme, name in (("light", "page"), ("dark", "page-dark")):

@@ -17,7 +17,7 @@ from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
 from tests.airflow_home import PROJECT, Server, api_server, own_home, running_airflow, wait_until
-from tests.browser import browsing, log_in, open_page, serious_findings
+from tests.browser import browsing, log_in, open_connection_form, open_page, serious_findings
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer"}
@@ -84,12 +84,7 @@ def test_before_the_first_run_the_page_says_what_to_do(page: Page, server: Serve
 
 def test_the_connection_form_tests_the_key_and_the_dag_uses_it(page: Page, server: Server, demo: Demo) -> None:
     """Connections, Add, api.video, its fields, Save, Test."""
-    page.goto(f"{server.url}/connections")
-    page.get_by_role("button", name="Add Connection").click()
-    form = page.get_by_role("dialog")
-    form.locator("input[name=connection_id]").fill("api_video")
-    form.get_by_role("combobox").first.fill("api.video")
-    page.keyboard.press("Enter")
+    form = open_connection_form(page, server)
     form.locator("input[name=host]").fill(demo.url)
     form.locator("input[name=password]").fill(demo.api_key)
     form.locator("input[name=port]").fill("443")

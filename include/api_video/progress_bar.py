@@ -13,7 +13,7 @@ from rich.file_proxy import FileProxy
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from include.api_video.progress import Status, in_words, per_second
+from include.api_video.progress_status import Status, in_words, per_second
 
 NUMBERS_WIDTH = 60  # what a line needs beside its bar, at most
 

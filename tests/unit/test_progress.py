@@ -13,7 +13,8 @@ from itertools import count
 import pytest
 
 from include.api_video.answers import RateLimit
-from include.api_video.progress import RATE_OF_S, Pace, Progress, Status, in_words, is_terminal, per_second
+from include.api_video.progress import RATE_OF_S, Pace, Progress, is_terminal
+from include.api_video.progress_status import Status, in_words, per_second
 from include.api_video.throttle import Throttle
 from include.demo_api.behaviour import Behaviour
 

@@ -51,6 +51,7 @@ def server(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory, demo: 
     settings = {
         **{name: value for name, value in demo_settings(demo).items() if not name.endswith("__API_KEY")},
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",  # what a task prints is in its log
         **USERS,
     }
     with running_airflow(airflow, settings) as server:

@@ -73,7 +73,6 @@ class ResourceState:
     sync: Mapping[str, Any]
     checks: Sequence[CheckState]
     left_out: bool
-    error: str
     loaded_at: datetime | None
     age_s: float | None
     seconds: float | None
@@ -212,13 +211,11 @@ def _resource(name: str, reported: Sequence[Run], newest: Run, now: datetime) ->
     present = sync_in(newest)
     read = next((sync for sync in map(sync_in, reported) if sync and sync.get("mode") != "skipped"), {})
     loaded_at, started_at = _time(read.get("finished_at")), _time(read.get("started_at"))
-    error = next((str(check["note"]) for check in _checks(newest) if check["table"] == name and not check["passed"]), "")
     return ResourceState(
         name=name,
         sync=read,
         checks=_check_states(name, reported),
         left_out=present.get("mode") == "skipped",
-        error=error,
         loaded_at=loaded_at,
         age_s=(now - loaded_at).total_seconds() if loaded_at else None,
         seconds=(loaded_at - started_at).total_seconds() if loaded_at and started_at else None,

@@ -27,7 +27,7 @@ from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.outcome import Outcome
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
-from include.api_video.schema import HANDED_ON_ONCE, declare_tables, merge_child_tables
+from include.api_video.schema import declare_tables, keep_newest, merge_child_tables
 from include.api_video.settings import Settings, filter_params
 from include.api_video.warehouse import TableState, Warehouse, now_utc
 
@@ -259,7 +259,7 @@ class Reading:
         sync = cast("ListSync | DetailSync", self._sync)
         outcome = sync.conclude(self._orphans) if isinstance(sync, DetailSync) else sync.conclude()
         if isinstance(sync, ListSync) and sync.has_versions:
-            dlt.current.source_schema().tables[self.endpoint.name].pop(HANDED_ON_ONCE, None)  # type: ignore[misc]
+            keep_newest(dlt.current.source_schema(), self.endpoint)
         if outcome.gone:
             self._warehouse().mark_removed(self.endpoint, outcome.gone, now_utc())
         return outcome

@@ -180,6 +180,16 @@ def merge_child_tables(schema: dlt.Schema, grown: dlt.Schema, endpoint: Endpoint
         schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
 
 
+def keep_newest(schema: dlt.Schema, endpoint: Endpoint) -> None:
+    """Has dlt keep the newest version of each row of this load; without it, each is taken to come once.
+
+    To look for doubles dlt sorts all rows of a load in the destination's memory.
+    """
+    table = cast("dict[str, Any]", schema.tables[endpoint.name])
+    table.pop(HANDED_ON_ONCE, None)
+    table["columns"]["_read_at"]["dedup_sort"] = "desc"
+
+
 def _table(
     name: str,
     meaning: str,
@@ -214,6 +224,4 @@ def _column(name: str, column: Column, *, is_key: bool) -> TColumnSchema:
         hints["primary_key"] = True
     if column.data_type == "timestamp":
         hints["timezone"] = True
-    if name == "_read_at":
-        hints["dedup_sort"] = "desc"  # a list that shifted while it was read may give two versions of a row
     return cast(TColumnSchema, hints)

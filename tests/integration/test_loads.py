@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from include.api_video.errors import ApiVideoKeyError, ApiVideoServerError, RemovalBrakeError, SettingsError
 from include.demo_api.behaviour import Behaviour
@@ -21,6 +24,20 @@ def test_a_first_load_brings_every_row_of_all_nine_resources(warehouse: Warehous
     assert {sync["mode"] for sync in run.report.syncs} == {"first"}
     assert [sync["resource"] for sync in run.report.syncs] == list(ALL)
     assert all(sync["items_total"] == sync["active_rows"] == sync["new_rows"] for sync in run.report.syncs)
+
+
+def test_a_load_ends_without_a_warning_that_users_can_do_nothing_about(
+    warehouse: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("dlt").addHandler(caplog.handler)  # it does not propagate
+    try:
+        warehouse.load()
+        warehouse.demo.world.update_video(warehouse.demo.world.ids("videos")[0], title="changed")
+        warehouse.load()
+    finally:
+        logging.getLogger("dlt").removeHandler(caplog.handler)
+
+    assert not [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_the_values_are_the_apis(warehouse: Warehouse) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from include.api_video.endpoints import ENDPOINTS, by_name
-from include.api_video.schema import build_schema, columns_of, locate, snake, tables_of
+from include.api_video.schema import HANDED_ON_ONCE, build_schema, columns_of, keep_newest, locate, snake, tables_of
 
 # What api.video documents (OpenAPI description of 2024-11, Admin API's of 2026-06), in the warehouse's names. Written by
 # hand, so that a column that gets lost is missed here. Secrets are left out: streamKey, serverUrl, value.
@@ -219,9 +219,18 @@ def test_the_key_is_the_primary_key_and_never_null_and_nothing_else_is(name):
 
 
 @resources
-def test_rows_are_merged_and_the_one_read_last_wins(name):
+def test_rows_are_merged_without_a_search_for_doubles(name):
     assert TABLES[name]["write_disposition"] == "merge"
-    assert TABLES[name]["columns"]["_read_at"]["dedup_sort"] == "desc"
+    assert TABLES[name][HANDED_ON_ONCE]
+    assert "dedup_sort" not in TABLES[name]["columns"]["_read_at"]
+
+
+@resources
+def test_where_rows_came_twice_the_one_read_last_wins(name):
+    schema = build_schema()
+    keep_newest(schema, by_name()[name])
+    assert HANDED_ON_ONCE not in schema.tables[name]
+    assert schema.tables[name]["columns"]["_read_at"]["dedup_sort"] == "desc"
 
 
 @resources

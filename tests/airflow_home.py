@@ -61,7 +61,7 @@ class Airflow:
 
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment of a user who has set nothing but AIRFLOW_HOME, beside where data and temporary files go."""
-    ours = ("SOURCES__", "DESTINATION__", "API_VIDEO_", "DLT_", "AIRFLOW", "PROVIDERS__", "RUNTIME__", "PYTHONPATH")
+    ours = ("SOURCES__", "DESTINATION__", "API_VIDEO_", "DLT_", "AIRFLOW", "PROVIDERS__", "RUNTIME__", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     (home / "tmp").mkdir(exist_ok=True)
     return {

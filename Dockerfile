@@ -1,7 +1,9 @@
 # Airflow with the package and its pinned dependencies; nothing is installed at start.
 FROM apache/airflow:3.3.2
 COPY --chown=airflow:0 requirements.txt constraints.txt /tmp/package/
-RUN pip install --no-cache-dir --requirement /tmp/package/requirements.txt
+# Destinations beside DuckDB, as dlt calls them: docker compose build --build-arg DLT_EXTRAS=postgres,motherduck
+ARG DLT_EXTRAS=postgres
+RUN pip install --no-cache-dir --requirement /tmp/package/requirements.txt "dlt[${DLT_EXTRAS}]"
 # The warehouse's volume takes over this folder's owner.
 RUN mkdir -p /opt/airflow/data
 COPY --chown=airflow:0 dags /opt/airflow/dags

@@ -9,13 +9,17 @@ export PATH := $(BIN):$(PATH)
 QUIET := AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING task=WARNING" PYTHONWARNINGS=ignore
 
 PORT ?= 8080
+# One of API_VIDEO_ACCOUNTS: make run ACCOUNT=training
+ACCOUNT ?=
+DAG := api_video$(if $(filter-out default,$(ACCOUNT)),_$(ACCOUNT))
+OF_ACCOUNT := $(if $(ACCOUNT),--account $(ACCOUNT))
 # Not LOGGING_LEVEL: that one would empty the tasks' logs, too.
 UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE_URL=http://127.0.0.1:$(PORT) \
 	AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING http=WARNING supervisor=WARNING" \
 	AIRFLOW__CORE__TEST_CONNECTION=Enabled PYTHONWARNINGS=ignore
 
 # In the environment, in secrets.toml, or in an Airflow Connection.
-HAS_KEY := python -m include.api_video has-key || airflow connections get api_video > /dev/null 2>&1
+HAS_KEY := python -m include.api_video has-key $(OF_ACCOUNT) || airflow connections get $(DAG) > /dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run ui plain notebook test bench screenshots lint docs lock clean
@@ -37,14 +41,14 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt
 
 run: $(READY) ## load api.video through the DAG; without an API key, load the demo API
 	@if $(HAS_KEY); then \
-		$(QUIET) airflow dags test api_video; \
+		$(QUIET) airflow dags test $(DAG); \
 	else \
 		echo "No api.video API key is set (README: Load your own account): loading the demo API with all nine resources."; \
-		$(QUIET) python -m include.demo_api exec -- airflow dags test api_video; \
-	fi; status=$$?; python -m include.api_video report; exit $$status
+		$(QUIET) python -m include.demo_api exec -- airflow dags test $(DAG); \
+	fi; status=$$?; python -m include.api_video report $(OF_ACCOUNT); exit $$status
 
 plain: $(READY) ## the same without Airflow
-	@python -m include.api_video
+	@python -m include.api_video $(OF_ACCOUNT)
 
 ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT=8080)
 	@python -c 'import json, pathlib, secrets; file = pathlib.Path("simple_auth_manager_passwords.json.generated"); \

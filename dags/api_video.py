@@ -23,56 +23,63 @@ sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.p
 import pendulum  # noqa: E402
 from airflow.sdk import Param, dag  # noqa: E402
 from api_video_alerts import failure_alert, late_alert, run_is_late  # noqa: E402
-from api_video_tasks import RETRIES, dag_resources, load_tasks, prepare, validate  # noqa: E402
+from api_video_tasks import RETRIES, accounts_to_parse, dag_resources, load_tasks, prepare, validate  # noqa: E402
 
+from include.api_video.accounts import Account  # noqa: E402
 from include.api_video.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
 
-RESOURCES, SWITCHED_ON = dag_resources()
-GROUPS = group_names(endpoint for endpoint in ENDPOINTS if endpoint.name in RESOURCES)
-PARAMS = {
-    "resources": Param(
-        SWITCHED_ON,
-        type="array",
-        items={"type": "string", "enum": RESOURCES},
-        examples=RESOURCES,  # the form offers them as a list to choose from
-        title="Resources",
-        description="Which tables to load in this run; the others are left as they are.",
-    ),
-    "full_refresh": Param(
-        False,
-        type="boolean",
-        title="Full refresh",
-        description="Drop the tables of the chosen resources and load them anew. The ledger and the checks are kept.",
-    ),
-    "max_removed_share": Param(
-        None,
-        type=["null", "number"],
-        minimum=0,
-        maximum=1,
-        title="Largest share that may be marked removed",
-        description="Empty: as configured (0.5). 1 lets a mass removal through that a run before this one stopped at.",
-    ),
-}
+
+def make_dag(account: Account) -> None:
+    """The DAG of one account."""
+    resources, switched_on = dag_resources(account)
+    groups = group_names(endpoint for endpoint in ENDPOINTS if endpoint.name in resources)
+    params = {
+        "resources": Param(
+            switched_on,
+            type="array",
+            items={"type": "string", "enum": resources},
+            examples=resources,  # the form offers them as a list to choose from
+            title="Resources",
+            description="Which tables to load in this run; the others are left as they are.",
+        ),
+        "full_refresh": Param(
+            False,
+            type="boolean",
+            title="Full refresh",
+            description="Drop the tables of the chosen resources and load them anew. The ledger and the checks are kept.",
+        ),
+        "max_removed_share": Param(
+            None,
+            type=["null", "number"],
+            minimum=0,
+            maximum=1,
+            title="Largest share that may be marked removed",
+            description="Empty: as configured (0.5). 1 lets a mass removal through that a run before this one stopped at.",
+        ),
+    }
+
+    @dag(
+        account.dag_id,
+        schedule="@hourly",
+        start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+        catchup=False,
+        max_active_runs=1,
+        params=params,
+        default_args=RETRIES,
+        doc_md=__doc__,
+        tags=["api.video", "dlt"],
+        on_failure_callback=failure_alert(),
+        deadline=late_alert(f"{__name__}.{run_is_late.__name__}"),
+    )
+    def api_video() -> None:
+        ready, proof = prepare(account), validate(account, resources)
+        for group_id, names in groups.items():
+            tasks = load_tasks(account, group_id, names)
+            ready >> [task for name, task in tasks.items() if by_name()[name].parent not in tasks]
+            list(tasks.values()) >> proof
+
+    api_video()
 
 
-@dag(
-    schedule="@hourly",
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
-    max_active_runs=1,
-    params=PARAMS,
-    default_args=RETRIES,
-    doc_md=__doc__,
-    tags=["api.video", "dlt"],
-    on_failure_callback=failure_alert(),
-    deadline=late_alert(f"{__name__}.{run_is_late.__name__}"),
-)
-def api_video() -> None:
-    ready, proof = prepare(), validate(RESOURCES)
-    for group_id, names in GROUPS.items():
-        tasks = load_tasks(group_id, names)
-        ready >> [task for name, task in tasks.items() if by_name()[name].parent not in tasks]
-        list(tasks.values()) >> proof
-
-
-api_video()
+for each in accounts_to_parse():
+    make_dag(each)

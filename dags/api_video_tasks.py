@@ -30,14 +30,17 @@ from airflow.sdk import Asset, Connection, TriggerRule, get_current_context, get
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from api_video_alerts import ERROR, check_alerts
+from api_video_workers import check_workers
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 
+from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
+from include.api_video.config import use_project_config
+from include.api_video.destination import destination_name, file_format, understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
-from include.api_video.errors import PassingError, find_cause
-from include.api_video.pipelines import FILE_FORMAT, make_pipeline
-from include.api_video.settings import Settings, connection_values, read_resources, read_settings, use_project_config
+from include.api_video.errors import PassingError, SettingsError, find_cause
+from include.api_video.pipelines import make_pipeline
+from include.api_video.settings import Settings, connection_values, read_resources, read_settings
 
-CONNECTION_ID = "api_video"
 RETRIES = {
     "retries": 2,
     "retry_delay": timedelta(minutes=1),
@@ -45,23 +48,40 @@ RETRIES = {
     "max_retry_delay": timedelta(minutes=15),
 }
 API = Asset(name="api.video", uri="https://ws.api.video")
-PROVEN = Asset(name="api_video")  # all tables of a run, proven
 DLT_FOLDERS = ("DLT_PROJECT_DIR", "DLT_DATA_DIR", "DLT_LOCAL_DIR")
 log = logging.getLogger("api_video")
 
 use_project_config()
 
 
-def dag_resources() -> tuple[list[str], list[str]]:
+def accounts_to_parse() -> list[Account]:
+    """The accounts that get a DAG here: all of them, or in the process of one task only its own.
+
+    A wrong setting does not break parsing; the run's first task says what is wrong.
+    """
+    own = get_parsing_context().dag_id
+    try:
+        accounts = read_accounts()
+    except SettingsError:
+        accounts = (DEFAULT_ACCOUNT,)
+    return [account for account in accounts if own in (None, account.dag_id)]
+
+
+def dag_resources(account: Account) -> tuple[list[str], list[str]]:
     """Resources that get a task, and those of them that are switched on. Those of the Admin API only if switched on."""
-    switched_on = read_resources()
+    switched_on = read_resources(account)
     shown = [e.name for e in ENDPOINTS if e.host is Host.MAIN or e.name in switched_on]
     return shown, list(switched_on)
 
 
-def table_asset(resource: str) -> Asset:
+def table_asset(account: Account, resource: str) -> Asset:
     """The table of a resource, for lineage and for DAGs that are scheduled on it: ``Asset("api_video.videos")``."""
-    return Asset(name=f"api_video.{resource}")
+    return Asset(name=f"{account.dag_id}.{resource}")
+
+
+def proven_asset(account: Account) -> Asset:
+    """All tables of an account, proven by a run: ``Asset("api_video")``."""
+    return Asset(name=account.dag_id)
 
 
 class StateLink(BaseOperatorLink):
@@ -76,29 +96,40 @@ class StateLink(BaseOperatorLink):
         return f"{base}/plugin/api_video/api_video/?{query}#{operator.task_id.split('.')[-1]}"
 
 
-@task
-def prepare() -> None:
-    """Checks the settings and creates the tables, before any request is sent."""
-    from include.api_video.runner import prepare_warehouse
+def prepare(account: Account) -> Any:
+    """The first task."""
 
-    with plain_words():
-        check_alerts()
-        prepare_warehouse(run_settings())
+    @task(task_id="prepare")
+    def prepare() -> None:
+        """Checks the settings and creates the tables, before any request is sent."""
+        from include.api_video.runner import prepare_warehouse
+
+        with plain_words():
+            check_alerts()
+            settings = run_settings(account)
+            check_workers()
+            prepare_warehouse(settings)
+
+    return prepare()
 
 
-def load_tasks(group_id: str, names: Sequence[str]) -> dict[str, Any]:
+def load_tasks(account: Account, group_id: str, names: Sequence[str]) -> dict[str, Any]:
     """A task group with one task per resource, each after what it needs: ``{resource: task}``.
 
     In the process of one task only that one is made: a pipeline of dlt takes 40 ms.
     """
     own = get_parsing_context().task_id
     names = [name for name in names if own in (None, f"{group_id}.{name}")]
+    try:
+        destination_name()
+    except SettingsError:  # `prepare` says what is wrong
+        return {}
     if not names:
         return {}
     with own_folders():
         group = PipelineTasksGroup(group_id, use_task_logger=False, log_progress_period=0)
         use_project_config()  # the helper has dlt look for its files in the folder of DAGs
-        tasks = {name: _load_task(group, name) for name in names}
+        tasks = {name: _load_task(account, group, name) for name in names}
         shutil.rmtree(os.environ["DLT_DATA_DIR"], ignore_errors=True)  # each parse would leave one behind
     for name, later in tasks.items():
         for earlier in upstream(by_name()[name]):
@@ -122,32 +153,31 @@ def own_folders() -> Iterator[None]:
         use_project_config()
 
 
-def _load_task(group: PipelineTasksGroup, name: str) -> Any:
+def _load_task(account: Account, group: PipelineTasksGroup, name: str) -> Any:
     endpoint = by_name()[name]
-    pipeline, asset = make_pipeline(name), table_asset(name)
+    pipeline, asset = make_pipeline(name, account), table_asset(account, name)
     skipped: list[str] = []
     (loads,) = group.add_run(
         pipeline,
-        partial(_source, name, skipped),
-        loader_file_format=FILE_FORMAT,
-        # A parent that was left out or skipped has loaded something before; a bin that failed is no reason to stop. (After
-        # a `prepare` that failed the task says the same sentence once more: no rule fits both.)
+        partial(_source, account, name, skipped),
+        loader_file_format=file_format(),
+        # A parent that was left out or skipped has loaded something before; a bin that failed is no reason to stop.
         trigger_rule=TriggerRule.ALL_DONE if endpoint.bin else TriggerRule.NONE_FAILED,
         inlets=[API],
         outlets=[asset],
         doc_md=f"{endpoint.meaning}. Reads `{endpoint.path}` ({endpoint.sync.value}) into the table `{name}`.",
     )
-    loads.python_callable = partial(_run, loads.python_callable, pipeline, skipped, asset)
+    loads.python_callable = partial(_run, account, loads.python_callable, pipeline, skipped, asset)
     loads.operator_extra_links = (StateLink(),)
     return loads
 
 
-def _source(name: str, skipped: list[str]) -> Any:
+def _source(account: Account, name: str, skipped: list[str]) -> Any:
     """What the task loads: the resource, or where it is left out, only its row in the ledger."""
     from include.api_video.source import api_video_source, permitted_source
 
     context = get_current_context()
-    params, settings, run_id = context["params"], run_settings(), str(context["run_id"])
+    params, settings, run_id = context["params"], run_settings(account), str(context["run_id"])
     if name not in params["resources"]:
         skipped.append(f"{name} is not among the resources of this run.")
         return api_video_source([name], settings=settings, run_id=run_id, skipped=True)
@@ -157,7 +187,7 @@ def _source(name: str, skipped: list[str]) -> Any:
     return source
 
 
-def _run(load: Callable[[], None], pipeline: Any, skipped: list[str], asset: Asset) -> None:
+def _run(account: Account, load: Callable[[], None], pipeline: Any, skipped: list[str], asset: Asset) -> None:
     """Runs dlt's task, and tells in the asset's event what it loaded. Airflow keeps the event where the task succeeds.
 
     Raises:
@@ -168,32 +198,42 @@ def _run(load: Callable[[], None], pipeline: Any, skipped: list[str], asset: Ass
 
     skipped.clear()
     use_airflow_logging()
+    ti = get_current_context()["ti"]
+    if unprepared := ti.xcom_pull(task_ids="prepare", key=ERROR):  # the trigger rule of a list with a bin lets it pass
+        raise AirflowFailException(unprepared)
     # dlt looks for this folder in a pipeline that was wiped before: a retry, or the same process as another task.
     os.makedirs(os.path.join(pipeline.working_dir, "schemas"), exist_ok=True)
     try:
-        with plain_words():
+        with plain_words(), understood():
             load()
     finally:
         shutil.rmtree(Path(pipeline.pipelines_dir).parent, ignore_errors=True)
     if skipped:
         raise AirflowSkipException(skipped[0])
     context = get_current_context()
-    context["outlet_events"][asset].extra = look_at(pipeline.pipeline_name, str(context["run_id"])).summary()
+    report = look_at(account, pipeline.pipeline_name, str(context["run_id"]))
+    context["outlet_events"][asset].extra = report.summary()
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE, outlets=[PROVEN])
-def validate(resources: list[str]) -> None:
-    """Proves the load of this run; fails where a check or a task before it failed."""
-    from include.api_video.report import check_run
+def validate(account: Account, resources: Sequence[str]) -> Any:
+    """The last task."""
+    proven = proven_asset(account)
 
-    use_airflow_logging()
-    context = get_current_context()
-    with plain_words():
-        report = check_run(str(context["run_id"]), resources, _read_errors(context["ti"], resources))
-        context["ti"].xcom_push(key="report", value=report.to_json())
-        log.info("What this run did, and whether it holds:\n%s", report)
-        report.raise_if_failed()
-        context["outlet_events"][PROVEN].extra = report.summary()
+    @task(task_id="validate", trigger_rule=TriggerRule.ALL_DONE, outlets=[proven])
+    def validate() -> None:
+        """Proves the load of this run; fails where a check or a task before it failed."""
+        from include.api_video.report import check_run
+
+        use_airflow_logging()
+        context = get_current_context()
+        with plain_words():
+            report = check_run(account, str(context["run_id"]), resources, _read_errors(context["ti"], resources))
+            context["ti"].xcom_push(key="report", value=report.to_json())
+            log.info("What this run did, and whether it holds:\n%s", report)
+            report.raise_if_failed()
+            context["outlet_events"][proven].extra = report.summary()
+
+    return validate()
 
 
 def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
@@ -220,19 +260,21 @@ def plain_words() -> Iterator[None]:
         raise (RuntimeError if isinstance(cause, PassingError) else AirflowFailException)(sentence) from None
 
 
-def run_settings() -> Settings:
+def run_settings(account: Account) -> Settings:
     """The settings of this run: environment, Airflow Connection, files, and the trigger form; keys masked in logs."""
-    settings = read_settings(read_connection())
+    read_accounts()
+    destination_name()
+    settings = read_settings(read_connection(account), account=account)
     for key in (settings.api_key, settings.admin_api_key):
         mask_key(key)
     share = get_current_context()["params"]["max_removed_share"]
     return settings if share is None else replace(settings, max_removed_share=float(share))
 
 
-def read_connection() -> dict[str, str]:
+def read_connection(account: Account) -> dict[str, str]:
     """Settings from the Airflow Connection ``api_video``: password is the key, host the base URL, extra the rest."""
     try:
-        connection = Connection.get(CONNECTION_ID)
+        connection = Connection.get(account.dag_id)
     except AirflowException:
         return {}
     return connection_values(connection.host, connection.password, connection.extra_dejson, connection.port)

@@ -9,23 +9,26 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 
 # Before dlt is imported: no telemetry, and no look into Airflow's Variables where Airflow is installed beside dlt.
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 
+from include.api_video.accounts import Account, find_account, read_accounts
+from include.api_video.config import use_project_config
 from include.api_video.errors import ApiVideoError, MissingKeyError, find_cause
-from include.api_video.settings import read_settings, use_project_config
+from include.api_video.settings import read_settings
 
 
-def run(*, full_refresh: bool) -> int:
-    """Loads all resources of the settings and checks them; exit code 1 where something failed."""
+def run(account: Account, *, full_refresh: bool) -> int:
+    """Loads all resources of the account's settings and checks them; exit code 1 where something failed."""
     from include.api_video.report import check_run
     from include.api_video.runner import load_all
     from include.api_video.warehouse import now_utc
 
-    show_log()
-    settings = read_settings()
+    settings = read_settings(account=account)
     run_id = f"plain__{now_utc().isoformat(timespec='seconds')}"
     errors: dict[str, str] = {}
     for resource, result in load_all(settings, run_id, full_refresh=full_refresh):
@@ -33,9 +36,22 @@ def run(*, full_refresh: bool) -> int:
             errors[resource] = f"{type(result).__name__}: {result}"
         else:
             print(f"--- {resource}\n{result}")
-    report = check_run(run_id, settings.resources, errors)
+    report = check_run(account, run_id, settings.resources, errors)
     print(f"\n{report}")
     return 1 if report.failed else 0
+
+
+def on_each(command: Callable[[Account], int], name: str | None) -> Iterator[int]:
+    """Exit codes of a command for one account, or for each; what stops one does not stop the next."""
+    accounts = [find_account(name)] if name else read_accounts()
+    for account in accounts:
+        if len(accounts) > 1:
+            print(f"=== {account.dag_id}", flush=True)
+        try:
+            yield command(account)
+        except ApiVideoError as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            yield 1
 
 
 def show_log() -> None:
@@ -47,19 +63,19 @@ def show_log() -> None:
     log.setLevel(logging.INFO)
 
 
-def report() -> int:
+def report(account: Account) -> int:
     """Prints the last run's table."""
     from include.api_video.report import read_last_report
 
-    last = read_last_report()
+    last = read_last_report(account)
     print(last or "Nothing has been loaded yet.")
     return 0
 
 
-def has_key() -> int:
+def has_key(account: Account) -> int:
     """Tells the Makefile whether to load the demo."""
     try:
-        read_settings()
+        read_settings(account=account)
     except MissingKeyError:
         return 1
     except ApiVideoError:
@@ -72,12 +88,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m include.api_video", description=__doc__)
     parser.add_argument("command", nargs="?", default="run", choices=["run", "report", "has-key"])
     parser.add_argument("--full-refresh", action="store_true", help="start all tables anew")
+    parser.add_argument("--account", help="one of API_VIDEO_ACCOUNTS; without it, all of them one after another")
     options = parser.parse_args()
+    commands: dict[str, Callable[[Account], int]] = {
+        "run": partial(run, full_refresh=options.full_refresh),
+        "report": report,
+        "has-key": has_key,
+    }
     use_project_config()
+    show_log()
     try:
-        if options.command == "run":
-            return run(full_refresh=options.full_refresh)
-        return report() if options.command == "report" else has_key()
+        return max(on_each(commands[options.command], options.account))
     except ApiVideoError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

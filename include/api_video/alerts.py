@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from include.api_video.config import Section, one_of, values_in_files
 from include.api_video.errors import SettingsError
-from include.api_video.settings import Reader, one_of, values_in_files
 
 SECTION = "api_video.alerts"
 ENV_PREFIX = "API_VIDEO__ALERTS__"
@@ -46,9 +46,9 @@ def read_alert_settings() -> AlertSettings | None:
     Raises:
         SettingsError: a setting is unknown, impossible, or contradicts another.
     """
-    source = Reader(SECTION)
+    section = Section(SECTION)
     _refuse_unknown()
-    senders = {name: source.text(name) for name in SENDERS}
+    senders = {name: section.text(name) for name in SENDERS}
     if not senders["webhook_url"] and any(values_in_files(f"{SECTION}.webhook_url")):
         raise SettingsError(f"{SECTION}.webhook_url is a secret: move it from config.toml to include/.dlt/secrets.toml.")
     if not (senders["webhook_url"] or "https://").startswith(("http://", "https://")):
@@ -57,7 +57,7 @@ def read_alert_settings() -> AlertSettings | None:
     if len(chosen) > 1:
         raise SettingsError(f"{SECTION} has {' and '.join(chosen)}: alerts are sent by one of them, leave out the others.")
     arguments = _arguments()
-    late_after_minutes = source.number("late_after_minutes", DEFAULT_LATE_AFTER_MINUTES, lowest=0)
+    late_after_minutes = section.number("late_after_minutes", DEFAULT_LATE_AFTER_MINUTES, lowest=0)
     return AlertSettings(**senders, arguments=arguments, late_after_minutes=late_after_minutes) if chosen else None
 
 

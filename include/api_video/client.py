@@ -17,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 from include.api_video.answers import RateLimit, read_error, read_retry_after
 from include.api_video.endpoints import Host
 from include.api_video.errors import ApiVideoLimitError, ApiVideoRequestError, ApiVideoServerError, PassingError
-from include.api_video.settings import ENV_PREFIX, Settings
+from include.api_video.settings import Settings
 from include.api_video.throttle import Throttle
 
 ATTEMPTS = 6  # of one request: at most about a minute of waiting, beside what a 429 tells us to wait
@@ -62,7 +62,7 @@ class ApiVideoSession(requests.Session):
         self.requests_sent = 0
         self.rate_limited = 0
         self._environment = settings.environment
-        self._key_setting = ENV_PREFIX + ("ADMIN_API_KEY" if host is Host.ADMIN else "API_KEY")
+        self._key_setting = settings.account.variable("admin_api_key" if host is Host.ADMIN else "api_key")
         self._missing_ok = missing_ok
         self._unread_ok = unread_ok
         self._unread = self._answered = 0

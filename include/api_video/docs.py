@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from include.api_video.config import PROJECT_DIR
 from include.api_video.dictionary import DLT_TABLES, ColumnEntry, TableEntry, how_current, references, source_of, tables
 from include.api_video.endpoints import ENDPOINTS, Endpoint
 from include.api_video.schema import snake, tables_of
-from include.api_video.settings import PROJECT_DIR
 
 START, END = "<!-- resources: written by make docs -->\n", "<!-- end of resources -->"
 DICTIONARY = PROJECT_DIR / "docs/data_dictionary.md"

@@ -14,13 +14,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.answers import Page
 from include.api_video.client import MISSING
 from include.api_video.endpoints import MAX_PAGE_SIZE, Endpoint, Sync
 from include.api_video.errors import ApiVideoRequestError, ApiVideoServerError, ListShiftedError, RemovalBrakeError
 from include.api_video.locate import Search, is_worth_it
 from include.api_video.outcome import Outcome, hash_row
-from include.api_video.settings import ENV_PREFIX
 from include.api_video.warehouse import KnownRow, TableState, utc
 
 READINGS = 4  # of a list that keeps shifting, before giving up
@@ -66,10 +66,11 @@ class ListSync:
         anew: bool = False,
         full_due: bool = False,
         max_removed_share: float = 1.0,
+        brake_variable: str = DEFAULT_ACCOUNT.variable("max_removed_share"),
     ) -> None:
         self._endpoint, self._state, self._lookup, self._ask = endpoint, state, lookup, ask
         self._moved, self._may_have_moved = moved, may_have_moved
-        self._max_removed_share = max_removed_share
+        self._max_removed_share, self._brake_variable = max_removed_share, brake_variable
         self._first = anew or state.last_full_at is None
         self._whole = self._first or full_due or endpoint.sync is Sync.WHOLE
         self._known: dict[str, KnownRow] = {}
@@ -379,7 +380,7 @@ class ListSync:
             raise RemovalBrakeError(
                 f"{self._endpoint.name}: {gone} of {active} rows are no longer listed by the API, more than the share "
                 f"of {self._max_removed_share:g} that one run may mark removed. Nothing was removed. If this is right, "
-                f"run once with {ENV_PREFIX}MAX_REMOVED_SHARE=1; if not, check the key, the environment and the filters."
+                f"run once with {self._brake_variable}=1; if not, check the key, the environment and the filters."
             )
 
 

@@ -23,12 +23,13 @@ from include.api_video.detail_sync import DetailSync
 from include.api_video.drift import FieldWatch
 from include.api_video.endpoints import Endpoint
 from include.api_video.errors import SettingsError
+from include.api_video.filters import filter_params
 from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.outcome import Outcome
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.schema import declare_tables, keep_newest, merge_child_tables
-from include.api_video.settings import Settings, filter_params
+from include.api_video.settings import Settings
 from include.api_video.warehouse import TableState, Warehouse, now_utc
 
 log = logging.getLogger("api_video")
@@ -139,12 +140,13 @@ class Reading:
             endpoint,
             TableState() if anew else state,
             warehouse,
-            ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings) else None,
+            ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings.filters) else None,
             moved=warehouse.find_moved(endpoint),
             may_have_moved=warehouse.has_exchanged(endpoint, state.last_full_at),
             anew=anew,
             full_due=not state.is_whole or is_full_due(state, settings.full_check_hours, self._started_at),
             max_removed_share=settings.max_removed_share,
+            brake_variable=settings.account.variable("max_removed_share"),
         )
 
     def _begin_detail(self) -> DetailSync:
@@ -205,7 +207,7 @@ class Reading:
 
     @contextmanager
     def _prepared_warehouse(self) -> Iterator[Warehouse]:
-        """The warehouse with its tables; one connection stays open for all questions of the block, as each costs 20 ms."""
+        """The warehouse with its tables; all questions of the block share one connection."""
         warehouse = self._warehouse()
         warehouse.declare(self._schema)
         with warehouse.connect():

@@ -12,9 +12,11 @@ from typing import Any
 import dlt
 from tabulate import tabulate
 
+from include.api_video.accounts import Account
+from include.api_video.destination import file_format
 from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
-from include.api_video.pipelines import FILE_FORMAT, PIPELINE, refresh_local_view, short_lived_pipeline
+from include.api_video.pipelines import refresh_local_view, short_lived_pipeline
 from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, schema_of
 from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, read_syncs, run_checks
 from include.api_video.warehouse import Warehouse, now_utc, utc
@@ -112,39 +114,40 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def check_run(run_id: str, resources: Sequence[str], errors: Mapping[str, str]) -> Report:
+def check_run(account: Account, run_id: str, resources: Sequence[str], errors: Mapping[str, str]) -> Report:
     """Makes all checks and stores them in ``_checks``; ``errors`` says of resources whose task failed, why."""
     schema = schema_of(resources)
-    with short_lived_pipeline(PIPELINE) as pipeline:
+    with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
         warehouse.declare(schema)
-        growth = warehouse.read_growth(schema)
-        checks = run_checks(warehouse, resources, run_id, now, errors, growth.first_seen)
-        report = Report(run_id, now, _syncs_of(warehouse, run_id), checks)
+        with warehouse.connect():
+            growth = warehouse.read_growth(schema)
+            checks = run_checks(warehouse, resources, run_id, now, errors, growth.first_seen)
+            report = Report(run_id, now, _syncs_of(warehouse, run_id), checks)
 
         @dlt.source(schema=growth.schema, section=SCHEMA_NAME)
         def checks_source() -> Any:
             return dlt.resource(report.rows(), name=CHECKS, write_disposition="append")
 
-        pipeline.run(checks_source(), loader_file_format=FILE_FORMAT)
-    refresh_local_view()
+        pipeline.run(checks_source(), loader_file_format=file_format())
+    refresh_local_view(account)
     return report
 
 
-def look_at(resource: str, run_id: str) -> Report:
+def look_at(account: Account, resource: str, run_id: str) -> Report:
     """The checks of one table right after its load; nothing is stored."""
-    with short_lived_pipeline(PIPELINE) as pipeline:
+    with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
-        with warehouse.connect():  # stays open for all questions of the block
+        with warehouse.connect():
             growth = warehouse.read_growth(schema_of([resource]))
             checks = run_checks(warehouse, [resource], run_id, now, {}, growth.first_seen)
             syncs = [sync for sync in _syncs_of(warehouse, run_id) if sync["resource"] == resource]
     return Report(run_id, now, syncs, checks)
 
 
-def read_last_report() -> Report | None:
+def read_last_report(account: Account) -> Report | None:
     """The report of the newest run that was checked, from the destination; None where there is none."""
-    with short_lived_pipeline(PIPELINE) as pipeline:
+    with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse = Warehouse(pipeline)
         names = [column.path for column in CHECKS_COLUMNS]
         with warehouse.connect() as query:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+from dlt.common.exceptions import DltException
 from dlt.common.pipeline import LoadInfo
 
+from include.api_video.destination import DestinationError, file_format
 from include.api_video.endpoints import by_name, in_load_order
 from include.api_video.errors import ApiVideoError, find_cause
-from include.api_video.pipelines import FILE_FORMAT, short_lived_pipeline
+from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
 from include.api_video.warehouse import Warehouse
@@ -18,9 +20,19 @@ log = logging.getLogger("api_video")
 
 
 def prepare_warehouse(settings: Settings) -> None:
-    """Creates the tables of all resources of the settings, with all documented columns."""
-    with short_lived_pipeline("prepare") as pipeline:
-        Warehouse(pipeline).declare(declared_schema(settings))
+    """Creates the tables of all resources of the settings, with all documented columns.
+
+    Raises:
+        SettingsError: the destination lacks a package or credentials.
+        DestinationError: it cannot be reached, or refuses the login or the tables.
+    """
+    with short_lived_pipeline("prepare", settings.account) as pipeline:
+        try:
+            Warehouse(pipeline).declare(declared_schema(settings))
+        except Exception as error:
+            if isinstance(error, DltException):
+                raise
+            raise DestinationError(error) from error  # drivers have errors of their own
 
 
 def load_resource(resource: str, settings: Settings, run_id: str, *, full_refresh: bool = False) -> LoadInfo:
@@ -29,12 +41,12 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
     Raises:
         ApiVideoError: what the user can act on, taken out of dlt's wrapping.
     """
-    with short_lived_pipeline(resource) as pipeline:
+    with short_lived_pipeline(resource, settings.account) as pipeline:
         try:
             source, left_out = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
             if left_out:
                 log.warning("%s is left out: %s", resource, left_out)
-            return pipeline.run(source, loader_file_format=FILE_FORMAT)
+            return pipeline.run(source, loader_file_format=file_format())
         except Exception as error:
             cause = find_cause(error)
             if cause is None:

@@ -23,10 +23,11 @@ from requests import PreparedRequest, Request, Response
 from include.api_video.client import ApiVideoSession
 from include.api_video.endpoints import MAX_PAGE_SIZE, Host, by_name
 from include.api_video.errors import ApiVideoPermissionError
+from include.api_video.filters import filter_params
 from include.api_video.progress import Progress
 from include.api_video.reading import Reading
 from include.api_video.schema import SCHEMA_NAME, SYNCS, schema_of
-from include.api_video.settings import Settings, filter_params, read_settings
+from include.api_video.settings import Settings, read_settings
 
 ADMIN_PARAMS = {"page_size": MAX_PAGE_SIZE}
 
@@ -121,7 +122,7 @@ def rest_api_config(reading: Reading) -> RESTAPIConfig:
 
 def _params(reading: Reading) -> dict[str, Any]:
     sort_by = reading.endpoint.sort_by
-    params: dict[str, Any] = {"pageSize": MAX_PAGE_SIZE, **filter_params(reading.endpoint, reading.settings)}
+    params: dict[str, Any] = {"pageSize": MAX_PAGE_SIZE, **filter_params(reading.endpoint, reading.settings.filters)}
     if sort_by:
         params |= {"sortBy": sort_by, "sortOrder": "desc" if sort_by == "updatedAt" else "asc"}
     return params

@@ -21,6 +21,10 @@ class Query:
         """Quoted name with its dataset."""
         return self.client.make_qualified_table_name(name)
 
+    def column(self, name: str) -> str:
+        """Quoted name, for one that may be a word of some dialect's own: of ours, none is."""
+        return self.client.escape_column_name(name)
+
     @property
     def complete_loads(self) -> str:
         """Subquery: ids of loads that were finished. A load that was killed halfway is not among them."""

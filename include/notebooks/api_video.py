@@ -31,10 +31,11 @@ with app.setup(hide_code=True):
     import pandas as pd
     from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+    from include.api_video.accounts import read_accounts
+    from include.api_video.config import use_project_config
+    from include.api_video.destination import duckdb_file, make_destination
     from include.api_video.endpoints import ENDPOINTS
-    from include.api_video.pipelines import DATASET, destination_name, duckdb_file, make_destination
     from include.api_video.schema import build_schema
-    from include.api_video.settings import use_project_config
     from include.api_video.warehouse import now_utc
 
     use_project_config()
@@ -54,12 +55,18 @@ def _():
 
 
 @app.cell(hide_code=True)
-def questions():
-    _is_file = destination_name() == "duckdb" and ":" not in duckdb_file()
-    # To look must not make a file.
-    _dataset = (
-        None if _is_file and not Path(duckdb_file()).exists() else dlt.dataset(make_destination(), DATASET, build_schema())
-    )
+def accounts():
+    _accounts = {account.label: account for account in read_accounts()}
+    chosen = mo.ui.dropdown(_accounts, value=next(iter(_accounts)), label="Account", allow_select_none=False)
+    chosen if len(_accounts) > 1 else None
+    return (chosen,)
+
+
+@app.cell(hide_code=True)
+def questions(chosen):
+    _file = duckdb_file()
+    _is_there = _file is None or _file.exists()  # to look must not make a file
+    _dataset = dlt.dataset(make_destination(), chosen.value.dataset, build_schema()) if _is_there else None
 
     def ask(sql: str) -> pd.DataFrame | None:
         """Rows of a question; None where a table is not loaded."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -17,6 +18,11 @@ from api_video_airflow.state import History, Run
 SHOWN = 48  # runs: two days of the hourly schedule
 COUNTED = 1000  # runs that the unbroken row of proven ones is counted in
 REPORT, ERROR = "report", "error"  # keys of XComs
+
+
+def read_dag_ids(session: Session) -> list[str]:
+    """The DAGs that Airflow has, in the order of their names."""
+    return list(session.scalars(select(DagModel.dag_id).where(~DagModel.is_stale).order_by(DagModel.dag_id)))
 
 
 def read_history(session: Session, dag_id: str, run_id: str | None = None) -> History:

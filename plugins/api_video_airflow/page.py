@@ -17,7 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api_video_airflow import words
-from api_video_airflow.history import read_history
+from api_video_airflow.history import read_dag_ids, read_history
 from api_video_airflow.state import build_state
 
 try:
@@ -65,8 +65,20 @@ app = FastAPI(title="api.video", docs_url=None, redoc_url=None, openapi_url=None
 app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
 
-def may_read(request: Request, user: Annotated[Any, Depends(get_user)], dag_id: Annotated[str, Query()] = DAG_ID) -> str:
-    """The DAG that is asked for, where the user may read its runs and what they left.
+def readable(request: Request, user: Annotated[Any, Depends(get_user)]) -> list[str]:
+    """The package's DAGs that there are, one per account, as far as the user may read them."""
+    with create_session() as session:
+        dag_ids = [dag_id for dag_id in read_dag_ids(session) if OURS.fullmatch(dag_id)]
+    return [dag_id for dag_id in dag_ids if _refusal(dag_id, request, user) is None]
+
+
+def may_read(
+    request: Request,
+    user: Annotated[Any, Depends(get_user)],
+    others: Annotated[list[str], Depends(readable)],
+    dag_id: Annotated[str | None, Query()] = None,
+) -> str:
+    """The DAG that is asked for, or the first one, where the user may read its runs and what they left.
 
     A plugin's routes are open to everybody unless they ask, and the check must name the DAG: without one, whoever may read
     any DAG passes.
@@ -74,11 +86,21 @@ def may_read(request: Request, user: Annotated[Any, Depends(get_user)], dag_id: 
     Raises:
         HTTPException: 401 without a session, 403 without the right, 404 for another package's DAG.
     """
+    dag_id = dag_id or next(iter(others), DAG_ID)
     if not OURS.fullmatch(dag_id):
         raise HTTPException(404)
-    for entity in (DagAccessEntity.RUN, DagAccessEntity.XCOM):
-        requires_access_dag("GET", entity, param_dag_id=dag_id)(request, user)
+    if refusal := _refusal(dag_id, request, user):
+        raise refusal
     return dag_id
+
+
+def _refusal(dag_id: str, request: Request, user: Any) -> HTTPException | None:
+    try:
+        for entity in (DagAccessEntity.RUN, DagAccessEntity.XCOM):
+            requires_access_dag("GET", entity, param_dag_id=dag_id)(request, user)
+    except HTTPException as error:
+        return error
+    return None
 
 
 def base_path() -> str:
@@ -93,13 +115,18 @@ def render(name: str, status: int = 200, **values: Any) -> HTMLResponse:
 
 
 @app.get("/")
-def show(dag_id: Annotated[str, Depends(may_read)], run_id: Annotated[str | None, Query()] = None) -> HTMLResponse:
+def show(
+    dag_id: Annotated[str, Depends(may_read)],
+    dag_ids: Annotated[list[str], Depends(readable)],
+    run_id: Annotated[str | None, Query()] = None,
+) -> HTMLResponse:
     """The newest state, or with ``run_id`` that of one run."""
     with create_session() as session:
         history = read_history(session, dag_id, run_id)
     if run_id and not history.runs:
         raise HTTPException(404)
-    return render("page.html", state=build_state(history, words.now()), dag_id=dag_id, run_id=run_id)
+    state = build_state(history, words.now())
+    return render("page.html", state=state, dag_id=dag_id, dag_ids=dag_ids, run_id=run_id)
 
 
 @app.exception_handler(HTTPException)

@@ -20,16 +20,18 @@ from tests.airflow_home import PROJECT, Server, api_server, own_home, running_ai
 from tests.browser import browsing, log_in, open_connection_form, open_page, serious_findings
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer"}
+USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer,trainer:viewer"}
 CHOSEN = ("players", "live_streams")
-# May read every DAG but ours: Airflow's simple users cannot be told so.
+# "other" may read every DAG but ours, "trainer" one account's: Airflow's simple users cannot be told so.
 AUTH_MANAGER = """
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
 
 class Manager(SimpleAuthManager):
     def is_authorized_dag(self, *, method, user, access_entity=None, details=None):
-        if user.get_name() == "other" and details is not None and details.id == "api_video":
+        asked = details.id if details is not None and details.id else ""
+        readable = {"other": not asked.startswith("api_video"), "trainer": asked == "api_video_training"}
+        if not readable.get(user.get_name(), True):
             return False
         return super().is_authorized_dag(method=method, user=user, access_entity=access_entity, details=details)
 """
@@ -51,6 +53,7 @@ def server(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory, demo: 
     settings = {
         **{name: value for name, value in demo_settings(demo).items() if not name.endswith("__API_KEY")},
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "API_VIDEO_ACCOUNTS": '["default", "training"]',
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",  # what a task prints is in its log
         **USERS,
     }
@@ -67,6 +70,20 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def page(browser: Browser, server: Server) -> Page:
     return log_in(browser, server)
+
+
+def test_each_account_has_its_dag_and_its_side_of_the_page(page: Page, server: Server) -> None:
+    assert wait_until("the other account's DAG", lambda: server.call("GET", "/tasks", "api_video_training"))
+
+    frame = open_page(page, server)
+    accounts = frame.get_by_role("navigation", name="Accounts")
+    expect(accounts.get_by_role("link")).to_have_text(["api_video", "api_video_training"])
+    expect(accounts.locator("[aria-current]")).to_have_text("api_video")
+    accounts.get_by_role("link", name="api_video_training").click()
+
+    expect(frame.get_by_role("heading", name="api_video_training")).to_be_visible()
+    expect(frame.get_by_text("an Airflow Connection api_video_training")).to_be_visible()
+    expect(accounts.locator("[aria-current]")).to_have_text("api_video_training")
 
 
 def cells(frame: FrameLocator, resource: str) -> dict[str, str]:
@@ -190,7 +207,7 @@ def test_the_page_is_accessible_and_follows_the_theme(browser: Browser, server: 
     assert serious_findings(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent.trim()") == "Open the DAG"
+    assert page.evaluate("document.activeElement.textContent.trim()") == "api_video"
     page.context.close()
 
 
@@ -221,7 +238,7 @@ def test_who_may_read_another_dag_only_is_refused(server: Server) -> None:
 
 
 def check_who_may_read(server: Server) -> None:
-    token, admin = server.log_in("other"), server.log_in("admin")
+    token, trainer, admin = server.log_in("other"), server.log_in("trainer"), server.log_in("admin")
 
     def get(path: str, token: str) -> requests.Response:
         return requests.get(f"{server.url}/api_video/{path}", headers={"Authorization": f"Bearer {token}"}, timeout=30)
@@ -230,6 +247,10 @@ def check_who_may_read(server: Server) -> None:
     for path in ("", "?dag_id=api_video", "?run_id=x"):
         assert get(path, token).status_code == 403
     assert "players" not in get("", token).text
+    assert get("?dag_id=api_video", trainer).status_code == get("?run_id=x&dag_id=api_video", trainer).status_code == 403
+    own = get("", trainer)
+    assert (own.status_code, "api_video_training" in own.text) == (200, True)
+    assert "Accounts" not in own.text, "what somebody may not read is not even named"
     assert get("?dag_id=another", admin).status_code == get("?run_id=unknown", admin).status_code == 404
 
 

@@ -91,10 +91,31 @@ def test_the_sql_snippet_gives_rows(folder: tuple[Path, dict[str, str]]) -> None
         assert len(connection.execute(snippet).fetchall()) == 10
 
 
+def test_the_example_of_several_accounts_is_read(folder: tuple[Path, dict[str, str]]) -> None:
+    path, environment = folder
+    script = (
+        "from include.api_video.config import *; from include.api_video.accounts import *\n"
+        "from include.api_video.settings import *\n"
+        "use_project_config(); found = [(a, read_settings(account=a, needs_key=False)) for a in read_accounts()]\n"
+        "print([(account.dag_id, settings.environment) for account, settings in found])"
+    )
+    config = path / "include/.dlt/config.toml"
+    before = config.read_text(encoding="utf-8")
+    config.write_text(blocks("toml")[1], encoding="utf-8")
+    try:
+        told = run(path, environment, "python", "-c", script)
+    finally:
+        config.write_text(before, encoding="utf-8")
+    assert told.strip() == "[('api_video', 'production'), ('api_video_training', 'sandbox')]"
+
+
 def test_the_example_of_the_secrets_file_is_read(folder: tuple[Path, dict[str, str]]) -> None:
     path, environment = folder
-    snippet, _ = blocks("toml")
-    script = "from include.api_video.settings import *; use_project_config(); print(read_settings().api_key)"
+    snippet, _, _ = blocks("toml")
+    script = (
+        "from include.api_video.config import *; from include.api_video.settings import *\n"
+        "use_project_config(); print(read_settings().api_key)"
+    )
     (path / "include/.dlt/secrets.toml").write_text(snippet.replace("...", "from-the-file"), encoding="utf-8")
     try:
         assert run(path, environment, "python", "-c", script).strip() == "from-the-file"
@@ -104,11 +125,11 @@ def test_the_example_of_the_secrets_file_is_read(folder: tuple[Path, dict[str, s
 
 def test_the_example_of_alerts_is_read(folder: tuple[Path, dict[str, str]]) -> None:
     path, environment = folder
-    _, snippet = blocks("toml")
+    _, _, snippet = blocks("toml")
     config = path / "include/.dlt/config.toml"
     before = config.read_text(encoding="utf-8")
     script = (
-        "from include.api_video.alerts import *; from include.api_video.settings import use_project_config\n"
+        "from include.api_video.alerts import *; from include.api_video.config import use_project_config\n"
         "use_project_config(); settings = read_alert_settings(); print(settings.notifier, settings.arguments['text'])"
     )
     config.write_text(before + snippet, encoding="utf-8")

@@ -56,12 +56,12 @@ class Warehouse:
         results = dict(load_all(chosen, run_id, full_refresh=full_refresh))
         errors = {name: result for name, result in results.items() if isinstance(result, BaseException)}
         said = {name: str(error) for name, error in errors.items()}
-        return Run(check_run(run_id, chosen.resources, said), errors)
+        return Run(check_run(chosen.account, run_id, chosen.resources, said), errors)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a question; tables need no dataset in front."""
         with duckdb.connect(str(self.file)) as connection:
-            connection.execute("SET schema 'api_video_data'; SET TimeZone = 'UTC'")
+            connection.execute(f"SET schema '{self.settings.account.dataset}'; SET TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 
     def active(self, resource: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.comments import comment_statements
 from include.api_video.endpoints import by_name
 from include.api_video.pipelines import short_lived_pipeline
@@ -86,7 +87,7 @@ def test_a_description_is_text_and_nothing_else(warehouse: Warehouse) -> None:
     schema = build_schema()
     schema.tables["players"]["description"] = schema.tables["players"]["columns"]["name"]["description"] = evil
     schema._bump_version()
-    with short_lived_pipeline("prepare") as pipeline:
+    with short_lived_pipeline("prepare", DEFAULT_ACCOUNT) as pipeline:
         OurWarehouse(pipeline).declare(schema)
 
     found = comments(warehouse)

@@ -13,15 +13,18 @@ import duckdb
 
 LOAD = """
 import sys
+from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.pipelines import make_pipeline
 name, folder = sys.argv[1:]
 rows = [{"id": n, "tags": ["a", "b"]} for n in range(300)]
-make_pipeline(name, pipelines_dir=folder).run(rows, table_name=name, write_disposition="merge", primary_key="id")
+pipeline = make_pipeline(name, DEFAULT_ACCOUNT, pipelines_dir=folder)
+pipeline.run(rows, table_name=name, write_disposition="merge", primary_key="id")
 """
 HOLD = """
 import sys, time
+from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.pipelines import make_pipeline
-with make_pipeline("holder", pipelines_dir=sys.argv[1]).sql_client() as client:
+with make_pipeline("holder", DEFAULT_ACCOUNT, pipelines_dir=sys.argv[1]).sql_client() as client:
     client.execute_sql("SELECT 1")
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))

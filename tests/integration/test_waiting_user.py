@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from include.api_video.pipelines import FILE_FORMAT, short_lived_pipeline
-from include.api_video.settings import PROJECT_DIR
+from include.api_video.config import PROJECT_DIR
+from include.api_video.destination import file_format
+from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.source import api_video_source
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
@@ -41,8 +42,8 @@ def told(library: Warehouse, caplog: pytest.LogCaptureFixture, resource: str, se
     caplog.set_level(logging.INFO, "api_video")
     caplog.clear()
     source = api_video_source([resource], settings=replace(library.settings, **settings), clock=count(0, seconds).__next__)
-    with short_lived_pipeline(resource) as pipeline:
-        pipeline.run(source, loader_file_format=FILE_FORMAT)
+    with short_lived_pipeline(resource, library.settings.account) as pipeline:
+        pipeline.run(source, loader_file_format=file_format())
     return [record.getMessage() for record in caplog.records if "/s" in record.getMessage()]
 
 

@@ -17,8 +17,8 @@ from include.api_video.alerts import (
     late_run,
     read_alert_settings,
 )
+from include.api_video.config import INCLUDE_DIR, PROJECT_DIR
 from include.api_video.errors import SettingsError
-from include.api_video.settings import INCLUDE_DIR, PROJECT_DIR
 from include.api_video.validation import Check
 
 URL = "https://hooks.example.com/services/T0/B0/secret"

@@ -13,14 +13,8 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
-from include.api_video.settings import (
-    Settings,
-    connection_values,
-    filter_params,
-    read_resources,
-    read_settings,
-    settings_from,
-)
+from include.api_video.filters import filter_params
+from include.api_video.settings import Settings, connection_values, read_resources, read_settings, settings_from
 
 PREFIX = "SOURCES__API_VIDEO_SOURCE__"
 DEFAULT_RESOURCES = (
@@ -121,7 +115,7 @@ def test_with_nothing_but_a_key_the_defaults_are_those_of_the_documentation(keye
 
 def test_every_option_is_tried_below():
     filters = {f"filters.{e.name}.{rule.name}" for e in ENDPOINTS for rule in e.filters if e.name != "discarded_videos"}
-    fields = {field.name for field in dataclasses.fields(Settings)} - {"filters"}
+    fields = {field.name for field in dataclasses.fields(Settings)} - {"filters", "account"}
     assert {option[0] for option in OPTIONS} - {"filters.discarded_videos.title"} == fields | filters
 
 
@@ -380,7 +374,7 @@ def test_filters_are_sent_in_the_apis_spelling():
         "description": "talk",
         "live_stream_id": "li1",
     }
-    assert filter_params(by_name()["videos"], Settings("k3y", filters={"videos": filters})) == {
+    assert filter_params(by_name()["videos"], {"videos": filters}) == {
         "title": "webinar",
         "tags[]": ["a", "b"],
         "metadata[Author]": "Jane",
@@ -391,9 +385,9 @@ def test_filters_are_sent_in_the_apis_spelling():
 
 
 def test_filters_of_one_list_are_not_sent_to_another():
-    settings = Settings("k3y", filters={"videos": {"title": "webinar"}, "summaries": {"source_status": "failed"}})
-    assert filter_params(by_name()["discarded_videos"], settings) == {}
-    assert filter_params(by_name()["summaries"], settings) == {"sourceStatus": "failed"}
+    filters = {"videos": {"title": "webinar"}, "summaries": {"source_status": "failed"}}
+    assert filter_params(by_name()["discarded_videos"], filters) == {}
+    assert filter_params(by_name()["summaries"], filters) == {"sourceStatus": "failed"}
 
 
 def test_numbers_as_values_of_metadata_are_text(keyed):

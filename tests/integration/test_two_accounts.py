@@ -1,0 +1,80 @@
+"""Two accounts in one destination: each has its tables, its ledger and its state, and no row of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dlt
+import pytest
+
+from include.api_video.accounts import DEFAULT_ACCOUNT, Account
+from include.api_video.pipelines import short_lived_pipeline
+from include.api_video.report import read_last_report
+from include.demo_api.behaviour import Behaviour
+from include.demo_api.server import running
+from include.demo_api.world import World
+from tests.integration.conftest import LISTS, Warehouse
+
+TRAINING = Account("training")
+
+
+@pytest.fixture
+def training(warehouse: Warehouse) -> Iterator[Warehouse]:
+    """Another account with other videos, into the same file."""
+    with running(World(12, seed=7), Behaviour(rate_limit=100_000)) as demo:
+        other = Warehouse(demo, warehouse.file)
+        other.settings = replace(other.settings, account=TRAINING)
+        yield other
+
+
+def test_each_account_has_its_own_rows_and_goes_on_from_its_own_state(warehouse: Warehouse, training: Warehouse) -> None:
+    ours, theirs = set(warehouse.demo.world.ids("videos")), set(training.demo.world.ids("videos"))
+    assert not ours & theirs
+
+    for _ in range(2):  # the second time, each has a state to find
+        assert not warehouse.load().report.failed
+        assert not training.load().report.failed
+        warehouse.demo.world.delete_video(warehouse.demo.world.ids("videos")[0])
+        training.demo.world.update_video(training.demo.world.ids("videos")[0], title="changed")
+    run, their_run = warehouse.load(*LISTS), training.load(*LISTS)
+
+    warehouse.assert_equal(*LISTS)
+    training.assert_equal(*LISTS)
+    for table in ("videos", "videos__tags", "video_status"):
+        assert {row[0] for row in warehouse.rows(f"SELECT video_id FROM {table}")} <= ours
+        assert {row[0] for row in training.rows(f"SELECT video_id FROM {table}")} <= theirs
+    assert run.sync("videos")["removed_rows"] == 1
+    assert their_run.sync("videos")["changed_rows"] == 1
+    assert {"run1", "run2", "run3"} == {row[0] for row in training.rows("SELECT run_id FROM _checks")}
+
+
+def test_a_restored_state_of_one_account_does_not_lead_into_the_dataset_of_the_other(
+    warehouse: Warehouse, training: Warehouse, tmp_path: Path
+) -> None:
+    """dlt's restored state has a dataset name, which wins over the one that a pipeline is made with."""
+    warehouse.load("players")
+    training.load("players")
+
+    for account, loaded in ((TRAINING, training), (DEFAULT_ACCOUNT, warehouse), (TRAINING, training)):
+        with short_lived_pipeline(account.pipeline, account) as pipeline:
+            pipeline.sync_destination()
+            assert pipeline.dataset_name == account.dataset
+        report = read_last_report(account)
+        assert report is not None
+        assert [sync["active_rows"] for sync in report.syncs] == [len(loaded.demo.world.ids("players"))]
+        # What a user's own code sees: dlt's local copy, found by the pipeline's name alone.
+        players = dlt.attach(account.pipeline).dataset().players.df()
+        assert sorted(players["player_id"]) == sorted(loaded.demo.world.ids("players"))
+
+
+def test_a_full_refresh_of_one_account_leaves_the_other_as_it_is(warehouse: Warehouse, training: Warehouse) -> None:
+    warehouse.load("videos", "video_status")
+    training.load("videos", "video_status")
+    before = warehouse.rows("SELECT * FROM videos ORDER BY video_id")
+
+    training.load("videos", "video_status", full_refresh=True)
+
+    assert warehouse.rows("SELECT * FROM videos ORDER BY video_id") == before
+    training.assert_equal("videos", "video_status")

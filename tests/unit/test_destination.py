@@ -1,0 +1,119 @@
+"""Which destination is loaded into, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from dlt.common.exceptions import MissingDependencyException
+
+from include.api_video.accounts import DEFAULT_ACCOUNT
+from include.api_video.config import PROJECT_DIR
+from include.api_video.destination import (
+    FILE_FORMATS,
+    DestinationError,
+    destination_name,
+    duckdb_file,
+    file_format,
+    local_file,
+    understood,
+)
+from include.api_video.errors import SettingsError
+from include.api_video.pipelines import short_lived_pipeline
+from include.api_video.runner import prepare_warehouse
+from include.api_video.settings import Settings
+
+SETTINGS = Settings("k", resources=("players",))
+
+
+def test_without_a_setting_it_is_a_duckdb_file_in_the_project() -> None:
+    assert destination_name() == "duckdb"
+    assert duckdb_file() == PROJECT_DIR / "api_video_pipeline.duckdb"
+    assert file_format() == "jsonl"
+
+
+@pytest.mark.parametrize("name", [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake")])
+def test_another_destination_has_no_file(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("API_VIDEO_DESTINATION", name)
+    assert (destination_name(), duckdb_file(), local_file()) == (name, None, None)
+
+
+@pytest.fixture
+def lake(monkeypatch: pytest.MonkeyPatch):
+    """Sets where DuckLake's catalog and files are."""
+
+    def is_at(catalog: str, storage: str) -> None:
+        monkeypatch.setenv("API_VIDEO_DESTINATION", "ducklake")
+        monkeypatch.setenv("DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG", catalog)
+        monkeypatch.setenv("DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL", storage)
+
+    return is_at
+
+
+@pytest.mark.parametrize(
+    ("catalog", "file"),
+    [
+        ("sqlite:////data/catalog.sqlite", "sqlite:////data/catalog.sqlite"),
+        ("postgres://loader@host/catalog", None),
+    ],
+)
+def test_a_lake_is_a_file_where_its_catalog_is(lake, catalog: str, file: str | None) -> None:
+    lake(catalog, "s3://bucket/lake")
+    assert local_file() == file
+
+
+@pytest.mark.parametrize(
+    ("catalog", "storage", "told"),
+    [
+        ("", "/data/lake", "CREDENTIALS__CATALOG"),
+        ("sqlite:///lake.sqlite", "/data/lake", "whole path, such as sqlite:////data"),
+        ("postgres://loader@host/catalog", "", "CREDENTIALS__STORAGE__BUCKET_URL"),
+        ("postgres://loader@host/catalog", "lake", "a folder with its whole path"),
+    ],
+)
+def test_a_lake_in_the_working_folder_is_refused(lake, catalog: str, storage: str, told: str) -> None:
+    """Each task of Airflow has another one, which is gone with the task."""
+    lake(catalog, storage)
+    with pytest.raises(SettingsError, match=told):
+        prepare_warehouse(SETTINGS)
+
+
+def test_an_unknown_destination_is_answered_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_VIDEO_DESTINATION", "postgress")
+    with pytest.raises(SettingsError, match=r"'postgress'; did you mean 'postgres'\? Known: duckdb, postgres, "):
+        destination_name()
+
+
+def test_missing_credentials_are_named_with_the_places_to_set_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_VIDEO_DESTINATION", "postgres")
+    with pytest.raises(SettingsError) as caught:
+        prepare_warehouse(SETTINGS)
+    for word in ("postgres lacks database, password, username, host", "DESTINATION__POSTGRES__CREDENTIALS", "secrets.toml"):
+        assert word in str(caught.value)
+
+
+def test_a_destination_that_cannot_be_reached_says_why_and_keeps_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_VIDEO_DESTINATION", "postgres")
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgresql://loader:s3cret@127.0.0.1:1/warehouse")
+    with pytest.raises(DestinationError, match=r"postgres cannot be used: .*onnection.*refused") as caught:
+        prepare_warehouse(SETTINGS)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_missing_package_is_said_with_its_command() -> None:
+    with pytest.raises(SettingsError, match=r'pip install --constraint constraints\.txt "dlt\[snowflake\]"'), understood():
+        raise MissingDependencyException("dlt", ["dlt[snowflake]"])
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(ZeroDivisionError), understood():
+        _ = 1 / 0
+
+
+def test_a_relative_duckdb_file_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """dlt would put it beside its working files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", "here.duckdb")
+    with short_lived_pipeline("x", DEFAULT_ACCOUNT) as pipeline, pipeline.sql_client() as client:
+        client.execute_sql("SELECT 1")
+    assert (tmp_path / "here.duckdb").is_file()

@@ -35,12 +35,13 @@ from dlt.helpers.airflow_helper import PipelineTasksGroup
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
 from include.api_video.config import use_project_config
-from include.api_video.destination import destination_name, file_format, understood
+from include.api_video.destination import credentials_of, credentials_variable, destination_name, file_format, understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
 from include.api_video.errors import PassingError, SettingsError, find_cause
 from include.api_video.pipelines import make_pipeline
 from include.api_video.settings import Settings, connection_values, read_resources, read_settings
 
+WAREHOUSE_CONNECTION = "api_video_warehouse"
 RETRIES = {
     "retries": 2,
     "retry_delay": timedelta(minutes=1),
@@ -108,6 +109,7 @@ def prepare(account: Account) -> Any:
             check_alerts()
             settings = run_settings(account)
             check_workers()
+            use_warehouse_connection()
             prepare_warehouse(settings)
 
     return prepare()
@@ -205,6 +207,7 @@ def _run(account: Account, load: Callable[[], None], pipeline: Any, skipped: lis
     os.makedirs(os.path.join(pipeline.working_dir, "schemas"), exist_ok=True)
     try:
         with plain_words(), understood():
+            use_warehouse_connection()
             load()
     finally:
         shutil.rmtree(Path(pipeline.pipelines_dir).parent, ignore_errors=True)
@@ -227,6 +230,7 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
         use_airflow_logging()
         context = get_current_context()
         with plain_words():
+            use_warehouse_connection()
             report = check_run(account, str(context["run_id"]), resources, _read_errors(context["ti"], resources))
             context["ti"].xcom_push(key="report", value=report.to_json())
             log.info("What this run did, and whether it holds:\n%s", report)
@@ -278,6 +282,30 @@ def read_connection(account: Account) -> dict[str, str]:
     except AirflowException:
         return {}
     return connection_values(connection.host, connection.password, connection.extra_dejson, connection.port)
+
+
+def use_warehouse_connection() -> None:
+    """Gives this process the destination's credentials of the Airflow Connection ``api_video_warehouse``, if there is one.
+
+    Where the environment has some, it wins; ``secrets.toml`` comes last.
+    """
+    prefix = credentials_variable()
+    if destination_name() == "duckdb" or any(os.environ.get(name) for name in os.environ if name.startswith(prefix)):
+        return
+    try:
+        connection = Connection.get(WAREHOUSE_CONNECTION)
+    except AirflowException:
+        return
+    mask_key(connection.password)
+    values = credentials_of(
+        connection.host,
+        connection.login,
+        connection.password,
+        connection.schema,
+        connection.port,
+        connection.extra_dejson,
+    )
+    os.environ.update({prefix + name: value for name, value in values.items()})
 
 
 def mask_key(key: str | None) -> None:

@@ -66,6 +66,30 @@ def duckdb_file() -> Path | None:
     return Path(path.removeprefix("duckdb:///")).expanduser().absolute()
 
 
+def credentials_variable() -> str:
+    """How the environment variables begin that hold the destination's credentials."""
+    return f"DESTINATION__{destination_name().upper()}__CREDENTIALS"
+
+
+def credentials_of(
+    host: str | None,
+    login: str | None,
+    password: str | None,
+    schema: str | None,
+    port: int | None,
+    extra: Mapping[str, Any],
+) -> dict[str, str]:
+    """Dlt's credentials from the fields of an Airflow Connection, by the ends of their environment variables.
+
+    A password that is a connection string is all of them; else the fields have dlt's names (login is the username, schema
+    the database), and extra has those that a Connection has no field for, such as a warehouse or a role.
+    """
+    if password and "://" in password:
+        return {"": password}
+    fields = {"host": host, "username": login, "password": password, "database": schema, "port": port, **extra}
+    return {f"__{name.upper()}": str(value) for name, value in fields.items() if value}
+
+
 def local_file() -> str | None:
     """The file of this machine that the destination or its catalog is; None where other machines reach it."""
     if file := duckdb_file():

@@ -34,6 +34,7 @@ from include.api_video.warehouse import TableState, Warehouse, now_utc
 
 log = logging.getLogger("api_video")
 LOCAL = "local"  # what the ledger says of the demo, and of any server on this machine
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "demo-api")  # the last one is the demo's in docker-compose.yaml
 DETAILS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
 
 
@@ -286,7 +287,7 @@ def describe(outcome: Outcome, requests: int) -> str:
 def origin(base_url: str) -> str:
     """What the ledger says was read. Local servers (the demo) change their port at every start: all count as one."""
     host = urlsplit(base_url).hostname or ""
-    return LOCAL if host in ("localhost", "127.0.0.1", "::1") else base_url
+    return LOCAL if host in LOCAL_HOSTS else base_url
 
 
 def drop_tables(endpoint: Endpoint) -> None:

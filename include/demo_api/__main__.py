@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from include.api_video.endpoints import ENDPOINTS
 from include.demo_api.behaviour import Behaviour
-from include.demo_api.server import Demo, running
+from include.demo_api.server import HOST, Demo, running
 from include.demo_api.world import World
 
 LIMIT = 10_000  # a first look should not wait: a first load asks for two objects per video
@@ -38,12 +38,12 @@ def settings(demo: Demo) -> dict[str, str]:
     return {SECTION + name: value for name, value in values.items()}
 
 
-def serve(world: World, behaviour: Behaviour, port: int) -> int:
+def serve(world: World, behaviour: Behaviour, host: str, port: int) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with running(world, behaviour, port=port) as demo:
+    with running(world, behaviour, port, host) as demo:
         print(f"demo API with {len(world.ids('videos'))} videos: {demo.url}")
         for name, value in settings(demo).items():
             print(f"export {name}='{value}'")
@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="action", required=True)
     serving = commands.add_parser("serve", help="serve until Ctrl-C")
     serving.add_argument("--port", type=int, default=8090, help="0 takes a free one (default: %(default)s)")
+    serving.add_argument("--host", default=HOST, help="0.0.0.0 serves other machines, too (default: %(default)s)")
     executing = commands.add_parser("exec", help="run a command with the demo API as its source")
     executing.add_argument("command", nargs="+", metavar="command", help="put -- before it")
     for command in (serving, executing):
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     world, behaviour = World(options.videos, options.seed), Behaviour(rate_limit=options.limit)
     if options.action == "serve":
         try:
-            return serve(world, behaviour, options.port)
+            return serve(world, behaviour, options.host, options.port)
         except OSError as error:
             print(f"cannot listen on port {options.port}: {error.strerror}. Try --port 0.", file=sys.stderr)
             return 1

@@ -1,4 +1,4 @@
-"""Runs the demo API in a thread of this process, on 127.0.0.1.
+"""Runs the demo API in a thread of this process, on 127.0.0.1 unless told otherwise.
 
     with running(World(videos=300)) as demo:
         requests.get(f"{demo.url}/videos", auth=(demo.api_key, ""))
@@ -63,12 +63,14 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def running(world: World | None = None, behaviour: Behaviour | None = None, port: int = 0) -> Iterator[Demo]:
+def running(
+    world: World | None = None, behaviour: Behaviour | None = None, port: int = 0, host: str = HOST
+) -> Iterator[Demo]:
     """Serve a world until the block ends. Port 0 takes a free one; OSError where ``port`` is taken."""
     world, behaviour = world or World(), behaviour or Behaviour()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
+        listener.bind((host, port))
         config = uvicorn.Config(
             build_app(world, behaviour), lifespan="off", access_log=False, log_config=None, log_level="critical"
         )
@@ -78,7 +80,7 @@ def running(world: World | None = None, behaviour: Behaviour | None = None, port
         if not server.listens.wait(START_TIMEOUT_S):
             raise TimeoutError(f"the demo API did not start within {START_TIMEOUT_S} s")
         try:
-            yield Demo(f"http://{HOST}:{listener.getsockname()[1]}", world, behaviour)
+            yield Demo(f"http://{host}:{listener.getsockname()[1]}", world, behaviour)
         finally:
             server.should_exit = server.force_exit = True  # open connections, hanging answers: none is waited for
             thread.join()

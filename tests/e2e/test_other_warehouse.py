@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def test_the_dag_of_an_account_loads_into_postgresql(airflow: Airflow, demo: Dem
     environment = {
         **general,
         "API_VIDEO_DESTINATION": "postgres",
-        "DESTINATION__POSTGRES__CREDENTIALS": postgres,
+        "AIRFLOW_CONN_API_VIDEO_WAREHOUSE": json.dumps({"conn_type": "postgres", "password": postgres}),
         "API_VIDEO_ACCOUNTS": '["default", "training"]',
         "SOURCES__API_VIDEO_SOURCE__TRAINING__API_KEY": key,
         "SOURCES__API_VIDEO_SOURCE__RESOURCES": RESOURCES,

@@ -12,6 +12,7 @@ from include.api_video.config import PROJECT_DIR
 from include.api_video.destination import (
     FILE_FORMATS,
     DestinationError,
+    credentials_of,
     destination_name,
     duckdb_file,
     file_format,
@@ -117,3 +118,26 @@ def test_a_relative_duckdb_file_is_made_absolute(monkeypatch: pytest.MonkeyPatch
     with short_lived_pipeline("x", DEFAULT_ACCOUNT) as pipeline, pipeline.sql_client() as client:
         client.execute_sql("SELECT 1")
     assert (tmp_path / "here.duckdb").is_file()
+
+
+@pytest.mark.parametrize(
+    ("fields", "variables"),
+    [
+        (
+            ("db.example.com", "loader", "s3cret", "warehouse", 5432, {}),
+            {"HOST": "db.example.com", "USERNAME": "loader", "PASSWORD": "s3cret", "DATABASE": "warehouse", "PORT": "5432"},
+        ),
+        (
+            ("acme", "loader", "s3cret", "raw", None, {"warehouse": "load", "role": None}),
+            {"HOST": "acme", "USERNAME": "loader", "PASSWORD": "s3cret", "DATABASE": "raw", "WAREHOUSE": "load"},
+        ),
+        ((None, None, None, None, None, {"project_id": "p"}), {"PROJECT_ID": "p"}),
+    ],
+)
+def test_the_fields_of_a_connection_are_dlts_credentials(fields, variables: dict[str, str]) -> None:
+    assert credentials_of(*fields) == {f"__{name}": value for name, value in variables.items()}
+
+
+def test_a_connection_string_in_the_password_is_all_of_them() -> None:
+    uri = "postgresql://loader:s3cret@db/warehouse"
+    assert credentials_of("ignored", None, uri, None, None, {}) == {"": uri}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import pkgutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -26,6 +27,7 @@ from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.log import mask_secret
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.alerts import SECTION, Alert, AlertSettings, failed_run, late_run, read_alert_settings
 from include.api_video.errors import SettingsError
 
@@ -169,7 +171,7 @@ def run_failed(context: Any) -> None:
     dag_id, run_id = str(context["dag"].dag_id), str(context["run_id"])
     said = [read_xcom(dag_id, run_id, task_id, ERROR) for task_id in ("prepare", "validate")]
     report = read_xcom(dag_id, run_id, "validate", "report")
-    send(failed_run(run_id, run_url(dag_id, run_id), report, [str(text) for text in said if text]), context)
+    send(dag_id, failed_run(run_id, run_url(dag_id, run_id), report, [str(text) for text in said if text]), context)
 
 
 def read_xcom(dag_id: str, run_id: str, task_id: str, key: str) -> Any:
@@ -191,11 +193,13 @@ def run_is_late(context: Any) -> None:
     # Airflow also calls where the run failed in time: that was told.
     if settings and run["state"] in UNFINISHED:
         run_id, url = run["dag_run_id"], run_url(run["dag_id"], run["dag_run_id"])
-        send(late_run(run_id, url, settings.late_after_minutes, is_queued=run["state"] == "queued"), context)
+        send(run["dag_id"], late_run(run_id, url, settings.late_after_minutes, is_queued=run["state"] == "queued"), context)
 
 
-def send(alert: Alert, context: Any) -> None:
+def send(dag_id: str, alert: Alert, context: Any) -> None:
     """Sends by what is configured. What fails here is Airflow's to log; it changes no task and no run."""
+    if dag_id != DEFAULT_ACCOUNT.dag_id:
+        alert = replace(alert, source=dag_id)
     settings = read_alert_settings()
     if settings is None:
         return

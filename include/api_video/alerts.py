@@ -90,6 +90,7 @@ class Alert:
     Attributes:
         event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, a check failed) or ``late``.
         details: one sentence per way to fail, with its tables.
+        source: whose run it is: api.video, or the DAG of one of several accounts.
     """
 
     event: str
@@ -98,10 +99,11 @@ class Alert:
     url: str = ""
     details: tuple[str, ...] = ()
     advice: str = ""
+    source: str = "api.video"
 
     def __str__(self) -> str:
         run = f"Run {self.run_id}: {self.url}" if self.url else f"Run {self.run_id}"
-        return "\n".join([f"api.video: {self.summary}", *self.details, self.advice, run])
+        return "\n".join([f"{self.source}: {self.summary}", *self.details, self.advice, run])
 
 
 def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: Sequence[str]) -> Alert:

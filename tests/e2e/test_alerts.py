@@ -174,10 +174,11 @@ def test_the_notifier_of_a_provider_sends_a_late_run_by_mail(airflow: Airflow) -
     arguments = {
         "to": "data@example.com",
         "from_email": "airflow@example.com",
-        "subject": "{{ alert.summary }}",
+        "subject": "{{ alert.source }}: {{ alert.summary }}",
         "html_content": "<pre>{{ alert | e }}</pre>",
     }
-    script = f"import sys; sys.path.insert(0, 'dags'); import api_video as a; a.run_is_late({{'dag_run': {LATE}}})"
+    late = {**LATE, "dag_id": "api_video_training"}  # one of several accounts
+    script = f"import sys; sys.path.insert(0, 'dags'); import api_video as a; a.run_is_late({{'dag_run': {late}}})"
     with running_mail_server() as (port, mails):
         done = airflow.run(
             *("python", "-c", script),
@@ -188,7 +189,7 @@ def test_the_notifier_of_a_provider_sends_a_late_run_by_mail(airflow: Airflow) -
 
     assert done.returncode == 0, done.stdout
     (mail,) = mails
-    assert "it has not ended 60 minutes after it was queued" in mail.replace("=\r\n", "")
+    assert "api_video_training: the run is late, it has not ended 60 minutes after it" in mail.replace("\r\n ", " ")
     assert "To: data@example.com" in mail
 
 

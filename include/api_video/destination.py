@@ -17,7 +17,7 @@ from dlt.destinations.exceptions import DestinationConnectionError
 
 from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.config import PROJECT_DIR, one_of, values_in_files, values_of
-from include.api_video.errors import PassingError, SettingsError, find_cause
+from include.api_video.errors import ApiVideoError, PassingError, SettingsError, find_cause
 
 VARIABLE = "API_VIDEO_DESTINATION"
 DUCKDB_FILE = PROJECT_DIR / f"{DEFAULT_ACCOUNT.pipeline}.duckdb"  # dlt's own default name, in the project's folder
@@ -164,6 +164,8 @@ def understood() -> Iterator[None]:
     """
     try:
         yield
+    except ApiVideoError:
+        raise
     except Exception as error:
         name = destination_name()
         if lacking := find_cause(error, MissingDependencyException):

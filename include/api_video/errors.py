@@ -81,9 +81,11 @@ class ListShiftedError(PassingError):
 
 def find_cause(error: BaseException, kind: type[E] = ApiVideoError) -> E | None:  # type: ignore[assignment]
     """The error of a kind, else of ours, that dlt wrapped into its own, or None."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, kind):
-            return seen
-        seen = seen.__cause__ or seen.__context__
+    next_one: BaseException | None = error
+    seen: set[int] = set()  # an error taken out of its wrapping and raised again has the wrapping as its context: a circle
+    while next_one is not None and id(next_one) not in seen:
+        if isinstance(next_one, kind):
+            return next_one
+        seen.add(id(next_one))
+        next_one = next_one.__cause__ or next_one.__context__
     return None

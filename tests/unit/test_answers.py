@@ -275,3 +275,19 @@ def test_an_admin_page_whose_count_says_more_is_followed_by_the_next_one():
     body = {"items": [{}], "pagination": {"page": 1, "page_size": 100, "item_count": 136}, "links": []}
     assert read_page(body).has_next
     assert not read_page({**body, "pagination": {"page": 1, "page_size": 100, "item_count": 100}}).has_next
+
+
+def test_an_error_that_was_raised_again_out_of_its_wrapping_is_no_endless_search():
+    def load():
+        try:
+            try:
+                raise ApiVideoKeyError("401")
+            except ApiVideoKeyError as cause:
+                raise RuntimeError("dlt's wrapping") from cause
+        except RuntimeError as error:
+            raise error.__cause__ from None
+
+    with pytest.raises(ApiVideoKeyError) as ours:
+        load()
+    assert find_cause(ours.value) is ours.value
+    assert find_cause(ours.value, KeyboardInterrupt) is None

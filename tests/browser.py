@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
 
 from tests.airflow_home import Server
 
 # The browser itself comes from the system: Playwright's own is not downloaded.
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+PATIENCE_MS = 60_000
 SERIOUS = ("serious", "critical")
 
 
@@ -40,7 +41,8 @@ def log_in(browser: Browser, server: Server, user: str = "admin", theme: str = "
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
     context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)  # five seconds are not enough beside other tests
     page.goto(f"{server.url}/auth/login")
     page.fill("input[name=username]", user)
     page.fill("input[name=password]", server.password(user))

@@ -61,8 +61,8 @@ ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT
 notebook: $(READY) ## charts of the loaded data in the browser, on this machine only
 	@python -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code
 
-test: $(READY) ## run the tests
-	@python -m pytest
+test: $(READY) ## run the tests (JOBS=auto: on all cores at once)
+	@python -m pytest $(if $(JOBS),--numprocesses=$(JOBS) --dist=loadfile)
 
 bench: $(READY) ## measure this package beside a plain dlt pipeline and the floor (half an hour)
 	@python -m tests.benchmarks

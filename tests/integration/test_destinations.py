@@ -103,8 +103,9 @@ def test_a_text_without_characters_stays_one(anywhere: AnyWarehouse) -> None:
     assert sorted(loaded) == sorted(texts.items())
 
 
+@pytest.mark.parametrize("anywhere", ["postgres", "ducklake in sqlite"], indirect=True)
 def test_parallel_processes_load_into_one_destination(anywhere: AnyWarehouse) -> None:
-    """As the tasks of the DAG do."""
+    """As the tasks of the DAG do. (A lake whose catalog is in PostgreSQL refuses one of two that commit at once.)"""
     load = "import sys; from include.api_video.runner import *; from include.api_video.settings import *\n"
     load += "name, settings = sys.argv[1], read_settings()\n"
     load += "prepare_warehouse(settings) if name == 'prepare' else load_resource(name, settings, 'r')"

@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from include.api_video.config import names_in, values_in_files
+from include.api_video.config import names_in, values_in_files, variable_of
 from include.api_video.errors import SettingsError
 
 SECTION = "sources.api_video_source"
@@ -38,7 +38,7 @@ class Account:
 
     def variable(self, name: str) -> str:
         """Environment variable that holds one of its settings."""
-        return f"{self.section}.{name}".replace(".", "__").upper()
+        return variable_of(f"{self.section}.{name}")
 
     @property
     def dag_id(self) -> str:

@@ -55,9 +55,9 @@ class Section:
     ) -> None:
         self.path, self._connection, self._general = path, connection, general
 
-    def variable(self, name: str = "") -> str:
+    def variable(self, name: str) -> str:
         """Environment variable that holds a setting."""
-        return f"{self.path}.{name}".replace(".", "__").upper()
+        return variable_of(f"{self.path}.{name}")
 
     def values(self, name: str) -> Iterator[Any]:
         """All that was set under a name, the strongest first. An empty environment variable does not count."""
@@ -110,6 +110,11 @@ class ConnectionSection(Section):
             yield self._connection[name]
 
 
+def variable_of(path: str) -> str:
+    """Environment variable that holds the setting of a path."""
+    return path.replace(".", "__").upper()
+
+
 def values_of(path: str) -> Iterator[Any]:
     """All that was set under a path, in the environment or in the files, the strongest first."""
     yield from _in_environment(path)
@@ -117,7 +122,7 @@ def values_of(path: str) -> Iterator[Any]:
 
 
 def _in_environment(path: str) -> Iterator[str]:
-    if value := os.environ.get(path.replace(".", "__").upper()):
+    if value := os.environ.get(variable_of(path)):
         yield value
 
 

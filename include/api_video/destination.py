@@ -79,7 +79,7 @@ def credentials_of(
     port: int | None,
     extra: Mapping[str, Any],
 ) -> dict[str, str]:
-    """Dlt's credentials from the fields of an Airflow Connection, by the ends of their environment variables.
+    """The credentials that dlt wants, from the fields of an Airflow Connection, by the ends of their environment variables.
 
     A password that is a connection string is all of them; else the fields have dlt's names (login is the username, schema
     the database), and extra has those that a Connection has no field for, such as a warehouse or a role.
@@ -176,7 +176,7 @@ def understood() -> Iterator[None]:
         if missing := find_cause(error, ConfigFieldMissingException):
             fields = ", ".join(dict.fromkeys(_missing_fields(missing.traces)))
             raise SettingsError(
-                f"The destination {name} lacks {fields}: set DESTINATION__{name.upper()}__CREDENTIALS, or write "
+                f"The destination {name} lacks {fields}: set {credentials_variable()}, or write "
                 f"[destination.{name}.credentials] into include/.dlt/secrets.toml (dlt's documentation of {name} has all "
                 "fields)."
             ) from None

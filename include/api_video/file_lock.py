@@ -34,7 +34,7 @@ def acquire(path: str, deadline: float | None = None) -> str:
     Raises:
         FileBusyError: it was not free until ``deadline`` (of ``time.monotonic()``; None: ``TIMEOUT_S`` from now).
     """
-    file = real(path)
+    file = os.path.realpath(path)
     deadline = time.monotonic() + TIMEOUT_S if deadline is None else deadline
     with _guard:
         if file in _held:
@@ -55,13 +55,9 @@ def acquire(path: str, deadline: float | None = None) -> str:
                 return file
 
 
-def real(path: str) -> str:
-    """The path under which a file's lock is held."""
-    return os.path.realpath(path)
-
-
-def release(file: str) -> None:
+def release(path: str) -> None:
     """Gives back what ``acquire`` took; the last holder in this process frees the lock."""
+    file = os.path.realpath(path)
     with _guard:
         _held[file][1] -= 1
         if _held[file][1] == 0:

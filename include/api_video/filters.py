@@ -1,4 +1,4 @@
-"""Filters of the lists: ``[sources.api_video_section.filters.<resource>]``, checked, and in the API's spelling."""
+"""Filters of the lists: ``[sources.api_video_source.filters.<resource>]``, checked, and in the API's spelling."""
 
 from __future__ import annotations
 

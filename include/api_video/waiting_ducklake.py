@@ -31,7 +31,7 @@ class WaitingLakePool(DuckDbConnectionPool):
         file = self._catalog()
         if file is None:
             return super().borrow_conn(*args, **kwargs)
-        file = file_lock.acquire(file)
+        file_lock.acquire(file)
         try:
             return super().borrow_conn(*args, **kwargs)
         except BaseException:
@@ -44,7 +44,7 @@ class WaitingLakePool(DuckDbConnectionPool):
             return super().return_conn(borrowed_conn)
         finally:
             if file := self._catalog():
-                file_lock.release(file_lock.real(file))
+                file_lock.release(file)
 
     def _catalog(self) -> str | None:
         catalog = self.credentials.catalog

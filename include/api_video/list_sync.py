@@ -259,13 +259,15 @@ class ListSync:
         if self._newest is first:
             self._begin_reading(first)
         before: set[str] = set()
+        newest_first = self._endpoint.sync is Sync.NEWEST_FIRST
         for _ in range(READINGS):
             keys = yield from self._read_on(first, last)
             is_consistent = len(self._totals) == 1 and first.items_total in (None, len(keys))
-            if is_consistent and (not first.has_next or keys == before or self._is_as_loaded(keys)):
+            is_twice_the_same = keys == before and not newest_first
+            if is_consistent and (not first.has_next or is_twice_the_same or self._is_as_loaded(keys)):
                 return
             again = yield from self._page(1)
-            if is_consistent and self._endpoint.sync is Sync.NEWEST_FIRST and self._looks_alike(first, again):
+            if is_consistent and newest_first and self._looks_alike(first, again):
                 return
             first, last, before = again, again, keys if is_consistent else set()
             self._begin_reading(first)

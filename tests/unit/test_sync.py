@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from include.api_video.answers import Page
@@ -523,6 +523,7 @@ def test_a_newest_first_list_that_changes_while_it_is_read_ends_equal_or_fails_l
 
 @settings(max_examples=200, deadline=None)
 @given(page_size=st.integers(2, 5), at_first=st.integers(0, 12), between=st.lists(changes, max_size=10))
+@example(3, 4, [[("update", 0)], [], [], [("update", 1)], [("add", 0), ("delete", 0)]])  # two readings with the same keys
 def test_a_first_load_of_a_list_that_changes_ends_equal_or_fails_loudly(page_size, at_first, between):
     listing = Listing(VIDEOS, page_size)
     for _ in range(at_first):

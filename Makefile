@@ -25,7 +25,7 @@ HAS_KEY := python -m include.api_video has-key $(OF_ACCOUNT) || airflow connecti
 LONGEST_FIRST := tests/e2e tests/integration tests/acceptance tests/benchmarks tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain notebook test bench screenshots lint docs lock clean
+.PHONY: help setup run ui plain notebook test bench screenshots lint docs update oldest clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,12 +79,17 @@ lint: $(READY) ## check style and types
 docs: $(READY) ## write the generated part of README.md, and docs/data_dictionary.md
 	@python -m include.api_video.docs
 
-lock: $(READY) ## resolve constraints.txt anew; then run the tests
-	@python -m pip install --quiet uv
-	@cp constraints.txt constraints.old && : > constraints.txt
-	@uv pip compile --quiet --universal --python-version 3.10 --no-annotate --no-header requirements-dev.txt \
-		--output-file constraints.new || { mv constraints.old constraints.txt; exit 1; }
-	@mv constraints.new constraints.txt && rm -f constraints.old
+update: $(READY) ## take the newest supported versions of everything; kept where the tests pass
+	@python -m pip install --quiet --disable-pip-version-check uv && python -m tests.versions.update update
+	@$(MAKE) --no-print-directory test JOBS=auto || { python -m tests.versions.update back; \
+		echo "The tests do not pass with the newest versions: requirements and constraints are as before."; exit 1; }
+	@git diff --stat -- requirements.txt requirements-dev.txt constraints.txt
+
+oldest: ## run the tests with the oldest versions that are supported, in .venv-oldest
+	@$(PYTHON) -m venv .venv-oldest
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/versions/oldest.txt
+	@touch .venv-oldest/ready
+	@$(MAKE) --no-print-directory test JOBS=auto VENV=.venv-oldest
 
 clean: ## remove the environment and Airflow's local files; keeps the data
-	@rm -rf $(VENV) airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated
+	@rm -rf $(VENV) .venv-oldest airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated

@@ -17,7 +17,7 @@ import dlt
 from dlt.common.json import json
 from dlt.common.schema.typing import TTableSchema
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
-from dlt.destinations.job_client_impl import SqlJobClientBase
+from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
@@ -128,7 +128,7 @@ class Warehouse:
         A load creates only tables that get rows: an account without live streams would lack the table, and queries fail.
         dlt's own table in the staging dataset is made, too: of parallel first loads that each make it, some fail.
         """
-        client = cast(SqlJobClientBase, self._pipeline._get_destination_clients(schema)[0])
+        client = cast(SqlJobClientWithStagingDataset, self._pipeline._get_destination_clients(schema)[0])
         with client:
             client.initialize_storage()
             # A full refresh takes the stored versions of the schema along: its new tables are described here, too.

@@ -134,19 +134,37 @@ def hour_in_airflow(bench: Bench, videos: int) -> None:
                     bench.note("an hour without changes, scheduler", contender, hourly.scheduled(server, api, dag_id))
 
 
+def large_library(bench: Bench, videos: int) -> None:
+    """All videos, then hours of each kind, then the first two runs of details; minutes are requests by the API's limit."""
+    with serving(videos) as api:
+        bench.run(f"first load, {videos:,} videos", OURS, api, fresh=True)
+        bench.run(f"nothing changed, {videos:,} videos", OURS, api)
+        ids = api.ids("videos")
+        for video_id in ids[: videos // 1000]:
+            api.change("update", key=video_id, title="changed")
+        bench.run(f"0.1% changed, {videos:,} videos", OURS, api)
+        api.change("delete", key=ids[videos // 2])
+        bench.run(f"one deleted, {videos:,} videos", OURS, api)
+        for number in (1, 2):
+            bench.run(f"statuses of {videos:,} videos, run {number}", OURS, api, "videos", "video_status")
+
+
 SCENARIOS: dict[str, Callable[[Bench, int], None]] = {
     "first": first_load,
     "latency": first_load_with_latency,
     "details": details_under_a_limit,
     "hour": hour_in_airflow,
+    "large": large_library,
 }
+ON_REQUEST = ("large",)
 
 
 def main() -> None:
     """Parses the command line, runs the scenarios, writes the results."""
+    usual = [name for name in SCENARIOS if name not in ON_REQUEST]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--sizes", default="1,2000,20000,100000", help="videos of the first loads (default: %(default)s)")
-    parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="default: %(default)s")
+    parser.add_argument("--scenarios", default=",".join(usual), help=f"default: %(default)s; also: {', '.join(ON_REQUEST)}")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each, up to 20,000 videos (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=PROJECT / "docs", help="folder for the results (default: docs)")
     parser.add_argument("--draw", action="store_true", help="measure nothing, draw what was measured before")
@@ -168,7 +186,13 @@ def renewed(before: list[Result], measured: list[Result]) -> list[Result]:
 def measure_all(options: argparse.Namespace) -> list[Result]:
     """Runs the scenarios that were asked for."""
     sizes = [int(size) for size in options.sizes.split(",")]
-    videos = {"first": sizes, "latency": [max(size for size in sizes if size <= 20_000)], "details": [900], "hour": [300]}
+    videos = {
+        "first": sizes,
+        "latency": [max(size for size in sizes if size <= 20_000)],
+        "details": [900],
+        "hour": [300],
+        "large": [1_000_000],
+    }
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), options.repeat)
         for name in options.scenarios.split(","):

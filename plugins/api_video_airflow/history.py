@@ -10,7 +10,7 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api_video_airflow.state import History, Run
@@ -27,14 +27,15 @@ def read_dag_ids(session: Session) -> list[str]:
 
 def read_history(session: Session, dag_id: str, run_id: str | None = None) -> History:
     """The newest runs of a DAG; with ``run_id`` that run and those before it, or none where there is no such run."""
-    order = (DagRun.run_after.desc(), DagRun.id.desc())
+    # As they ran: the schedule's first run belongs to an hour before the run that somebody started by hand.
+    started = func.coalesce(DagRun.start_date, DagRun.queued_at, DagRun.run_after)
     query = select(DagRun).where(DagRun.dag_id == dag_id)
     if run_id:
         one = session.scalar(query.where(DagRun.run_id == run_id))
         if one is None:
             return History([], of_one_run=True)
-        query = query.where((DagRun.run_after < one.run_after) | (DagRun.id == one.id))
-    rows = session.scalars(query.order_by(*order).limit(COUNTED)).all()
+        query = query.where((started < (one.start_date or one.queued_at or one.run_after)) | (DagRun.id == one.id))
+    rows = session.scalars(query.order_by(started.desc(), DagRun.id.desc()).limit(COUNTED)).all()
     shown = rows[:SHOWN]
     reports, errors = _xcoms(session, dag_id, [row.run_id for row in shown])
     runs = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
-from tests.airflow_home import PROJECT, Server, api_server, own_home, running_airflow, wait_until
+from tests.airflow_home import PROJECT, Airflow, Server, api_server, own_home, running_airflow, wait_until
 from tests.browser import browsing, log_in, open_connection_form, open_page, serious_findings
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -316,3 +317,31 @@ def test_each_table_is_an_asset_of_its_task_and_what_a_task_does_is_said(server:
     assert made_by["api.video"] == [], "what the tasks read"
     assert "`validate` runs after all of them" in server.call("GET", "/details")["doc_md"]
     assert all(tasks[name]["doc_md"] for name in ("prepare", "validate"))
+
+
+RUNS = """
+import json
+from datetime import datetime, timedelta, timezone
+
+from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
+from api_video_airflow.history import read_history
+
+hour = datetime(2026, 11, 25, 21, tzinfo=timezone.utc)
+with create_session() as session:
+    for run_id, kind, belongs_to, minute in (("by_hand", "manual", hour + timedelta(minutes=33), 33),
+                                             ("of_the_hour", "scheduled", hour, 35)):
+        run = DagRun(dag_id="api_video", run_id=run_id, run_type=kind, run_after=belongs_to, state="success")
+        run.start_date = hour + timedelta(minutes=minute)
+        session.add(run)
+    session.flush()
+    print(json.dumps([[run.run_id for run in read_history(session, "api_video", of).runs] for of in (None, "by_hand")]))
+"""
+
+
+def test_runs_are_shown_as_they_ran(airflow: Airflow) -> None:
+    """The schedule's run of an hour may start after one that was started by hand within that hour."""
+    said = airflow.run("python", "-c", RUNS, PYTHONPATH=str(airflow.home / "plugins"))
+
+    assert said.returncode == 0, said.stdout
+    assert json.loads(said.stdout.splitlines()[-1]) == [["of_the_hour", "by_hand"], ["by_hand"]], said.stdout

@@ -64,12 +64,11 @@ def new_bucket(s3: str, name: str) -> Any:
     return bucket
 
 
-def bucket_settings(s3: str, bucket: str) -> dict[str, str]:
-    """DuckLake's storage in the bucket, by the ends of its environment variables."""
+def bucket_credentials(s3: str) -> dict[str, str]:
+    """What opens the bucket, as dlt names it."""
     return {
-        "STORAGE__BUCKET_URL": f"s3://{bucket}/lake",
-        "STORAGE__CREDENTIALS__AWS_ACCESS_KEY_ID": BUCKET_KEY,
-        "STORAGE__CREDENTIALS__AWS_SECRET_ACCESS_KEY": BUCKET_SECRET,
-        "STORAGE__CREDENTIALS__ENDPOINT_URL": s3,
-        "STORAGE__CREDENTIALS__REGION_NAME": "us-east-1",
+        "aws_access_key_id": BUCKET_KEY,
+        "aws_secret_access_key": BUCKET_SECRET,
+        "endpoint_url": s3,
+        "region_name": "us-east-1",
     }

@@ -82,12 +82,22 @@ def credentials_of(
     """The credentials that dlt wants, from the fields of an Airflow Connection, by the ends of their environment variables.
 
     A password that is a connection string is all of them; else the fields have dlt's names (login is the username, schema
-    the database), and extra has those that a Connection has no field for, such as a warehouse or a role.
+    the database), and extra has those that a Connection has no field for, such as a warehouse or a role, or a storage with
+    fields of its own.
     """
     if password and "://" in password:
         return {"": password}
     fields = {"host": host, "username": login, "password": password, "database": schema, "port": port, **extra}
-    return {f"__{name.upper()}": str(value) for name, value in fields.items() if value}
+    return dict(_flat("", fields))
+
+
+def _flat(prefix: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in fields.items():
+        path = f"{prefix}__{name.upper()}"
+        if isinstance(value, Mapping):
+            yield from _flat(path, value)
+        elif value:
+            yield path, str(value)
 
 
 def local_file() -> str | None:
@@ -127,7 +137,6 @@ def make_destination() -> Any:
 
         destination = duckdb_that_waits(str(file))
     elif destination_name() == "ducklake":
-        lake_catalog()
         from include.api_video.waiting_ducklake import ducklake_that_waits
 
         destination = ducklake_that_waits()

@@ -14,7 +14,7 @@ from typing import Any
 import dlt
 
 from include.api_video.accounts import Account
-from include.api_video.destination import make_destination, understood
+from include.api_video.destination import local_file, make_destination, understood
 
 log = logging.getLogger("api_video")
 WORKING_FILES = "api_video_dlt_"
@@ -52,6 +52,7 @@ def short_lived_pipeline(name: str, account: Account) -> Iterator[dlt.Pipeline]:
         SettingsError: the destination lacks a package or credentials.
         DestinationError: it cannot be reached.
     """
+    local_file()  # refuses a lake that other tasks would not find
     for left in Path(gettempdir()).glob(f"{WORKING_FILES}*"):  # by a run that was killed
         with suppress(FileNotFoundError):  # another run ends at this moment
             if time.time() - left.stat().st_mtime > ABANDONED_S:

@@ -11,7 +11,7 @@ import pytest
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 from tests.airflow_home import Airflow
-from tests.services import ask, postgres_server
+from tests.services import BUCKET_SECRET, ask, bucket_credentials, new_bucket, postgres_server, s3_server
 
 PASSWORD = "s3cret-of-the-warehouse"
 RESOURCES = '["videos", "video_status", "players"]'
@@ -67,6 +67,39 @@ def test_missing_credentials_stop_the_run_before_any_request(airflow: Airflow, d
     assert done.returncode != 0
     assert "The destination postgres lacks database, password, username, host: set DESTINATION__POSTGRES__" in done.stdout
     assert demo.requests() == 0
+
+
+def test_a_secrets_backend_has_the_key_and_the_lake(airflow: Airflow, demo: Demo, tmp_path: Path) -> None:
+    """Airflow looks there for Connections; what it finds is in no log, XCom, rendered template or serialized DAG."""
+    general = {**demo_settings(demo), "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
+    key = general.pop("SOURCES__API_VIDEO_SOURCE__API_KEY")
+    install = "from duckdb_extensions import import_extension as install\n"
+    install += "for name in ('ducklake', 'sqlite_scanner', 'httpfs'): install(name)"
+    assert airflow.run("python", "-c", install).returncode == 0
+    with s3_server() as s3:
+        new_bucket(s3, "videos")
+        storage = {"bucket_url": "s3://videos/lake", "credentials": bucket_credentials(s3)}
+        connections = {
+            "api_video": {"conn_type": "api_video", "password": key},
+            "api_video_warehouse": {
+                "conn_type": "generic",
+                "extra": {"catalog": f"sqlite:///{tmp_path}/lake.sqlite", "storage": storage},
+            },
+        }
+        (tmp_path / "vault.json").write_text(json.dumps(connections), encoding="utf-8")
+
+        done = airflow.run(
+            *("airflow", "dags", "test", "api_video"),
+            **general,
+            API_VIDEO_DESTINATION="ducklake",
+            AIRFLOW__SECRETS__BACKEND="airflow.secrets.local_filesystem.LocalFilesystemBackend",
+            AIRFLOW__SECRETS__BACKEND_KWARGS=json.dumps({"connections_file_path": str(tmp_path / "vault.json")}),
+        )
+
+    assert done.returncode == 0, done.stdout
+    assert "players: 5 rows, 5 new" in done.stdout
+    assert not any(secret in done.stdout for secret in (key, BUCKET_SECRET))
+    assert not find(airflow.home, key, BUCKET_SECRET)
 
 
 def find(folder: Path, *secrets: str) -> list[str]:

@@ -21,7 +21,7 @@ from include.api_video.pipelines import short_lived_pipeline
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 from tests.integration.conftest import Warehouse, change
-from tests.services import bucket_settings, new_bucket, new_database, postgres_server, s3_server
+from tests.services import bucket_credentials, new_bucket, new_database, postgres_server, s3_server
 
 RESOURCES = ("videos", "video_status")
 CREDENTIALS = "DESTINATION__{}__CREDENTIALS"
@@ -67,7 +67,8 @@ def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeyp
         lake = {"CATALOG": f"sqlite:///{tmp_path}/catalog.sqlite" if in_sqlite else request.getfixturevalue("database")}
         if catalog.endswith("s3"):
             new_bucket(server := request.getfixturevalue("s3"), "videos")
-            lake |= bucket_settings(server, "videos")
+            lake |= {"STORAGE__BUCKET_URL": "s3://videos/lake"}
+            lake |= {f"STORAGE__CREDENTIALS__{name.upper()}": value for name, value in bucket_credentials(server).items()}
         else:
             lake |= {"STORAGE__BUCKET_URL": str(tmp_path / "lake")}
         for field, value in lake.items():

@@ -138,6 +138,18 @@ def test_the_fields_of_a_connection_are_dlts_credentials(fields, variables: dict
     assert credentials_of(*fields) == {f"__{name}": value for name, value in variables.items()}
 
 
+def test_extra_may_have_fields_within_fields() -> None:
+    lake = {
+        "catalog": "postgres://db/lake",
+        "storage": {"bucket_url": "s3://bucket/lake", "credentials": {"region_name": "x"}},
+    }
+    assert credentials_of(None, None, None, None, None, lake) == {
+        "__CATALOG": "postgres://db/lake",
+        "__STORAGE__BUCKET_URL": "s3://bucket/lake",
+        "__STORAGE__CREDENTIALS__REGION_NAME": "x",
+    }
+
+
 def test_a_connection_string_in_the_password_is_all_of_them() -> None:
     uri = "postgresql://loader:s3cret@db/warehouse"
     assert credentials_of("ignored", None, uri, None, None, {}) == {"": uri}

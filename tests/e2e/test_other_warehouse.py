@@ -69,7 +69,7 @@ def test_missing_credentials_stop_the_run_before_any_request(airflow: Airflow, d
     assert demo.requests() == 0
 
 
-def test_a_secrets_backend_has_the_key_and_the_lake(airflow: Airflow, demo: Demo, tmp_path: Path) -> None:
+def test_a_secrets_backend_has_the_keys_and_the_lake_is_loaded_twice(airflow: Airflow, demo: Demo, tmp_path: Path) -> None:
     """Airflow looks there for Connections; what it finds is in no log, XCom, rendered template or serialized DAG."""
     general = {**demo_settings(demo), "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
     key = general.pop("SOURCES__API_VIDEO_SOURCE__API_KEY")
@@ -88,17 +88,24 @@ def test_a_secrets_backend_has_the_key_and_the_lake(airflow: Airflow, demo: Demo
         }
         (tmp_path / "vault.json").write_text(json.dumps(connections), encoding="utf-8")
 
-        done = airflow.run(
-            *("airflow", "dags", "test", "api_video"),
+        environment = {
             **general,
-            API_VIDEO_DESTINATION="ducklake",
-            AIRFLOW__SECRETS__BACKEND="airflow.secrets.local_filesystem.LocalFilesystemBackend",
-            AIRFLOW__SECRETS__BACKEND_KWARGS=json.dumps({"connections_file_path": str(tmp_path / "vault.json")}),
-        )
+            "API_VIDEO_DESTINATION": "ducklake",
+            "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
+            "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(tmp_path / "vault.json")}),
+        }
 
-    assert done.returncode == 0, done.stdout
-    assert "players: 5 rows, 5 new" in done.stdout
-    assert not any(secret in done.stdout for secret in (key, BUCKET_SECRET))
+        first = airflow.run("airflow", "dags", "test", "api_video", **environment)
+        gone, changed, *_ = demo.world.ids("players")
+        demo.world.delete("players", gone)
+        demo.world.update("players", changed, enableApi=False)
+        second = airflow.run("airflow", "dags", "test", "api_video", **environment)
+
+    said = first.stdout + second.stdout
+    assert (first.returncode, second.returncode) == (0, 0), said
+    assert "players: 5 rows, 5 new" in first.stdout
+    assert "players: 4 rows, 1 changed, 1 removed" in second.stdout
+    assert not any(secret in said for secret in (key, BUCKET_SECRET))
     assert not find(airflow.home, key, BUCKET_SECRET)
 
 

@@ -28,16 +28,25 @@ from dlt.destinations.impl.duckdb.configuration import (
 from include.api_video import file_lock
 from include.api_video.file_lock import FileBusyError
 
-# Enough for tables of any length, since DuckDB then works on disk; it would take most of the machine's memory otherwise.
-MEMORY = os.environ.get("API_VIDEO_DUCKDB_MEMORY", "64MB")
+# DuckDB would take most of the machine's memory. It works on disk beyond a limit, but keeps a merge's keys in memory.
+MEMORY = os.environ.get("API_VIDEO_DUCKDB_MEMORY")
+LEAST_MEMORY_MB = 64
+FILE_SHARE = 8  # of a million videos' file, a twelfth was too little, an eighth is enough for three millions, too
 # One thread: each keeps its own buffers, and one is as quick with rows that arrive over a network.
-LIMITS = {"memory_limit": MEMORY, "threads": 1, "preserve_insertion_order": False}
+LIMITS = {"threads": 1, "preserve_insertion_order": False}
+
+
+def memory_limit(file: str) -> str:
+    """How much memory DuckDB may take for a file: ``API_VIDEO_DUCKDB_MEMORY``, else 64 MB and an eighth of its size."""
+    size = os.path.getsize(file) if os.path.exists(file) else 0
+    return MEMORY or f"{LEAST_MEMORY_MB + size // FILE_SHARE // 1_000_000}MB"
 
 
 class WaitingPool(DuckDbConnectionPool):
     """Opens the file only with the lock held, and gives the lock back when dlt closes the file."""
 
     _file: str | None = None
+    _limits_memory = True
 
     def borrow_conn(self, *args: Any, **kwargs: Any) -> Any:
         """A connection, once nobody else has the file open.
@@ -50,6 +59,8 @@ class WaitingPool(DuckDbConnectionPool):
             while True:
                 if self._conn is None and self._file is None and self._conn_owner and not self.credentials.read_only:
                     self._file = file_lock.acquire(self.credentials.database, deadline)
+                if self._conn is None and self._limits_memory:  # the file has grown since it was last opened
+                    self.credentials.global_config["memory_limit"] = memory_limit(self.credentials.database)
                 try:
                     return super().borrow_conn(*args, **kwargs)
                 except BaseException as error:
@@ -79,6 +90,7 @@ class WaitingDuckDbCredentials(DuckDbCredentials):
         super().on_resolved()
         self.global_config = {**LIMITS, **(self.global_config or {})}
         self.conn_pool = WaitingPool(self)
+        self.conn_pool._limits_memory = "memory_limit" not in self.global_config
 
 
 @configspec(init=False)

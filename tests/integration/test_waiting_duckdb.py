@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 
 import duckdb
+import pytest
+
+from include.api_video.accounts import DEFAULT_ACCOUNT
+from include.api_video.pipelines import short_lived_pipeline
 
 LOAD = """
 import sys
@@ -90,3 +94,22 @@ def test_a_file_that_never_gets_free_is_an_error_that_says_what_to_do(tmp_path: 
     assert load.returncode == 1
     assert "was open in another program for more than 1 s" in errors
     assert "API_VIDEO_DUCKDB_TIMEOUT_S" in errors
+
+
+def test_a_large_file_gets_more_memory_than_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A merge keeps its keys in memory: those of a million videos are more than the 64 MB that a small file has."""
+
+    def limit_mb(file: Path) -> float:
+        monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))
+        with short_lived_pipeline("ask", DEFAULT_ACCOUNT) as pipeline, pipeline.sql_client() as client:
+            ((told,),) = client.execute_sql("SELECT current_setting('memory_limit')")
+        amount, unit = told.split()
+        assert unit == "MiB"
+        return float(amount) * 1.048576
+
+    large = tmp_path / "large.duckdb"
+    with duckdb.connect(str(large)) as connection:
+        connection.execute("CREATE TABLE ids AS SELECT gen_random_uuid() FROM range(4_000_000)")
+
+    assert limit_mb(tmp_path / "new.duckdb") == pytest.approx(64, abs=1)
+    assert limit_mb(large) == pytest.approx(64 + large.stat().st_size / 8e6, abs=2)

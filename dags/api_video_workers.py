@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from airflow import __version__
 from airflow.executors.executor_loader import ExecutorLoader
 from airflow.sdk.exceptions import AirflowException
-from packaging.version import Version
 
 from include.api_video.destination import VARIABLE, destination_name, local_file
 from include.api_video.errors import SettingsError
 
 ANSWER_WITHIN_S = 3.0
-AIRFLOW_V_3_2_PLUS = Version(__version__) >= Version("3.2")
 
 
 def check_workers() -> None:
@@ -37,9 +34,7 @@ def check_workers() -> None:
 def _remote_workers() -> dict[str, int | None]:
     """Workers of each executor that runs tasks elsewhere; None where their number has no meaning."""
     workers: dict[str, int | None] = {}
-    # Teams would be looked up in Airflow's database, which no task may read; older versions know none.
-    without_teams = {"validate_teams": False} if AIRFLOW_V_3_2_PLUS else {}
-    for name in ExecutorLoader.get_executor_names(**without_teams):
+    for name in ExecutorLoader.get_executor_names(validate_teams=False):
         try:
             executor, _ = ExecutorLoader.import_executor_cls(name)
         except (ImportError, AirflowException):

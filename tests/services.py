@@ -58,14 +58,13 @@ def s3_server() -> Iterator[str]:
 
 def new_bucket(s3: str, name: str) -> Any:
     """An empty bucket, as boto3 has it."""
-    login = {"aws_access_key_id": BUCKET_KEY, "aws_secret_access_key": BUCKET_SECRET}
-    bucket = boto3.resource("s3", endpoint_url=s3, region_name="us-east-1", **login).Bucket(name)
+    bucket = boto3.resource("s3", **bucket_credentials(s3)).Bucket(name)
     bucket.create()
     return bucket
 
 
 def bucket_credentials(s3: str) -> dict[str, str]:
-    """What opens the bucket, as dlt names it."""
+    """What opens the bucket, as dlt and boto3 name it."""
     return {
         "aws_access_key_id": BUCKET_KEY,
         "aws_secret_access_key": BUCKET_SECRET,

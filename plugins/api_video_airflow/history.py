@@ -31,10 +31,10 @@ def read_history(session: Session, dag_id: str, run_id: str | None = None) -> Hi
     started = func.coalesce(DagRun.start_date, DagRun.queued_at, DagRun.run_after)
     query = select(DagRun).where(DagRun.dag_id == dag_id)
     if run_id:
-        one = session.scalar(query.where(DagRun.run_id == run_id))
-        if one is None:
+        its_start = session.scalar(select(started).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+        if its_start is None:
             return History([], of_one_run=True)
-        query = query.where((started < (one.start_date or one.queued_at or one.run_after)) | (DagRun.id == one.id))
+        query = query.where((started < its_start) | (DagRun.run_id == run_id))
     rows = session.scalars(query.order_by(started.desc(), DagRun.id.desc()).limit(COUNTED)).all()
     shown = rows[:SHOWN]
     reports, errors = _xcoms(session, dag_id, [row.run_id for row in shown])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from itertools import islice
 from typing import Any, cast
 
 import requests
@@ -141,9 +142,12 @@ class ApiVideoSession(requests.Session):
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="api-video")
 
-    def read_ahead(self, request: requests.PreparedRequest, urls: Sequence[str]) -> None:
-        """Sends for URLs that will be asked for next, in this order, as ``request`` was sent; ``AT_ONCE`` wait at most."""
-        for url in urls[:AT_ONCE]:
+    def read_ahead(self, request: requests.PreparedRequest, urls: Iterable[str]) -> None:
+        """Sends for URLs that will be asked for next, in this order, as ``request`` was sent.
+
+        Takes ``AT_ONCE`` of them at most: after each of ten thousand pages, all that follow are named again.
+        """
+        for url in islice(urls, AT_ONCE):
             if url not in self._ahead:
                 copy = request.copy()
                 copy.url, copy.hooks = url, default_hooks()

@@ -195,7 +195,7 @@ class Paginator(BasePaginator):
         self._next = numbers[0] if numbers else None
         self._has_next_page = bool(numbers)
         if len(numbers) > 1:
-            self._session.read_ahead(response.request, [self._url_of(response.request, number) for number in numbers])
+            self._session.read_ahead(response.request, (self._url_of(response.request, number) for number in numbers))
 
     def _url_of(self, request: PreparedRequest, number: int) -> str:
         return re.sub(rf"([?&]{self._parameter}=)\d+", rf"\g<1>{number}", request.url or "")

@@ -46,10 +46,9 @@ class WaitingPool(DuckDbConnectionPool):
     """Opens the file only with the lock held, and gives the lock back when dlt closes the file."""
 
     _file: str | None = None
-    _limits_memory = True
 
-    def borrow_conn(self, *args: Any, **kwargs: Any) -> Any:
-        """A connection, once nobody else has the file open.
+    def borrow_conn(self, global_config: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Any:
+        """A connection with our limits, or the user's own, once nobody else has the file open.
 
         Raises:
             FileBusyError: it stayed open elsewhere for ``file_lock.TIMEOUT_S``.
@@ -59,10 +58,11 @@ class WaitingPool(DuckDbConnectionPool):
             while True:
                 if self._conn is None and self._file is None and self._conn_owner and not self.credentials.read_only:
                     self._file = file_lock.acquire(self.credentials.database, deadline)
-                if self._conn is None and self._limits_memory:  # the file has grown since it was last opened
-                    self.credentials.global_config["memory_limit"] = memory_limit(self.credentials.database)
+                # Anew each time: the file has grown since it was last opened.
+                limits = {"memory_limit": memory_limit(self.credentials.database), **LIMITS}
+                config = {**limits, **(self.credentials.global_config or {}), **(global_config or {})}
                 try:
-                    return super().borrow_conn(*args, **kwargs)
+                    return super().borrow_conn(config, *args, **kwargs)
                 except BaseException as error:
                     self._give_back()
                     if not (isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)):
@@ -88,9 +88,7 @@ class WaitingDuckDbCredentials(DuckDbCredentials):
     def on_resolved(self) -> None:
         """Puts our pool in the place of dlt's."""
         super().on_resolved()
-        self.global_config = {**LIMITS, **(self.global_config or {})}
         self.conn_pool = WaitingPool(self)
-        self.conn_pool._limits_memory = "memory_limit" not in self.global_config
 
 
 @configspec(init=False)

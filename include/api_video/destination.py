@@ -16,10 +16,11 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.destinations.exceptions import DestinationConnectionError
 
 from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.config import PROJECT_DIR, one_of, values_in_files, values_of
+from include.api_video.config import PROJECT_DIR, one_of, values_in_files, values_of, variable_of
 from include.api_video.errors import ApiVideoError, PassingError, SettingsError, find_cause
 
 VARIABLE = "API_VIDEO_DESTINATION"
+FOLDER = "filesystem"
 DUCKDB_FILE = PROJECT_DIR / f"{DEFAULT_ACCOUNT.pipeline}.duckdb"  # dlt's own default name, in the project's folder
 # Destinations that this package supports, and formats of the files between dlt's steps where dlt's own choice is not best:
 # for DuckDB, insert_values takes three times as long and up to eight times the memory. (For PostgreSQL it has to be: CSV
@@ -27,6 +28,7 @@ DUCKDB_FILE = PROJECT_DIR / f"{DEFAULT_ACCOUNT.pipeline}.duckdb"  # dlt's own de
 FILE_FORMATS: Mapping[str, Any] = {
     "duckdb": "jsonl",
     "postgres": None,
+    FOLDER: None,
     "ducklake": None,
     "motherduck": None,
     "bigquery": None,
@@ -71,6 +73,12 @@ def credentials_variable() -> str:
     return f"DESTINATION__{destination_name().upper()}__CREDENTIALS"
 
 
+def connection_variable() -> str:
+    """How the environment variables begin that the fields of an Airflow Connection stand for."""
+    # A folder's credentials are but a part of what is to be said of it: where it is, comes beside them.
+    return f"DESTINATION__{FOLDER.upper()}" if destination_name() == FOLDER else credentials_variable()
+
+
 def credentials_of(
     host: str | None,
     login: str | None,
@@ -101,9 +109,15 @@ def _flat(prefix: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def local_file() -> str | None:
-    """The file of this machine that the destination or its catalog is; None where other machines reach it."""
+    """The file of this machine that the destination or its catalog is; None where other machines reach it.
+
+    Raises:
+        SettingsError: a lake is not set, or in the working folder, which is another one for each task.
+    """
     if file := duckdb_file():
         return str(file)
+    if destination_name() == FOLDER:
+        check_storage("bucket_url")
     return lake_catalog() if destination_name() == "ducklake" else None
 
 
@@ -111,22 +125,32 @@ def lake_catalog() -> str | None:
     """DuckLake's catalog, where it is a file; checks that the lake is where all tasks find it.
 
     Raises:
-        SettingsError: catalog or storage are not set, or in the working folder, which is another one for each task.
+        SettingsError: catalog or storage are not set, or in the working folder.
     """
-    where = "destination.ducklake.credentials"
-    catalog, storage = (next(values_of(f"{where}.{name}"), None) or "" for name in ("catalog", "storage.bucket_url"))
+    catalog = next(values_of("destination.ducklake.credentials.catalog"), None) or ""
     is_file = catalog.startswith(("sqlite:", "duckdb:"))
     if not catalog or (is_file and ":////" not in catalog):
         raise SettingsError(
             "The destination ducklake needs its catalog: set DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG to "
             "postgres://user:password@host/database, or to a file with its whole path, such as sqlite:////data/lake.sqlite."
         )
+    check_storage("credentials.storage.bucket_url")
+    return catalog if is_file else None
+
+
+def check_storage(setting: str) -> None:
+    """Checks that files go where all tasks find them.
+
+    Raises:
+        SettingsError: bucket or folder is not set, or in the working folder.
+    """
+    path = f"destination.{destination_name()}.{setting}"
+    storage = next(values_of(path), None) or ""
     if not (storage.startswith("/") or ":/" in storage):
         raise SettingsError(
-            "The destination ducklake needs its storage: set DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL to a "
-            "bucket, such as s3://bucket/lake, or to a folder with its whole path."
+            f"The destination {destination_name()} needs its storage: set {variable_of(path)} to a bucket, such as "
+            "s3://bucket/lake, or to a folder with its whole path."
         )
-    return catalog if is_file else None
 
 
 def make_destination() -> Any:
@@ -140,6 +164,13 @@ def make_destination() -> Any:
         from include.api_video.waiting_ducklake import ducklake_that_waits
 
         destination = ducklake_that_waits()
+    elif destination_name() == FOLDER:
+        try:
+            from include.api_video.delta_lake import delta_lake
+        except ModuleNotFoundError as error:
+            raise MissingDependencyException("Delta tables", ["dlt[deltalake]"]) from error
+
+        destination = delta_lake()
     else:
         destination = Destination.from_reference(destination_name())
     return remembering(destination)

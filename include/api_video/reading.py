@@ -28,7 +28,7 @@ from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.outcome import Outcome
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
-from include.api_video.schema import declare_tables, keep_newest, merge_child_tables
+from include.api_video.schema import declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
 from include.api_video.warehouse import TableState, Warehouse, now_utc
 
@@ -212,6 +212,7 @@ class Reading:
         warehouse = self._warehouse()
         warehouse.declare(self._schema)
         with warehouse.connect():
+            show_delta_tables(dlt.current.source_schema())
             merge_child_tables(dlt.current.source_schema(), warehouse.read_growth(self._schema).schema, self.endpoint)
             yield warehouse
 

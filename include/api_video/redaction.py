@@ -85,12 +85,16 @@ class Redaction:
             if kept is None:
                 found.update(_texts(item))
                 continue
+            free = as_written or name in FREE_TEXT
+            if isinstance(item, str):  # as most values are
+                clean[kept] = item if free else strip_token(item)
+                continue
             here = (*path, name)
             # The API sends [] where an object is empty; vendor clients carry the same workaround. Absent and null mean
             # the same here, and an absent object leaves its columns null without adding one for itself.
             if here in self._objects and (item is None or item == []):
                 continue
-            clean[kept] = self._clean(item, here, found, as_written or name in FREE_TEXT)
+            clean[kept] = self._clean(item, here, found, free)
         return clean
 
     def _name_of(self, name: str) -> str | None:

@@ -17,7 +17,7 @@ from include.api_video.destination import file_format
 from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
 from include.api_video.pipelines import refresh_local_view, short_lived_pipeline
-from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, schema_of
+from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, schema_of, show_delta_tables
 from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, read_syncs, run_checks
 from include.api_video.warehouse import Warehouse, now_utc, utc
 
@@ -127,7 +127,11 @@ def check_run(account: Account, run_id: str, resources: Sequence[str], errors: M
 
         @dlt.source(schema=growth.schema, section=SCHEMA_NAME)
         def checks_source() -> Any:
-            return dlt.resource(report.rows(), name=CHECKS, write_disposition="append")
+            def rows() -> Any:
+                show_delta_tables(dlt.current.source_schema())
+                yield report.rows()
+
+            return dlt.resource(rows, name=CHECKS, write_disposition="append")
 
         pipeline.run(checks_source(), loader_file_format=file_format())
     refresh_local_view(account)

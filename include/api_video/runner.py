@@ -28,7 +28,9 @@ def prepare_warehouse(settings: Settings) -> None:
     """
     with short_lived_pipeline("prepare", settings.account) as pipeline:
         try:
-            Warehouse(pipeline).declare(declared_schema(settings))
+            warehouse, schema = Warehouse(pipeline), declared_schema(settings)
+            warehouse.declare(schema)
+            warehouse.tidy(schema)
         except Exception as error:
             if isinstance(error, DltException):
                 raise

@@ -17,6 +17,7 @@ from dlt.common.schema.typing import TColumnSchema, TTableSchema
 from dlt.common.schema.utils import get_nested_tables
 from dlt.destinations.impl.bigquery.bigquery_adapter import TABLE_DESCRIPTION_HINT
 
+from include.api_video.destination import FOLDER, destination_name
 from include.api_video.endpoints import ENDPOINTS, Column, Endpoint
 
 SCHEMA_NAME = "api_video_source"
@@ -180,6 +181,13 @@ def merge_child_tables(schema: dlt.Schema, grown: dlt.Schema, endpoint: Endpoint
         schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
 
 
+def show_delta_tables(schema: dlt.Schema) -> None:
+    """Has dlt's own reader of Delta tables show all of them: it leaves out those that the last load brought no row for."""
+    for table in schema.data_tables(include_incomplete=True):
+        if table.get("table_format") == "delta":
+            schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
+
+
 def keep_newest(schema: dlt.Schema, endpoint: Endpoint) -> None:
     """Has dlt keep the newest version of each row of this load; without it, each is taken to come once.
 
@@ -214,6 +222,8 @@ def _table(
         table["write_disposition"] = "append" if is_own else "merge"
         if not is_own:
             table[HANDED_ON_ONCE] = True
+    if destination_name() == FOLDER:
+        table["table_format"] = "delta"  # so that dlt's own readers take the files for what they are
     return cast(TTableSchema, table)
 
 

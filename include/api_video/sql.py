@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
@@ -50,6 +52,15 @@ class Query:
     def run(self, sql: str, *args: Any) -> None:
         """A statement that answers nothing."""
         self.client.execute_sql(sql, *args)
+
+    def mark_removed(self, name: str, key: str, where: str, *args: Any, now: datetime, forget: Sequence[str] = ()) -> None:
+        """Sets ``removed_at`` of rows where it is null, and empties the columns ``forget``; twice changes nothing more."""
+        if hasattr(self.client, "mark_removed"):  # where SQL only reads
+            keys = [str(value) for (value,) in self.rows(f"SELECT {key} FROM {self.table(name)} WHERE {where}", *args)]
+            self.client.mark_removed(name, key, keys, now, forget)
+            return
+        values = ", ".join(["removed_at = COALESCE(removed_at, %s)", *(f"{column} = NULL" for column in forget)])
+        self.run(f"UPDATE {self.table(name)} SET {values} WHERE {where}", now, *args)
 
 
 def served(endpoint: Endpoint, alias: str = "") -> str:

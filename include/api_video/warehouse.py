@@ -128,16 +128,23 @@ class Warehouse:
         A load creates only tables that get rows: an account without live streams would lack the table, and queries fail.
         dlt's own table in the staging dataset is made, too: of parallel first loads that each make it, some fail.
         """
-        client = cast(SqlJobClientWithStagingDataset, self._pipeline._get_destination_clients(schema)[0])
+        client = cast(Any, self._pipeline._get_destination_clients(schema)[0])
         with client:
             client.initialize_storage()
             # A full refresh takes the stored versions of the schema along: its new tables are described here, too.
             if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:
                 client.update_stored_schema()
-                with client.with_staging_dataset():
-                    client.initialize_storage()
-                    client.update_stored_schema(only_tables={schema.version_table_name})
-                write_comments(Query(client.sql_client), schema, schema.data_table_names(include_incomplete=True))
+                if isinstance(client, SqlJobClientWithStagingDataset):
+                    with client.with_staging_dataset():
+                        client.initialize_storage()
+                        client.update_stored_schema(only_tables={schema.version_table_name})
+                    write_comments(Query(client.sql_client), schema, schema.data_table_names(include_incomplete=True))
+
+    def tidy(self, schema: dlt.Schema) -> None:
+        """Joins the small files that loads leave, where the destination is a folder of files."""
+        client = cast(Any, self._pipeline._get_destination_clients(schema)[0])
+        if hasattr(client, "tidy"):
+            client.tidy()
 
     def read_growth(self, declared: dlt.Schema) -> Growth:
         """What loads have added to the declared schema for fields that nobody declared, and when.
@@ -315,12 +322,8 @@ class Warehouse:
         with self.connect() as query:
             for start in range(0, len(keys), KEYS_PER_QUERY):
                 some = keys[start : start + KEYS_PER_QUERY]
-                query.run(
-                    f"UPDATE {query.table(endpoint.name)} SET removed_at = %s WHERE removed_at IS NULL "
-                    f"AND {snake(endpoint.key)} IN ({', '.join(['%s'] * len(some))})",
-                    now,
-                    *some,
-                )
+                key, marks = snake(endpoint.key), ", ".join(["%s"] * len(some))
+                query.mark_removed(endpoint.name, key, f"{key} IN ({marks})", *some, now=now)
 
     def remove_orphans(self, endpoint: Endpoint, now: datetime) -> int:
         """Marks details removed whose parent is no longer listed, or no longer has one; returns how many.
@@ -339,8 +342,8 @@ class Warehouse:
                     f"SELECT count(*), count(*) - count(removed_at) FROM {table} WHERE {lost}", *args
                 )
                 if count:
-                    removed = "removed_at = COALESCE(removed_at, %s), _parent_hash = NULL"
-                    query.run(f"UPDATE {table} SET {removed} WHERE {lost}", now, *args)
+                    key = snake(endpoint.key)
+                    query.mark_removed(endpoint.name, key, lost, *args, now=now, forget=["_parent_hash"])
             except DatabaseUndefinedRelation:
                 return 0
         return int(active)

@@ -24,7 +24,6 @@ from tests.integration.conftest import Warehouse, change
 from tests.services import bucket_credentials, new_bucket, new_database, postgres_server, s3_server
 
 RESOURCES = ("videos", "video_status")
-CREDENTIALS = "DESTINATION__{}__CREDENTIALS"
 
 
 class AnyWarehouse(Warehouse):
@@ -54,25 +53,37 @@ def database(postgres: str, tmp_path: Path) -> str:
     return new_database(postgres, tmp_path.name.replace("-", "_").lower())
 
 
-@pytest.fixture(params=["postgres", "ducklake in sqlite", "ducklake in postgres", "ducklake in sqlite on s3"])
+PLACES = [
+    "postgres",
+    "filesystem",
+    "filesystem on s3",
+    "ducklake in sqlite",
+    "ducklake in postgres",
+    "ducklake in sqlite on s3",
+]
+
+
+@pytest.fixture(params=PLACES)
 def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AnyWarehouse:
-    name, _, catalog = request.param.partition(" in ")
+    name, *place = request.param.split()
     monkeypatch.setenv("API_VIDEO_DESTINATION", name)
-    if name == "postgres":
-        monkeypatch.setenv(CREDENTIALS.format("POSTGRES"), request.getfixturevalue("database"))
+    settings: dict[str, str] = {}
+    if "s3" in place:
+        new_bucket(server := request.getfixturevalue("s3"), "videos")
+        settings |= {f"CREDENTIALS__{field.upper()}": value for field, value in bucket_credentials(server).items()}
+        settings["BUCKET_URL"] = f"s3://videos/{tmp_path.name}"
     else:
+        settings["BUCKET_URL"] = str(tmp_path / "lake")
+    if name == "postgres":
+        settings = {"CREDENTIALS": request.getfixturevalue("database")}
+    elif name == "ducklake":
         for extension in ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs"):
             import_extension(extension)
-        in_sqlite = catalog.startswith("sqlite")
-        lake = {"CATALOG": f"sqlite:///{tmp_path}/catalog.sqlite" if in_sqlite else request.getfixturevalue("database")}
-        if catalog.endswith("s3"):
-            new_bucket(server := request.getfixturevalue("s3"), "videos")
-            lake |= {"STORAGE__BUCKET_URL": "s3://videos/lake"}
-            lake |= {f"STORAGE__CREDENTIALS__{name.upper()}": value for name, value in bucket_credentials(server).items()}
-        else:
-            lake |= {"STORAGE__BUCKET_URL": str(tmp_path / "lake")}
-        for field, value in lake.items():
-            monkeypatch.setenv(f"{CREDENTIALS.format('DUCKLAKE')}__{field}", value)
+        catalog = f"sqlite:///{tmp_path}/catalog.sqlite" if "sqlite" in place else request.getfixturevalue("database")
+        storage = {f"CREDENTIALS__STORAGE__{field}": value for field, value in settings.items()}
+        settings = {"CREDENTIALS__CATALOG": catalog, **storage}
+    for field, value in settings.items():
+        monkeypatch.setenv(f"DESTINATION__{name.upper()}__{field}", value)
     return AnyWarehouse(demo, tmp_path)
 
 

@@ -69,7 +69,10 @@ def test_missing_credentials_stop_the_run_before_any_request(airflow: Airflow, d
     assert demo.requests() == 0
 
 
-def test_a_secrets_backend_has_the_keys_and_the_lake_is_loaded_twice(airflow: Airflow, demo: Demo, tmp_path: Path) -> None:
+@pytest.mark.parametrize("destination", ["ducklake", "filesystem"])
+def test_a_secrets_backend_has_the_keys_and_the_bucket_is_loaded_twice(
+    airflow: Airflow, demo: Demo, tmp_path: Path, destination: str
+) -> None:
     """Airflow looks there for Connections; what it finds is in no log, XCom, rendered template or serialized DAG."""
     general = {**demo_settings(demo), "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
     key = general.pop("SOURCES__API_VIDEO_SOURCE__API_KEY")
@@ -78,19 +81,17 @@ def test_a_secrets_backend_has_the_keys_and_the_lake_is_loaded_twice(airflow: Ai
     assert airflow.run("python", "-c", install).returncode == 0
     with s3_server() as s3:
         new_bucket(s3, "videos")
-        storage = {"bucket_url": "s3://videos/lake", "credentials": bucket_credentials(s3)}
+        bucket = {"bucket_url": "s3://videos/lake", "credentials": bucket_credentials(s3)}
+        lake = {"catalog": f"sqlite:///{tmp_path}/lake.sqlite", "storage": bucket}
+        extra = lake if destination == "ducklake" else bucket
         connections = {
             "api_video": {"conn_type": "api_video", "password": key},
-            "api_video_warehouse": {
-                "conn_type": "generic",
-                "extra": {"catalog": f"sqlite:///{tmp_path}/lake.sqlite", "storage": storage},
-            },
+            "api_video_warehouse": {"conn_type": "generic", "extra": extra},
         }
         (tmp_path / "vault.json").write_text(json.dumps(connections), encoding="utf-8")
-
         environment = {
             **general,
-            "API_VIDEO_DESTINATION": "ducklake",
+            "API_VIDEO_DESTINATION": destination,
             "AIRFLOW__SECRETS__BACKEND": "airflow.secrets.local_filesystem.LocalFilesystemBackend",
             "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"connections_file_path": str(tmp_path / "vault.json")}),
         }

@@ -20,7 +20,7 @@ from include.api_video.sql import Query
 from tests.integration.conftest import Warehouse, change
 
 RESOURCES = ("videos", "video_status", "discarded_videos")  # each kind of question is asked for them
-DIALECTS = [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake")]
+DIALECTS = [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake", "filesystem")]
 # Words that a warehouse takes for its own where they stand without quotes, from the vendors' lists of reserved words.
 RESERVED = {
     "bigquery": "all and any array as asc assert_rows_modified at between by case cast collate contains create cross "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from include.api_video.config import PROJECT_DIR
 from include.api_video.destination import (
     FILE_FORMATS,
     DestinationError,
+    connection_variable,
     credentials_of,
     destination_name,
     duckdb_file,
@@ -36,6 +38,7 @@ def test_without_a_setting_it_is_a_duckdb_file_in_the_project() -> None:
 @pytest.mark.parametrize("name", [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake")])
 def test_another_destination_has_no_file(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("API_VIDEO_DESTINATION", name)
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "/shared/lake")
     assert (destination_name(), duckdb_file(), local_file()) == (name, None, None)
 
 
@@ -77,6 +80,34 @@ def test_a_lake_in_the_working_folder_is_refused(lake, catalog: str, storage: st
     lake(catalog, storage)
     with pytest.raises(SettingsError, match=told):
         prepare_warehouse(SETTINGS)
+
+
+@pytest.mark.parametrize("storage", ["", "lake"])
+def test_a_folder_that_tasks_would_not_share_is_refused(monkeypatch: pytest.MonkeyPatch, storage: str) -> None:
+    monkeypatch.setenv("API_VIDEO_DESTINATION", "filesystem")
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", storage)
+    with pytest.raises(
+        SettingsError, match=r"set DESTINATION__FILESYSTEM__BUCKET_URL to a bucket, such as s3://bucket/lake"
+    ):
+        prepare_warehouse(SETTINGS)
+
+
+def test_delta_tables_need_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("API_VIDEO_DESTINATION", "filesystem")
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    monkeypatch.delitem(sys.modules, "include.api_video.delta_lake", raising=False)
+    with pytest.raises(SettingsError, match=r'pip install --constraint constraints\.txt "dlt\[deltalake\]"'):
+        prepare_warehouse(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [("filesystem", "DESTINATION__FILESYSTEM"), ("snowflake", "DESTINATION__SNOWFLAKE__CREDENTIALS")],
+)
+def test_a_connection_says_of_a_folder_also_where_it_is(monkeypatch: pytest.MonkeyPatch, name: str, variable: str) -> None:
+    monkeypatch.setenv("API_VIDEO_DESTINATION", name)
+    assert connection_variable() == variable
 
 
 def test_an_unknown_destination_is_answered_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,8 @@ REPLACED = "_replaced"  # column of the rows that only say which keys are replac
 BATCH_ROWS = 10_000
 # Each load leaves a small file in _dlt_loads, and two or three in each table that it touched.
 MANY_FILES = 20
+# To open a table, all commits since its last checkpoint are read: one file each.
+PROPERTIES = {"delta.checkpointInterval": "10"}
 UTC_MICROSECONDS = "arrow_cast('{}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
 
 
@@ -149,6 +151,7 @@ class DeltaClient(FilesystemClient):
             schema=columns_to_arrow(table["columns"], self.capabilities, "UTC"),
             mode="ignore",
             description=table.get("description"),
+            configuration=PROPERTIES,
             storage_options=self._storage_options,
         )
 
@@ -168,7 +171,14 @@ class DeltaClient(FilesystemClient):
         """Adds rows in one commit."""
         delta = self.delta_table(name)
         where = self.get_open_table_location("delta", name) if delta is None else delta
-        write_deltalake(where, rows, mode="append", schema_mode="merge", storage_options=self._storage_options)
+        write_deltalake(
+            where,
+            rows,
+            mode="append",
+            schema_mode="merge",
+            configuration=PROPERTIES if delta is None else None,
+            storage_options=self._storage_options,
+        )
 
     def replace(self, name: str, key: str, keys: Sequence[str], rows: pa.RecordBatchReader | None) -> None:
         """Takes out all rows of these keys and puts ``rows`` in, in one commit.

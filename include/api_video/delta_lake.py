@@ -3,7 +3,7 @@
 dlt's own merge of Delta tables works on each table alone: rows of child tables whose parent has fewer of them now would
 stay, and its SQL client only reads. Here one job loads a table with its child tables. Each gets one commit that takes out
 the rows of all loaded keys and puts the new ones in; the table itself comes last, so that whatever a killed load left is
-read again. Reading goes through the same client as writing, so that one set of credentials serves both.
+read again. DuckDB reads, of the files that a table's log names, so that it needs no extension for Delta tables.
 
 Uses dlt's extension points (``client_class``, ``batch_table_chain``, ``get_reference_followup_job_class``,
 ``create_views_for_tables``); dlt is pinned, and tests load, change, kill and reload real tables.
@@ -11,8 +11,8 @@ Uses dlt's extension points (``client_class``, ``batch_table_chain``, ``get_refe
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, cast
 
@@ -37,6 +37,7 @@ REPLACED = "_replaced"  # column of the rows that only say which keys are replac
 BATCH_ROWS = 10_000
 # Each load leaves a small file in _dlt_loads, and two or three in each table that it touched.
 MANY_FILES = 20
+JOINED = "__until_"
 # To open a table, all commits since its last checkpoint are read: one file each.
 PROPERTIES = {"delta.checkpointInterval": "10"}
 UTC_MICROSECONDS = "arrow_cast('{}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
@@ -227,30 +228,37 @@ class DeltaClient(FilesystemClient):
     def read_files(self, name: str) -> pa.Table:
         """One of dlt's own tables, which are files of JSON lines."""
         columns = self.schema.tables[name]["columns"]
-        texts = (self.fs_client.read_text(path, encoding="utf-8") for path in self.list_table_files(name))
-        rows = [json.loads(line) for text in texts for line in text.splitlines() if line.strip()]
+        rows = [row for path in self.list_table_files(name) for row in self._read_lines(path)]
         for row in rows:
             row["inserted_at"] = datetime.fromisoformat(str(row["inserted_at"]).replace("Z", "+00:00"))
         return pa.Table.from_pylist(rows, schema=columns_to_arrow(columns, self.capabilities, "UTC"))
+
+    def _read_lines(self, path: str) -> Iterator[dict[str, Any]]:
+        """The lines of a file; not one that a killed run wrote halfway: to us, its load is unfinished."""
+        for line in self.fs_client.read_text(path, encoding="utf-8").splitlines():
+            with suppress(ValueError):
+                yield json.loads(line)
 
     def tidy(self) -> None:
         """Joins the small files that loads left: those of ``_dlt_loads`` soon, those of the tables once a day.
 
         Older versions of a table can be read for a week, as long as its files are kept.
         """
-        loads = self.schema.loads_table_name
-        files = sorted(self.list_table_files(loads))
+        loads, now = self.schema.loads_table_name, datetime.now(timezone.utc)
+        files = self.list_table_files(loads)
         if len(files) < MANY_FILES:
             return
-        texts = [self.fs_client.read_text(path, encoding="utf-8").strip() for path in files]
-        today = f"{self.schema.name}__until_{datetime.now(timezone.utc):%Y%m%d}.jsonl"
-        is_first_today = not any(posixpath.basename(path) == today for path in files)
-        joined = self.pathlib.join(self.dataset_path, loads, today)
-        self.fs_client.write_text(joined, "\n".join(texts) + "\n", encoding="utf-8")
+        lines = [json.dumps(row) for path in files for row in self._read_lines(path)]
+        # Written beside, then moved: a run that is killed leaves the old files or the new one, never a part of it.
+        written = self.pathlib.join(self.dataset_path, "loads_being_joined.jsonl")
+        self.fs_client.write_text(written, "\n".join(lines), encoding="utf-8")
+        joined = f"{self.schema.name}{JOINED}{now:%Y%m%d_%H%M%S}.jsonl"
+        self.fs_client.mv(written, self.pathlib.join(self.dataset_path, loads, joined))
         for path in files:
-            if posixpath.basename(path) != today:
-                self.fs_client.rm_file(path)
-        for name in self.schema.data_table_names(include_incomplete=True) if is_first_today else ():
+            self.fs_client.rm_file(path)
+        if any(f"{JOINED}{now:%Y%m%d}" in path for path in files):
+            return
+        for name in self.schema.data_table_names(include_incomplete=True):
             if delta := self.delta_table(name):
                 delta.optimize.compact()
                 delta.vacuum(dry_run=False)

@@ -87,7 +87,7 @@ class DeltaSqlClient(FilesystemSqlClient):
                 self._conn.register(f"_{name}", self.remote_client.read_files(name))
                 self._conn.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {_quoted(f'_{name}')}")
             elif delta := self.remote_client.delta_table(name):
-                self._conn.execute(f"CREATE OR REPLACE VIEW {view} AS {_select(delta)}")
+                self._conn.execute(f"CREATE OR REPLACE VIEW {view} AS {_select(self._conn, delta)}")
             else:
                 continue
             self._shown.add(name)
@@ -290,13 +290,12 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _select(delta: DeltaTable) -> str:
+def _select(connection: duckdb.DuckDBPyConnection, delta: DeltaTable) -> str:
     """All rows of a table as it is now, with all its columns, also those that no file has yet."""
     schema = pa.schema(delta.schema())
-    with duckdb.connect() as types:  # knows them by DuckDB's names
-        described = types.from_arrow(schema.empty_table())
-        typed = zip(described.columns, described.types, strict=True)
-        columns = [f"CAST(NULL AS {kind}) AS {_quoted(name)}" for name, kind in typed]
+    described = connection.from_arrow(schema.empty_table())  # knows them by DuckDB's names
+    typed = zip(described.columns, described.types, strict=True)
+    columns = [f"CAST(NULL AS {kind}) AS {_quoted(name)}" for name, kind in typed]
     empty = f"SELECT {', '.join(columns)} WHERE false"
     files = ", ".join(f"'{uri}'" for uri in delta.file_uris())
     return f"{empty} UNION ALL BY NAME SELECT * FROM read_parquet([{files}], union_by_name = true)" if files else empty

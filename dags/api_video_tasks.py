@@ -37,11 +37,12 @@ from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
 from include.api_video.config import use_project_config
 from include.api_video.destination import connection_variable, credentials_of, destination_name, file_format, understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
-from include.api_video.errors import PassingError, SettingsError, find_cause
+from include.api_video.errors import LeftOutError, PassingError, SettingsError, find_cause
 from include.api_video.pipelines import make_pipeline
 from include.api_video.settings import Settings, connection_values, read_resources, read_settings
 
 WAREHOUSE_CONNECTION = "api_video_warehouse"
+LEFT_OUT = "left_out"  # key of the XCom in which a skipped task says why
 RETRIES = {
     "retries": 2,
     "retry_delay": timedelta(minutes=1),
@@ -158,10 +159,9 @@ def own_folders() -> Iterator[None]:
 def _load_task(account: Account, group: PipelineTasksGroup, name: str) -> Any:
     endpoint = by_name()[name]
     pipeline, asset = make_pipeline(name, account), table_asset(account, name)
-    skipped: list[str] = []
     (loads,) = group.add_run(
         pipeline,
-        partial(_source, account, name, skipped),
+        partial(_source, account, name),
         loader_file_format=file_format(),
         # A parent that was left out or skipped has loaded something before; a bin that failed is no reason to stop.
         trigger_rule=TriggerRule.ALL_DONE if endpoint.bin else TriggerRule.NONE_FAILED,
@@ -169,36 +169,34 @@ def _load_task(account: Account, group: PipelineTasksGroup, name: str) -> Any:
         outlets=[asset],
         doc_md=f"{endpoint.meaning}. Reads `{endpoint.path}` ({endpoint.sync.value}) into the table `{name}`.",
     )
-    loads.python_callable = partial(_run, account, loads.python_callable, pipeline, skipped, asset)
+    loads.python_callable = partial(_run, account, loads.python_callable, pipeline, asset)
     loads.operator_extra_links = (StateLink(),)
     return loads
 
 
-def _source(account: Account, name: str, skipped: list[str]) -> Any:
-    """What the task loads: the resource, or where it is left out, only its row in the ledger."""
-    from include.api_video.source import api_video_source, permitted_source
+def _source(account: Account, name: str) -> Any:
+    """What the task loads.
 
+    Raises:
+        LeftOutError: nothing, in this run.
+    """
     context = get_current_context()
-    params, settings, run_id = context["params"], run_settings(account), str(context["run_id"])
-    if name not in params["resources"]:
-        skipped.append(f"{name} is not among the resources of this run.")
-        return api_video_source([name], settings=settings, run_id=run_id, skipped=True)
-    source, left_out = permitted_source(name, settings, run_id, full_refresh=params["full_refresh"])
-    if left_out:
-        skipped.append(left_out)
-    return source
+    if name not in context["params"]["resources"]:
+        raise LeftOutError(f"{name} is not among the resources of this run.")
+    from include.api_video.source import permitted_source
+
+    return permitted_source(
+        name, run_settings(account), str(context["run_id"]), full_refresh=context["params"]["full_refresh"]
+    )
 
 
-def _run(account: Account, load: Callable[[], None], pipeline: Any, skipped: list[str], asset: Asset) -> None:
+def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset) -> None:
     """Runs dlt's task, and tells in the asset's event what it loaded. Airflow keeps the event where the task succeeds.
 
     Raises:
         AirflowFailException: it failed, and trying again cannot help.
         AirflowSkipException: the resource was left out.
     """
-    from include.api_video.report import look_at
-
-    skipped.clear()
     use_airflow_logging()
     ti = get_current_context()["ti"]
     if unprepared := ti.xcom_pull(task_ids="prepare", key=ERROR):  # the trigger rule of a list with a bin lets it pass
@@ -211,8 +209,8 @@ def _run(account: Account, load: Callable[[], None], pipeline: Any, skipped: lis
             load()
     finally:
         shutil.rmtree(Path(pipeline.pipelines_dir).parent, ignore_errors=True)
-    if skipped:
-        raise AirflowSkipException(skipped[0])
+    from include.api_video.report import look_at
+
     context = get_current_context()
     report = look_at(account, pipeline.pipeline_name, str(context["run_id"]))
     context["outlet_events"][asset].extra = report.summary()
@@ -231,7 +229,8 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
         context = get_current_context()
         with plain_words():
             use_warehouse_connection()
-            report = check_run(account, str(context["run_id"]), resources, _read_errors(context["ti"], resources))
+            errors, left_out = (_said(context["ti"], resources, key) for key in (ERROR, LEFT_OUT))
+            report = check_run(account, str(context["run_id"]), resources, errors, left_out)
             context["ti"].xcom_push(key="report", value=report.to_json())
             log.info("What this run did, and whether it holds:\n%s", report)
             report.raise_if_failed()
@@ -240,17 +239,17 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
     return validate()
 
 
-def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
-    """Why tasks of this run failed, as they said it themselves: ``{resource: sentence}``."""
-    unprepared = ti.xcom_pull(task_ids="prepare", key=ERROR)
+def _said(ti: Any, resources: Sequence[str], key: str) -> dict[str, str]:
+    """Why tasks of this run failed, or were left out, as they said it themselves: ``{resource: sentence}``."""
+    unprepared = ti.xcom_pull(task_ids="prepare", key=key)
     tasks = {name: f"{by_name()[name].group}.{name}" for name in resources}
-    said = {name: unprepared or ti.xcom_pull(task_ids=task_id, key=ERROR) for name, task_id in tasks.items()}
+    said = {name: unprepared or ti.xcom_pull(task_ids=task_id, key=key) for name, task_id in tasks.items()}
     return {name: str(sentence) for name, sentence in said.items() if sentence}
 
 
 @contextmanager
 def plain_words() -> Iterator[None]:
-    """Turns dlt's wrapped errors into one sentence; only what may pass later is left for Airflow to retry."""
+    """Turns dlt's wrapped errors into one sentence, kept for ``validate``; only what may pass later is retried."""
     try:
         yield
     except AirflowException:
@@ -259,8 +258,12 @@ def plain_words() -> Iterator[None]:
         cause = find_cause(error)
         if cause is None:
             raise
+        ti = get_current_context()["ti"]
+        if isinstance(cause, LeftOutError):
+            ti.xcom_push(key=LEFT_OUT, value=str(cause))
+            raise AirflowSkipException(str(cause)) from None
         sentence = f"{type(cause).__name__}: {cause}"
-        get_current_context()["ti"].xcom_push(key=ERROR, value=sentence)
+        ti.xcom_push(key=ERROR, value=sentence)
         raise (RuntimeError if isinstance(cause, PassingError) else AirflowFailException)(sentence) from None
 
 

@@ -18,7 +18,7 @@ os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 
 from include.api_video.accounts import Account, find_account, read_accounts
 from include.api_video.config import use_project_config
-from include.api_video.errors import ApiVideoError, MissingKeyError, find_cause
+from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, find_cause
 from include.api_video.settings import read_settings
 
 
@@ -30,13 +30,15 @@ def run(account: Account, *, full_refresh: bool) -> int:
 
     settings = read_settings(account=account)
     run_id = f"plain__{now_utc().isoformat(timespec='seconds')}"
-    errors: dict[str, str] = {}
+    errors, left_out = dict[str, str](), list[str]()
     for resource, result in load_all(settings, run_id, full_refresh=full_refresh):
-        if isinstance(result, Exception):
+        if isinstance(result, LeftOutError):
+            left_out.append(resource)
+        elif isinstance(result, Exception):
             errors[resource] = f"{type(result).__name__}: {result}"
         else:
             print(f"--- {resource}\n{result}")
-    report = check_run(account, run_id, settings.resources, errors)
+    report = check_run(account, run_id, settings.resources, errors, left_out)
     print(f"\n{report}")
     return 1 if report.failed else 0
 

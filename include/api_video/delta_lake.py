@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any, cast
 
 import dlt
@@ -102,6 +103,7 @@ class DeltaClient(FilesystemClient):
     """Creates, merges and updates Delta tables."""
 
     batch_table_chain = True  # one job for a table and its child tables
+    opened: dict[str, DeltaTable]  # the destination's
 
     @property
     def sql_client_class(self) -> Any:
@@ -128,10 +130,15 @@ class DeltaClient(FilesystemClient):
 
     def delta_table(self, name: str) -> DeltaTable | None:
         """A table as it is now; None where there is none."""
+        where = self.get_open_table_location("delta", name)
         try:
-            return DeltaTable(self.get_open_table_location("delta", name), storage_options=self._storage_options)
+            if where in self.opened:
+                self.opened[where].update_incremental()  # one request, where to open it reads all its newest commits
+            else:
+                self.opened[where] = DeltaTable(where, storage_options=self._storage_options)
         except TableNotFoundError:
             return None
+        return self.opened[where]
 
     @property
     def _storage_options(self) -> dict[str, str]:
@@ -268,6 +275,17 @@ class DeltaClient(FilesystemClient):
 
 class delta_lake(dlt.destinations.filesystem):  # noqa: N801  # as dlt names destinations
     """Destination ``filesystem`` with Delta tables."""
+
+    @cached_property
+    def opened(self) -> dict[str, DeltaTable]:
+        """The tables that its clients have opened, by location."""
+        return {}
+
+    def client(self, *args: Any, **kwargs: Any) -> Any:
+        """A client that knows what others have opened."""
+        client = cast(DeltaClient, super().client(*args, **kwargs))
+        client.opened = self.opened
+        return client
 
     @property
     def client_class(self) -> type[DeltaClient]:

@@ -5,6 +5,7 @@
     ApiVideoError
      ├── SettingsError           an option is missing or wrong: change the configuration, nothing was requested
      │    └── MissingKeyError         no API key is set
+     ├── LeftOutError            a resource is left out of a run: no failure
      ├── RefusedError            trying again cannot help
      │    ├── ApiVideoKeyError         401: wrong key, or a key of the other environment
      │    ├── ApiVideoPermissionError  403: the key is right, but may not read this
@@ -33,6 +34,10 @@ class SettingsError(ApiVideoError):
 
 class MissingKeyError(SettingsError):
     """No API key is set."""
+
+
+class LeftOutError(ApiVideoError):
+    """A resource is left out of a run, which is no failure; ``str()`` says why."""
 
 
 class RefusedError(ApiVideoError):

@@ -216,10 +216,10 @@ class Reading:
             merge_child_tables(dlt.current.source_schema(), warehouse.read_growth(self._schema).schema, self.endpoint)
             yield warehouse
 
-    def conclude(self, *, skipped: bool) -> dict[str, Any]:
+    def conclude(self) -> dict[str, Any]:
         """The row for the ledger; marks what is gone, which a finished and consistent reading has proven."""
-        outcome = self._skipped() if skipped else self._settle()
-        lost = [] if outcome.mode in ("first", "skipped") else self._find_lost_fields()
+        outcome = self._settle()
+        lost = [] if outcome.mode == "first" else self._find_lost_fields()
         self.session.close()
         self._sync = None  # one entry per row of the list: not needed while dlt loads
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
@@ -255,10 +255,6 @@ class Reading:
             log.warning("%s: the API no longer sends %s", self.endpoint.name, ", ".join(lost))
         return lost
 
-    def _skipped(self) -> Outcome:
-        with self._prepared_warehouse() as warehouse:
-            return Outcome("skipped", active=warehouse.count_active(self.endpoint.name))
-
     def _settle(self) -> Outcome:
         sync = cast("ListSync | DetailSync", self._sync)
         outcome = sync.conclude(self._orphans) if isinstance(sync, DetailSync) else sync.conclude()
@@ -271,8 +267,6 @@ class Reading:
 
 def describe(outcome: Outcome, requests: int) -> str:
     """One line for the log."""
-    if outcome.mode == "skipped":
-        return "left out of this run"
     counted = {
         "new": outcome.new,
         "changed": outcome.changed,

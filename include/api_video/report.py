@@ -4,7 +4,7 @@ the table ``_checks``, and as the sentence of a failure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,8 +17,17 @@ from include.api_video.destination import file_format
 from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
 from include.api_video.pipelines import refresh_local_view, short_lived_pipeline
-from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, schema_of, show_delta_tables
-from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, read_syncs, run_checks
+from include.api_video.schema import (
+    CHECKS,
+    CHECKS_COLUMNS,
+    LEFT_OUT,
+    SCHEMA_NAME,
+    SYNCS,
+    SYNCS_COLUMNS,
+    schema_of,
+    show_delta_tables,
+)
+from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, Told, read_syncs, run_checks
 from include.api_video.warehouse import Warehouse, now_utc, utc
 
 SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_rows", "drifted_rows", "waiting_rows")
@@ -114,16 +123,22 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def check_run(account: Account, run_id: str, resources: Sequence[str], errors: Mapping[str, str]) -> Report:
-    """Makes all checks and stores them in ``_checks``; ``errors`` says of resources whose task failed, why."""
+def check_run(
+    account: Account, run_id: str, resources: Sequence[str], errors: Mapping[str, str], left_out: Collection[str] = ()
+) -> Report:
+    """Makes all checks and stores them in ``_checks``, and the resources that the run left out in the ledger.
+
+    ``errors`` says of resources whose task failed, why.
+    """
     schema = schema_of(resources)
     with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
         warehouse.declare(schema)
         with warehouse.connect():
             growth = warehouse.read_growth(schema)
-            checks = run_checks(warehouse, resources, run_id, now, errors, growth.first_seen)
-            report = Report(run_id, now, _syncs_of(warehouse, run_id), checks)
+            checks = run_checks(warehouse, resources, Told(run_id, now, errors, left_out, growth.first_seen))
+            noted = [_left_out(warehouse, name, run_id, now) for name in by_name() if name in left_out]
+            report = Report(run_id, now, _syncs_of(warehouse, run_id, noted), checks)
 
         @dlt.source(schema=growth.schema, section=SCHEMA_NAME)
         def checks_source() -> Any:
@@ -131,7 +146,12 @@ def check_run(account: Account, run_id: str, resources: Sequence[str], errors: M
                 show_delta_tables(dlt.current.source_schema())
                 yield report.rows()
 
-            return dlt.resource(rows, name=CHECKS, write_disposition="append")
+            def left_out_rows() -> Any:
+                load_id = dlt.current.load_package_state()["load_id"]
+                yield [{**sync, "load_id": load_id} for sync in noted]
+
+            yield dlt.resource(rows, name=CHECKS, write_disposition="append")
+            yield dlt.resource(left_out_rows, name=SYNCS, write_disposition="append")
 
         pipeline.run(checks_source(), loader_file_format=file_format())
     refresh_local_view(account)
@@ -144,7 +164,7 @@ def look_at(account: Account, resource: str, run_id: str) -> Report:
         warehouse, now = Warehouse(pipeline), now_utc()
         with warehouse.connect():
             growth = warehouse.read_growth(schema_of([resource]))
-            checks = run_checks(warehouse, [resource], run_id, now, {}, growth.first_seen)
+            checks = run_checks(warehouse, [resource], Told(run_id, now, {}, (), growth.first_seen))
             syncs = [sync for sync in _syncs_of(warehouse, run_id) if sync["resource"] == resource]
     return Report(run_id, now, syncs, checks)
 
@@ -167,9 +187,20 @@ def read_last_report(account: Account) -> Report | None:
         return Report(run_id, checked_at or now_utc(), _syncs_of(warehouse, run_id), checks)
 
 
-def _syncs_of(warehouse: Warehouse, run_id: str) -> list[dict[str, Any]]:
-    """The run's ledger, one row per resource (a task that was tried twice has two; the newest counts)."""
+def _left_out(warehouse: Warehouse, resource: str, run_id: str, now: datetime) -> dict[str, Any]:
+    """The ledger's row of a resource that the run left out."""
+    nothing: dict[str, Any] = dict.fromkeys(column.path for column in SYNCS_COLUMNS)
+    active = warehouse.count_active(resource)
+    own = {"run_id": run_id, "resource": resource, "mode": LEFT_OUT, "active_rows": active}
+    return {**nothing, **own, "started_at": now, "finished_at": now}
+
+
+def _syncs_of(warehouse: Warehouse, run_id: str, noted: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """The run's ledger, with what is still to be ``noted`` there.
+
+    One row per resource: a task that was tried twice has two, of which the newest counts.
+    """
     with warehouse.connect() as query:
-        newest_first = read_syncs(query, "WHERE run_id = %s", run_id)
+        newest_first = [*noted, *read_syncs(query, "WHERE run_id = %s", run_id)]
     newest = {sync["resource"]: sync for sync in reversed(newest_first)}
     return [newest[name] for name in by_name() if name in newest]

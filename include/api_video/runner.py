@@ -10,7 +10,7 @@ from dlt.common.pipeline import LoadInfo
 
 from include.api_video.destination import DestinationError, file_format
 from include.api_video.endpoints import by_name, in_load_order
-from include.api_video.errors import ApiVideoError, find_cause
+from include.api_video.errors import ApiVideoError, LeftOutError, find_cause
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
@@ -45,9 +45,7 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
     """
     with short_lived_pipeline(resource, settings.account) as pipeline:
         try:
-            source, left_out = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
-            if left_out:
-                log.warning("%s is left out: %s", resource, left_out)
+            source = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
             return pipeline.run(source, loader_file_format=file_format())
         except Exception as error:
             cause = find_cause(error)
@@ -59,7 +57,7 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
 def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Iterator[tuple[str, LoadInfo | Exception]]:
     """Loads all resources of the settings, each after what it needs; gives each one's load info or error.
 
-    A child whose parent failed is left out; other resources go on.
+    A child whose parent failed is not loaded; other resources go on.
     """
     failed: set[str] = set()
     for resource in in_load_order(settings.resources):
@@ -69,7 +67,10 @@ def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> 
         try:
             yield resource, load_resource(resource, settings, run_id, full_refresh=full_refresh)
         except Exception as error:
+            if isinstance(error, LeftOutError):
+                log.warning("%s is left out: %s", resource, error)
+            else:
+                failed.add(resource)
             if not isinstance(error, ApiVideoError):
                 log.exception("%s failed in a way that was not foreseen", resource)
-            failed.add(resource)
             yield resource, error

@@ -22,7 +22,7 @@ from requests import PreparedRequest, Request, Response
 
 from include.api_video.client import ApiVideoSession
 from include.api_video.endpoints import MAX_PAGE_SIZE, Host, by_name
-from include.api_video.errors import ApiVideoPermissionError
+from include.api_video.errors import ApiVideoPermissionError, LeftOutError
 from include.api_video.filters import filter_params
 from include.api_video.progress import Progress
 from include.api_video.reading import Reading
@@ -38,7 +38,6 @@ def api_video_source(
     settings: Settings | None = None,
     run_id: str = "",
     full_refresh: bool = False,
-    skipped: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> dlt.sources.DltSource:
     """api.video as a dlt source, with the ledger ``_syncs`` beside the resources.
@@ -49,7 +48,6 @@ def api_video_source(
         settings: None reads them from the environment and ``include/.dlt``.
         run_id: written into the ledger.
         full_refresh: start the tables anew.
-        skipped: send nothing, only note in the ledger that the resources were left out.
         clock: seconds, to say how fast it goes and how long it will take.
 
     Raises:
@@ -63,28 +61,26 @@ def api_video_source(
     def source() -> Iterator[DltResource]:
         progress = Progress(clock)
         readings = [Reading(endpoint, settings, run_id, schema, progress, full_refresh=full_refresh) for endpoint in chosen]
-        yield ledger(readings, progress, skipped=skipped)  # first: dlt begins with it, so that progress is shown
-        for reading in readings if not skipped else ():
+        yield ledger(readings, progress)  # first: dlt begins with it, so that progress is shown
+        for reading in readings:
             yield from rest_api_resources(rest_api_config(reading))
 
     return source()
 
 
-def permitted_source(
-    resource: str, settings: Settings, run_id: str, *, full_refresh: bool
-) -> tuple[dlt.sources.DltSource, str | None]:
-    """The source of one resource, and None; or, where the admin key may not read it, only its row in the ledger, and why.
+def permitted_source(resource: str, settings: Settings, run_id: str, *, full_refresh: bool) -> dlt.sources.DltSource:
+    """The source of one resource.
 
     Raises:
         ApiVideoPermissionError: the main API's key may not read it.
+        LeftOutError: the admin key may not read it.
     """
-    make = partial(api_video_source, [resource], settings=settings, run_id=run_id)
     try:
-        return make(full_refresh=full_refresh), None
+        return api_video_source([resource], settings=settings, run_id=run_id, full_refresh=full_refresh)
     except ApiVideoPermissionError as error:
         if by_name()[resource].host is not Host.ADMIN:
             raise
-        return make(skipped=True), str(error)
+        raise LeftOutError(str(error)) from error
 
 
 def declared_schema(settings: Settings, *more: str) -> dlt.Schema:
@@ -92,7 +88,7 @@ def declared_schema(settings: Settings, *more: str) -> dlt.Schema:
     return schema_of({*settings.resources, *more})
 
 
-def ledger(readings: Sequence[Reading], progress: Progress, *, skipped: bool) -> DltResource:
+def ledger(readings: Sequence[Reading], progress: Progress) -> DltResource:
     """Resource ``_syncs``: one row per reading, once everything has been read."""
 
     @dlt.resource(name=SYNCS, write_disposition="append")
@@ -100,9 +96,9 @@ def ledger(readings: Sequence[Reading], progress: Progress, *, skipped: bool) ->
         with progress:  # dlt closes this generator whatever happens, and with it a bar in the terminal
             for reading in readings:
                 # Yielding None lets dlt go on with the other resources.
-                while not (skipped or reading.is_done):
+                while not reading.is_done:
                     yield None
-                yield reading.conclude(skipped=skipped)
+                yield reading.conclude()
 
     return cast(DltResource, rows)
 

@@ -115,22 +115,14 @@ def test_a_missing_key_sends_nothing_and_names_the_settings(
         assert name in verdict
 
 
-def test_an_unknown_resource_is_answered_with_the_known_ones(
+def test_a_connection_has_the_key_and_the_form_chooses_resources_and_refreshes_them(
     airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
 ) -> None:
-    typo = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["video_statuses"]'}
-
-    done = airflow.run("airflow", "dags", "test", "api_video", **typo)
-
-    assert done.returncode == 1
-    assert demo.requests() == 0
-    assert "did you mean 'video_status'?" in done.stdout
-
-
-def test_the_form_chooses_resources_and_refreshes_them(
-    airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
-) -> None:
-    chosen = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["videos", "players", "live_streams"]'}
+    connection = {"conn_type": "http", "host": demo.url, "password": demo.api_key}
+    in_it = ("SOURCES__API_VIDEO_SOURCE__API_KEY", "SOURCES__API_VIDEO_SOURCE__BASE_URL")
+    chosen = {name: value for name, value in demo_environment.items() if name not in in_it}
+    chosen["AIRFLOW_CONN_API_VIDEO"] = json.dumps(connection)
+    chosen["SOURCES__API_VIDEO_SOURCE__RESOURCES"] = '["videos", "players", "live_streams"]'
     first = airflow.run("airflow", "dags", "test", "api_video", **chosen)
     assert first.returncode == 0, first.stdout[-3000:]
     form = json.dumps({"resources": ["players"], "full_refresh": True})
@@ -145,27 +137,9 @@ def test_the_form_chooses_resources_and_refreshes_them(
     modes = dict(newest)
     assert modes["players"] == "first"
     assert {mode for resource, mode in modes.items() if resource != "players"} == {"skipped"}
+    assert len(modes) == len(ENDPOINTS) - 1, "a row each, but for the Admin API, which is off"
     assert demo.requests("/players") == 2
     assert demo.requests("/videos") == 1
-
-
-def test_an_airflow_connection_serves_as_the_key_and_the_environment_wins(
-    airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
-) -> None:
-    ours = ("SOURCES__API_VIDEO_SOURCE__API_KEY", "SOURCES__API_VIDEO_SOURCE__BASE_URL")
-    rest = {name: value for name, value in demo_environment.items() if name not in ours}
-    rest["SOURCES__API_VIDEO_SOURCE__RESOURCES"] = '["players"]'
-    connection = json.dumps({"conn_type": "http", "host": demo.url, "password": demo.api_key})
-
-    done = airflow.run("airflow", "dags", "test", "api_video", AIRFLOW_CONN_API_VIDEO=connection, **rest)
-    assert done.returncode == 0, done.stdout[-3000:]
-
-    other = airflow.run(
-        "airflow",
-        *("dags", "test", "api_video"),
-        **{**rest, "AIRFLOW_CONN_API_VIDEO": connection, "SOURCES__API_VIDEO_SOURCE__API_KEY": "wrong"},
-    )
-    assert "api.video refused the API key" in other.stdout
 
 
 def test_the_files_beside_the_source_are_read_by_the_dag(airflow: Airflow, demo: Demo) -> None:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from include.api_video.endpoints import ENDPOINTS
+from include.api_video.errors import LeftOutError
 from include.api_video.report import Report, check_run
 from include.api_video.runner import load_all
 from include.api_video.settings import Settings
@@ -54,9 +55,11 @@ class Warehouse:
         chosen = replace(self.settings, resources=resources or ALL, **settings)
         run_id = f"run{next(self._runs)}"
         results = dict(load_all(chosen, run_id, full_refresh=full_refresh))
-        errors = {name: result for name, result in results.items() if isinstance(result, BaseException)}
+        left_out = [name for name, result in results.items() if isinstance(result, LeftOutError)]
+        failed = {name: result for name, result in results.items() if isinstance(result, BaseException)}
+        errors = {name: error for name, error in failed.items() if name not in left_out}
         said = {name: str(error) for name, error in errors.items()}
-        return Run(check_run(chosen.account, run_id, chosen.resources, said), errors)
+        return Run(check_run(chosen.account, run_id, chosen.resources, said, left_out), errors)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a question; tables need no dataset in front."""

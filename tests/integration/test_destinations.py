@@ -2,7 +2,7 @@
 a full refresh; after each, the tables equal what the API lists.
 
 PostgreSQL is a real server from a package, S3 is moto's; DuckLake's extensions are packages, too, since DuckDB would
-download them.
+download them. The DAG loads into DuckLake in PostgreSQL and in S3 in ``tests/e2e/test_other_warehouse.py``.
 """
 
 from __future__ import annotations
@@ -53,21 +53,13 @@ def database(postgres: str, tmp_path: Path) -> str:
     return new_database(postgres, tmp_path.name.replace("-", "_").lower())
 
 
-PLACES = [
-    "postgres",
-    "filesystem",
-    "filesystem on s3",
-    "ducklake in sqlite",
-    "ducklake in postgres",
-    "ducklake in sqlite on s3",
-]
-
-
-@pytest.fixture(params=PLACES)
+@pytest.fixture
 def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AnyWarehouse:
     name, *place = request.param.split()
     monkeypatch.setenv("API_VIDEO_DESTINATION", name)
     settings: dict[str, str] = {}
+    for extension in ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs"):
+        import_extension(extension)
     if "s3" in place:
         new_bucket(server := request.getfixturevalue("s3"), "videos")
         settings |= {f"CREDENTIALS__{field.upper()}": value for field, value in bucket_credentials(server).items()}
@@ -77,8 +69,6 @@ def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeyp
     if name == "postgres":
         settings = {"CREDENTIALS": request.getfixturevalue("database")}
     elif name == "ducklake":
-        for extension in ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs"):
-            import_extension(extension)
         catalog = f"sqlite:///{tmp_path}/catalog.sqlite" if "sqlite" in place else request.getfixturevalue("database")
         storage = {f"CREDENTIALS__STORAGE__{field}": value for field, value in settings.items()}
         settings = {"CREDENTIALS__CATALOG": catalog, **storage}
@@ -87,6 +77,12 @@ def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeyp
     return AnyWarehouse(demo, tmp_path)
 
 
+def places(*names: str) -> pytest.MarkDecorator:
+    """Where a test loads into."""
+    return pytest.mark.parametrize("anywhere", names, indirect=True)
+
+
+@places("postgres", "filesystem", "filesystem on s3", "ducklake in sqlite")
 def test_a_load_and_the_next_ones_equal_the_api(anywhere: AnyWarehouse) -> None:
     first = anywhere.load(*RESOURCES)
     anywhere.assert_equal(*RESOURCES)
@@ -107,7 +103,7 @@ def test_a_load_and_the_next_ones_equal_the_api(anywhere: AnyWarehouse) -> None:
     assert anywhere.rows(f"SELECT value FROM videos__tags WHERE video_id = '{changed}'") == [("a",)]
 
 
-@pytest.mark.parametrize("anywhere", [place for place in PLACES if not place.endswith("s3")], indirect=True)
+@places("postgres", "filesystem", "ducklake in sqlite")
 def test_a_text_without_characters_stays_one(anywhere: AnyWarehouse) -> None:
     """Some formats between dlt and a warehouse know no difference between it and null."""
     texts = {"": "", 'a,"b"\nc\\n': 'a,"b"\nc\\n', "NULL": "NULL", "%s é 😀": "%s é 😀"}
@@ -119,7 +115,7 @@ def test_a_text_without_characters_stays_one(anywhere: AnyWarehouse) -> None:
     assert sorted(loaded) == sorted(texts.items())
 
 
-@pytest.mark.parametrize("anywhere", [place for place in PLACES if not place.endswith("s3")], indirect=True)
+@places("postgres", "filesystem", "ducklake in sqlite", "ducklake in postgres")
 def test_parallel_processes_load_into_one_destination(anywhere: AnyWarehouse) -> None:
     """As the tasks of the DAG do."""
     load = "import sys; from include.api_video.runner import *; from include.api_video.settings import *\n"

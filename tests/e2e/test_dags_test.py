@@ -17,6 +17,7 @@ from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
 from tests.airflow_home import Airflow, own_home
+from tests.integration.conftest import change
 
 KEYS = {"videos": "video_id", "video": "video_id", "video_status": "video_id", "discarded_videos": "video_id"}
 KEYS |= {"summaries": "summary_id", "summary_source": "summary_id", "players": "player_id"}
@@ -41,13 +42,17 @@ def loaded(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield Loaded(airflow, demo, done.stdout)
 
 
-def test_the_dag_loads_nine_tables_that_equal_the_api(loaded: Loaded) -> None:
+def assert_equal(loaded: Loaded) -> None:
     for endpoint in ENDPOINTS:
         table = f"api_video_data.{endpoint.name}"
         rows = loaded.airflow.rows(f"SELECT {KEYS[endpoint.name]} FROM {table} WHERE removed_at IS NULL ORDER BY 1")
         assert [row[0] for row in rows] == sorted(loaded.demo.world.ids(endpoint.name)), endpoint.name
-    assert loaded.airflow.rows("SELECT count(*) FROM api_video_data._syncs WHERE mode = 'first'") == [(9,)]
     assert loaded.airflow.rows("SELECT count(*) FROM api_video_data._checks WHERE NOT passed") == [(0,)]
+
+
+def test_the_dag_loads_nine_tables_that_equal_the_api(loaded: Loaded) -> None:
+    assert_equal(loaded)
+    assert loaded.airflow.rows("SELECT count(*) FROM api_video_data._syncs WHERE mode = 'first'") == [(9,)]
 
 
 def test_a_run_leaves_no_folders_behind_and_logs_no_line_as_an_error(loaded: Loaded) -> None:
@@ -70,6 +75,18 @@ def test_no_secret_is_printed_or_stored(loaded: Loaded) -> None:
         assert not [secret for secret in secrets if secret.encode() in content], path
     assert not [secret for secret in secrets if secret in loaded.output]
     assert not re.search(r"/token/|[?&]token=", str(loaded.airflow.rows("SELECT * FROM api_video_data.videos")))
+
+
+def test_the_next_run_brings_what_changed(loaded: Loaded) -> None:
+    change(loaded.demo.world)
+    loaded.demo.world.delete("players", loaded.demo.world.ids("players")[0])
+
+    done = loaded.airflow.run("airflow", "dags", "test", "api_video", **demo_settings(loaded.demo))
+
+    assert done.returncode == 0, done.stdout[-5000:]
+    assert_equal(loaded)
+    assert loaded.airflow.rows("SELECT count(*) FROM api_video_data.videos WHERE title = 'changed'") == [(1,)]
+    assert "players: 4 rows, 1 removed" in done.stdout
 
 
 def test_a_wrong_key_fails_at_once_with_one_sentence(

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from include.api_video.config import PROJECT_DIR
+from include.api_video.destination import FILE_FORMATS, VARIABLE
 
 TEXT = (PROJECT_DIR / "docker-compose.yaml").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
@@ -93,3 +94,15 @@ def test_a_password_of_one_s_own_is_taken_with_every_character(tmp_path: Path) -
     assert made["postgres_password"] == "a/b@c:d%e"
     assert made["sql_alchemy_conn"] == "postgresql+psycopg2://airflow:a%2Fb%40c%3Ad%25e@postgres/airflow"
     assert json.loads(made["passwords.json"]) == {"admin": 'q"uote'}
+
+
+def test_the_values_for_the_helm_chart_name_settings_that_there_are() -> None:
+    document = (PROJECT_DIR / "docs/production.md").read_text(encoding="utf-8")
+    values = yaml.safe_load(document.split("```yaml\n")[1].split("```")[0])
+    dockerfile = (PROJECT_DIR / "Dockerfile").read_text(encoding="utf-8")
+
+    assert f"FROM apache/airflow:{values['airflowVersion']}\n" in dockerfile
+    # The chart takes these two as texts.
+    (setting,) = yaml.safe_load(values["extraEnv"])
+    assert (setting["name"], setting["value"] in FILE_FORMATS) == (VARIABLE, True)
+    assert yaml.safe_load(values["extraEnvFrom"]) == [{"secretRef": {"name": "api-video"}}]

@@ -50,7 +50,7 @@ run: $(READY) ## load api.video through the DAG; without an API key, load the de
 		$(QUIET) python -m include.demo_api exec -- airflow dags test $(DAG); \
 	fi; status=$$?; python -m include.api_video report $(OF_ACCOUNT); exit $$status
 
-plain: $(READY) ## the same without Airflow
+plain: $(READY) ## load without Airflow; needs an API key
 	@python -m include.api_video $(OF_ACCOUNT)
 
 ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT=8080)
@@ -91,5 +91,5 @@ oldest: ## run the tests with the oldest versions that are supported, in .venv-o
 	@touch .venv-oldest/ready
 	@$(MAKE) --no-print-directory test JOBS=auto VENV=.venv-oldest
 
-clean: ## remove the environment and Airflow's local files; keeps the data
+clean: ## remove the environment and Airflow's files (its Connections and runs, too); keeps the warehouse
 	@rm -rf $(VENV) .venv-oldest airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated

@@ -42,7 +42,7 @@ from include.api_video.pipelines import make_pipeline
 from include.api_video.settings import Settings, connection_values, read_resources, read_settings
 
 WAREHOUSE_CONNECTION = "api_video_warehouse"
-LEFT_OUT = "left_out"  # key of the XCom in which a skipped task says why
+REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
 RETRIES = {
     "retries": 2,
     "retry_delay": timedelta(minutes=1),
@@ -178,11 +178,12 @@ def _source(account: Account, name: str) -> Any:
     """What the task loads.
 
     Raises:
-        LeftOutError: nothing, in this run.
+        AirflowSkipException: it was not chosen for this run.
+        LeftOutError: the admin key may not read it.
     """
     context = get_current_context()
     if name not in context["params"]["resources"]:
-        raise LeftOutError(f"{name} is not among the resources of this run.")
+        raise AirflowSkipException(f"{name} is not among the resources of this run.")
     from include.api_video.source import permitted_source
 
     return permitted_source(
@@ -222,14 +223,14 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
 
     @task(task_id="validate", trigger_rule=TriggerRule.ALL_DONE, outlets=[proven])
     def validate() -> None:
-        """Proves the load of this run; fails where a check or a task before it failed."""
+        """Proves the load of this run, and notes what it left out; fails where a check or a task before it failed."""
         from include.api_video.report import check_run
 
         use_airflow_logging()
         context = get_current_context()
         with plain_words():
             use_warehouse_connection()
-            errors, left_out = (_said(context["ti"], resources, key) for key in (ERROR, LEFT_OUT))
+            errors, left_out = _read_errors(context["ti"], resources), _left_out(context, resources)
             report = check_run(account, str(context["run_id"]), resources, errors, left_out)
             context["ti"].xcom_push(key="report", value=report.to_json())
             log.info("What this run did, and whether it holds:\n%s", report)
@@ -239,17 +240,34 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
     return validate()
 
 
-def _said(ti: Any, resources: Sequence[str], key: str) -> dict[str, str]:
-    """Why tasks of this run failed, or were left out, as they said it themselves: ``{resource: sentence}``."""
-    unprepared = ti.xcom_pull(task_ids="prepare", key=key)
-    tasks = {name: f"{by_name()[name].group}.{name}" for name in resources}
-    said = {name: unprepared or ti.xcom_pull(task_ids=task_id, key=key) for name, task_id in tasks.items()}
+def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
+    """Why tasks of this run failed, as they said it themselves: ``{resource: sentence}``."""
+    unprepared = ti.xcom_pull(task_ids="prepare", key=ERROR)
+    said = {name: unprepared or ti.xcom_pull(task_ids=_task_id(name), key=ERROR) for name in resources}
     return {name: str(sentence) for name, sentence in said.items() if sentence}
+
+
+def _left_out(context: Any, resources: Sequence[str]) -> list[str]:
+    """Resources that were not chosen for this run, or that an admin key may not read."""
+    ti, chosen = context["ti"], context["params"]["resources"]
+    of_admin = [name for name in resources if by_name()[name].host is Host.ADMIN]
+    refused = [name for name in of_admin if ti.xcom_pull(task_ids=_task_id(name), key=REFUSED)]
+    return [name for name in resources if name not in chosen or name in refused]
+
+
+def _task_id(resource: str) -> str:
+    return f"{by_name()[resource].group}.{resource}"
 
 
 @contextmanager
 def plain_words() -> Iterator[None]:
-    """Turns dlt's wrapped errors into one sentence, kept for ``validate``; only what may pass later is retried."""
+    """Turns dlt's wrapped errors into one sentence, kept for ``validate``; only what may pass later is retried.
+
+    Raises:
+        AirflowSkipException: the resource is left out of this run.
+        AirflowFailException: trying again cannot help.
+        RuntimeError: it can.
+    """
     try:
         yield
     except AirflowException:
@@ -260,7 +278,7 @@ def plain_words() -> Iterator[None]:
             raise
         ti = get_current_context()["ti"]
         if isinstance(cause, LeftOutError):
-            ti.xcom_push(key=LEFT_OUT, value=str(cause))
+            ti.xcom_push(key=REFUSED, value=str(cause))
             raise AirflowSkipException(str(cause)) from None
         sentence = f"{type(cause).__name__}: {cause}"
         ti.xcom_push(key=ERROR, value=sentence)

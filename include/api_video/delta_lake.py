@@ -103,7 +103,7 @@ class DeltaClient(FilesystemClient):
     """Creates, merges and updates Delta tables."""
 
     batch_table_chain = True  # one job for a table and its child tables
-    opened: dict[str, DeltaTable]  # the destination's
+    opened: dict[str, tuple[dict[str, str], DeltaTable]]  # the destination's
 
     @property
     def sql_client_class(self) -> Any:
@@ -130,15 +130,17 @@ class DeltaClient(FilesystemClient):
 
     def delta_table(self, name: str) -> DeltaTable | None:
         """A table as it is now; None where there is none."""
-        where = self.get_open_table_location("delta", name)
+        where, options = self.get_open_table_location("delta", name), self._storage_options
+        known_options, delta = self.opened.get(where, ({}, None))
+        if delta and known_options == options:  # others: it keeps credentials that may have run out
+            delta.update_incremental()  # one request, where to open it reads all its newest commits
+            return delta
         try:
-            if where in self.opened:
-                self.opened[where].update_incremental()  # one request, where to open it reads all its newest commits
-            else:
-                self.opened[where] = DeltaTable(where, storage_options=self._storage_options)
+            delta = DeltaTable(where, storage_options=options)
         except TableNotFoundError:
             return None
-        return self.opened[where]
+        self.opened[where] = (options, delta)
+        return delta
 
     @property
     def _storage_options(self) -> dict[str, str]:
@@ -277,8 +279,8 @@ class delta_lake(dlt.destinations.filesystem):  # noqa: N801  # as dlt names des
     """Destination ``filesystem`` with Delta tables."""
 
     @cached_property
-    def opened(self) -> dict[str, DeltaTable]:
-        """The tables that its clients have opened, by location."""
+    def opened(self) -> dict[str, tuple[dict[str, str], DeltaTable]]:
+        """The tables that its clients have opened, by location, and the options they were opened with."""
         return {}
 
     def client(self, *args: Any, **kwargs: Any) -> Any:

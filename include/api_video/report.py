@@ -20,14 +20,14 @@ from include.api_video.pipelines import refresh_local_view, short_lived_pipeline
 from include.api_video.schema import (
     CHECKS,
     CHECKS_COLUMNS,
-    LEFT_OUT,
     SCHEMA_NAME,
+    SKIPPED,
     SYNCS,
     SYNCS_COLUMNS,
     schema_of,
     show_delta_tables,
 )
-from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, Told, read_syncs, run_checks
+from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, RunFacts, read_syncs, run_checks
 from include.api_video.warehouse import Warehouse, now_utc, utc
 
 SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_rows", "drifted_rows", "waiting_rows")
@@ -65,7 +65,7 @@ class Report:
     def summary(self) -> dict[str, Any]:
         """What others may want to know of a load before they build on it: rows, changes, load id, checks."""
         sums = {name: sum(int(sync[name] or 0) for sync in self.syncs) for name in SUMMED}
-        loads = [str(sync["load_id"]) for sync in self.syncs]
+        loads = [str(sync["load_id"]) for sync in self.syncs if sync["load_id"]]
         checks = {"passed": len(self.checks) - len(self.failed), "failed": self._failures()}
         return {"run_id": self.run_id, **sums, "load_ids": loads, "checks": checks}
 
@@ -136,9 +136,11 @@ def check_run(
         warehouse.declare(schema)
         with warehouse.connect():
             growth = warehouse.read_growth(schema)
-            checks = run_checks(warehouse, resources, Told(run_id, now, errors, left_out, growth.first_seen))
-            noted = [_left_out(warehouse, name, run_id, now) for name in by_name() if name in left_out]
-            report = Report(run_id, now, _syncs_of(warehouse, run_id, noted), checks)
+            syncs = _syncs_of(warehouse, run_id)
+            noted = {name: _skipped(warehouse, name, run_id, now) for name in left_out if name not in syncs}
+            base_url = next((sync["base_url"] for sync in syncs.values() if sync["mode"] != SKIPPED), None)
+            checks = run_checks(warehouse, resources, RunFacts(run_id, now, errors, noted, growth.first_seen, base_url))
+            report = Report(run_id, now, _in_order({**syncs, **noted}), checks)
 
         @dlt.source(schema=growth.schema, section=SCHEMA_NAME)
         def checks_source() -> Any:
@@ -146,12 +148,12 @@ def check_run(
                 show_delta_tables(dlt.current.source_schema())
                 yield report.rows()
 
-            def left_out_rows() -> Any:
+            def skipped_rows() -> Any:
                 load_id = dlt.current.load_package_state()["load_id"]
-                yield [{**sync, "load_id": load_id} for sync in noted]
+                yield [{**sync, "load_id": load_id} for sync in noted.values()]
 
             yield dlt.resource(rows, name=CHECKS, write_disposition="append")
-            yield dlt.resource(left_out_rows, name=SYNCS, write_disposition="append")
+            yield dlt.resource(skipped_rows, name=SYNCS, write_disposition="append")
 
         pipeline.run(checks_source(), loader_file_format=file_format())
     refresh_local_view(account)
@@ -164,9 +166,9 @@ def look_at(account: Account, resource: str, run_id: str) -> Report:
         warehouse, now = Warehouse(pipeline), now_utc()
         with warehouse.connect():
             growth = warehouse.read_growth(schema_of([resource]))
-            checks = run_checks(warehouse, [resource], Told(run_id, now, {}, (), growth.first_seen))
-            syncs = [sync for sync in _syncs_of(warehouse, run_id) if sync["resource"] == resource]
-    return Report(run_id, now, syncs, checks)
+            checks = run_checks(warehouse, [resource], RunFacts(run_id, now, {}, {}, growth.first_seen))
+            syncs = _syncs_of(warehouse, run_id)
+    return Report(run_id, now, [sync for name, sync in syncs.items() if name == resource], checks)
 
 
 def read_last_report(account: Account) -> Report | None:
@@ -184,23 +186,23 @@ def read_last_report(account: Account) -> Report | None:
             return None
         checks = [Check(row[2], row[3], bool(row[4]), row[5], row[6], row[7] or "") for row in rows]
         run_id, checked_at = str(rows[0][0]), utc(rows[0][1])
-        return Report(run_id, checked_at or now_utc(), _syncs_of(warehouse, run_id), checks)
+        return Report(run_id, checked_at or now_utc(), _in_order(_syncs_of(warehouse, run_id)), checks)
 
 
-def _left_out(warehouse: Warehouse, resource: str, run_id: str, now: datetime) -> dict[str, Any]:
+def _skipped(warehouse: Warehouse, resource: str, run_id: str, now: datetime) -> dict[str, Any]:
     """The ledger's row of a resource that the run left out."""
-    nothing: dict[str, Any] = dict.fromkeys(column.path for column in SYNCS_COLUMNS)
-    active = warehouse.count_active(resource)
-    own = {"run_id": run_id, "resource": resource, "mode": LEFT_OUT, "active_rows": active}
-    return {**nothing, **own, "started_at": now, "finished_at": now}
+    row: dict[str, Any] = dict.fromkeys(column.path for column in SYNCS_COLUMNS)
+    row |= dict.fromkeys((*SUMMED, "unread_rows", "requests", "rate_limited"), 0)
+    row |= {"run_id": run_id, "resource": resource, "mode": SKIPPED, "started_at": now, "finished_at": now}
+    return {**row, "active_rows": warehouse.count_active(resource)}
 
 
-def _syncs_of(warehouse: Warehouse, run_id: str, noted: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
-    """The run's ledger, with what is still to be ``noted`` there.
-
-    One row per resource: a task that was tried twice has two, of which the newest counts.
-    """
+def _syncs_of(warehouse: Warehouse, run_id: str) -> dict[str, dict[str, Any]]:
+    """The run's ledger by resource, one row each (a task that was tried twice has two; the newest counts)."""
     with warehouse.connect() as query:
-        newest_first = [*noted, *read_syncs(query, "WHERE run_id = %s", run_id)]
-    newest = {sync["resource"]: sync for sync in reversed(newest_first)}
-    return [newest[name] for name in by_name() if name in newest]
+        newest_first = read_syncs(query, "WHERE run_id = %s", run_id)
+    return {sync["resource"]: sync for sync in reversed(newest_first)}
+
+
+def _in_order(syncs: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [syncs[name] for name in by_name() if name in syncs]

@@ -12,6 +12,8 @@ from include.api_video.destination import DestinationError, file_format
 from include.api_video.endpoints import by_name, in_load_order
 from include.api_video.errors import ApiVideoError, LeftOutError, find_cause
 from include.api_video.pipelines import short_lived_pipeline
+from include.api_video.reading import LOCAL, origin
+from include.api_video.schema import schema_of
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
 from include.api_video.warehouse import Warehouse
@@ -20,7 +22,7 @@ log = logging.getLogger("api_video")
 
 
 def prepare_warehouse(settings: Settings) -> None:
-    """Creates the tables of all resources of the settings, with all documented columns.
+    """Creates the tables of all resources of the settings, with all documented columns; the demo's rows give way to others.
 
     Raises:
         SettingsError: the destination lacks a package or credentials.
@@ -29,6 +31,8 @@ def prepare_warehouse(settings: Settings) -> None:
     with short_lived_pipeline("prepare", settings.account) as pipeline:
         try:
             warehouse, schema = Warehouse(pipeline), declared_schema(settings)
+            if origin(settings.base_url) != LOCAL:
+                warehouse.drop_loaded_from(LOCAL, schema_of(by_name()))
             warehouse.declare(schema)
             warehouse.tidy(schema)
         except Exception as error:
@@ -41,6 +45,7 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
     """Loads one resource through its own pipeline.
 
     Raises:
+        LeftOutError: the admin key may not read it.
         ApiVideoError: what the user can act on, taken out of dlt's wrapping.
     """
     with short_lived_pipeline(resource, settings.account) as pipeline:
@@ -58,7 +63,11 @@ def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> 
     """Loads all resources of the settings, each after what it needs; gives each one's load info or error.
 
     A child whose parent failed is not loaded; other resources go on.
+
+    Raises:
+        ApiVideoError: the destination cannot be used.
     """
+    prepare_warehouse(settings)
     failed: set[str] = set()
     for resource in in_load_order(settings.resources):
         if by_name()[resource].parent in failed:

@@ -24,7 +24,7 @@ SCHEMA_NAME = "api_video_source"
 # dlt's hint that no row of a load is there twice: to look for those in SQL, all rows are sorted in memory.
 HANDED_ON_ONCE = "x-stage-data-deduplicated"
 SYNCS, CHECKS = "_syncs", "_checks"
-LEFT_OUT = "skipped"  # mode of a resource that a run left out
+SKIPPED = "skipped"  # mode of a resource that a run left out
 
 # fmt: off
 # Columns of ours in every resource's table.

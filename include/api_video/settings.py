@@ -115,7 +115,7 @@ def connection_values(
     url = urlsplit(host)
     if port and url.netloc and url.port is None and (url.scheme, port) not in DEFAULT_PORTS:
         host = f"{url.scheme}://{url.netloc}:{port}{url.path}"
-    extras = {str(name): str(value) for name, value in extra.items() if value}
+    extras = {str(name): str(value) for name, value in extra.items() if value not in (None, "")}
     return {**extras, "api_key": password or "", "base_url": host}
 
 

@@ -5,7 +5,7 @@ Results are data (``Check``); ``report`` renders them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.drift import fields_of
 from include.api_video.endpoints import Endpoint, Sync, by_name
-from include.api_video.schema import LEFT_OUT, SYNCS, SYNCS_COLUMNS, columns_of, locate, snake, tables_of
+from include.api_video.schema import SKIPPED, SYNCS, SYNCS_COLUMNS, columns_of, locate, snake, tables_of
 from include.api_video.sql import Query
 from include.api_video.warehouse import Warehouse, utc
 
@@ -45,17 +45,20 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the tables do not say of a run: when it is, and for its resources why a task failed and which were left out.
+class RunFacts:
+    """What the tables do not say of a run that is checked.
 
-    ``first_seen`` says when undeclared columns came (``Growth``).
+    ``errors`` says of resources whose task failed, why. ``noted`` has rows of the ledger that are stored with the checks:
+    those of resources that the run left out. ``first_seen`` says when undeclared columns came (``Growth``). ``base_url`` is
+    what the run read, where it read anything: what the demo left proves nothing of an account.
     """
 
     run_id: str
     now: datetime
     errors: Mapping[str, str]
-    left_out: Collection[str]
+    noted: Mapping[str, dict[str, Any]]
     first_seen: Mapping[str, Mapping[str, datetime]]
+    base_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ class Synced:
 
     this_run: dict[str, Any] | None
     newest: dict[str, Any] | None
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether this run did not mean to load it."""
+        return self.this_run is not None and self.this_run["mode"] == SKIPPED
 
 
 def read_syncs(query: Query, where: str = "", *args: Any) -> list[dict[str, Any]]:
@@ -76,34 +84,34 @@ def read_syncs(query: Query, where: str = "", *args: Any) -> list[dict[str, Any]
         return []
 
 
-def run_checks(warehouse: Warehouse, resources: Sequence[str], told: Told) -> list[Check]:
+def run_checks(warehouse: Warehouse, resources: Sequence[str], facts: RunFacts) -> list[Check]:
     """All checks on all tables of ``resources``, in the order of the table of endpoints."""
     checks: list[Check] = []
     with warehouse.connect() as query:
         for endpoint in by_name().values():
             if endpoint.name in resources:
-                checks.extend(_check_resource(query, endpoint, told))
+                checks.extend(_check_resource(query, endpoint, facts))
     return checks
 
 
-def _check_resource(query: Query, endpoint: Endpoint, told: Told) -> Iterator[Check]:
-    def newest(condition: str, *args: str) -> dict[str, Any] | None:
+def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[Check]:
+    def newest(condition: str, *args: str | None) -> dict[str, Any] | None:
         return next(iter(read_syncs(query, f"WHERE resource = %s AND {condition}", endpoint.name, *args)), None)
 
-    left_out = {"mode": LEFT_OUT} if endpoint.name in told.left_out else None  # its row in the ledger comes after this
-    synced = Synced(left_out or newest("run_id = %s", told.run_id), newest(f"mode <> '{LEFT_OUT}'"))
-    lost = f"Not run, since {endpoint.parent} failed." if endpoint.parent in told.errors else None
-    yield _check_synced(endpoint, synced, told.errors.get(endpoint.name, lost))
+    this_run = facts.noted.get(endpoint.name) or newest("run_id = %s", facts.run_id)
+    synced = Synced(this_run, newest(f"mode <> '{SKIPPED}' AND base_url = COALESCE(%s, base_url)", facts.base_url))
+    lost = f"Not run, since {endpoint.parent} failed." if endpoint.parent in facts.errors else None
+    yield _check_synced(endpoint, synced, None if synced.is_left_out else facts.errors.get(endpoint.name, lost))
     if synced.newest is None:
         return  # never loaded: nothing to prove yet
-    yield _check_fresh(endpoint, synced, told.now)
+    yield _check_fresh(endpoint, synced, facts.now)
     yield _check_columns(query, endpoint)
     for check in (_check_loads, _check_complete, _check_unique, _check_keys, _check_orphans):
         try:
             yield check(query, endpoint, synced.newest)
         except DatabaseUndefinedRelation:
             yield Check(endpoint.name, check.__name__.removeprefix("_check_"), False, "a table", "none", "It was dropped.")
-    yield from _check_drift(query, endpoint, told)
+    yield from _check_drift(query, endpoint, facts)
 
 
 def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Check:
@@ -116,11 +124,10 @@ def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Chec
 def _check_fresh(endpoint: Endpoint, synced: Synced, now: datetime) -> Check:
     finished_at = utc(synced.newest and synced.newest["finished_at"])
     age = now - finished_at if finished_at else timedelta.max
-    left_out = synced.this_run is not None and synced.this_run["mode"] == LEFT_OUT
-    note = "Left out of this run." if left_out else ""
+    note = "Left out of this run." if synced.is_left_out else ""
     hours = FRESH_FOR.total_seconds() / 3600
     found = f"{age.total_seconds() / 3600:.1f} h"
-    return Check(endpoint.name, "fresh", left_out or age <= FRESH_FOR, f"at most {hours:g} h old", found, note)
+    return Check(endpoint.name, "fresh", synced.is_left_out or age <= FRESH_FOR, f"at most {hours:g} h old", found, note)
 
 
 def _check_columns(query: Query, endpoint: Endpoint) -> Check:
@@ -198,13 +205,13 @@ def _count_lost(query: Query, table: str, column: str, parent: str, parent_colum
     return int(count)
 
 
-def _check_drift(query: Query, endpoint: Endpoint, told: Told) -> Iterator[Check]:
+def _check_drift(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[Check]:
     """What the API sends other than documented, and how far its updatedAt can be trusted: told, and never a failure."""
-    drifted = [*_new_fields(endpoint, told.first_seen), *_lost_fields(query, endpoint)]
+    drifted = [*_new_fields(endpoint, facts.first_seen), *_lost_fields(query, endpoint)]
     note = "Every value was kept." if drifted else ""
     yield Check(endpoint.name, FIELDS, True, AS_DOCUMENTED, "; ".join(drifted) or AS_DOCUMENTED, note)
     if endpoint.sync is Sync.NEWEST_FIRST:
-        yield _check_cursor(query, endpoint, told.now)
+        yield _check_cursor(query, endpoint, facts.now)
 
 
 def _new_fields(endpoint: Endpoint, first_seen: Mapping[str, Mapping[str, datetime]]) -> Iterator[str]:

@@ -16,12 +16,13 @@ from typing import Any, cast
 import dlt
 from dlt.common.json import json
 from dlt.common.schema.typing import TTableSchema
+from dlt.common.schema.utils import get_nested_tables
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
-from include.api_video.schema import SYNCS, locate, snake
+from include.api_video.schema import SKIPPED, SYNCS, locate, snake
 from include.api_video.sql import DetailSql, Query, served
 
 KEYS_PER_QUERY = 500
@@ -140,6 +141,22 @@ class Warehouse:
                         client.update_stored_schema(only_tables={schema.version_table_name})
                     write_comments(Query(client.sql_client), schema, schema.data_table_names(include_incomplete=True))
 
+    def drop_loaded_from(self, base_url: str, schema: dlt.Schema) -> None:
+        """Drops tables of all resources whose rows came from there; ``declare`` makes them again."""
+        with self.connect() as query:
+            if not query.exists(SYNCS):
+                return
+            told = query.rows(f"SELECT DISTINCT resource FROM {query.table(SYNCS)} WHERE base_url = %s", base_url)
+            names = [name for (name,) in told if self._last_sync(query, name)[1] == base_url and query.exists(name)]
+            names = [name for name in names if query.rows(f"SELECT count(*) FROM {query.table(name)}")[0][0]]
+            grown = self.read_growth(schema).schema if names else schema
+        if names:
+            client = cast(Any, self._pipeline._get_destination_clients(grown)[0])
+            with client:
+                client.drop_tables(
+                    *(str(table["name"]) for name in names for table in get_nested_tables(grown.tables, name))
+                )
+
     def tidy(self, schema: dlt.Schema) -> None:
         """Joins the small files that loads leave, where the destination is a folder of files."""
         client = cast(Any, self._pipeline._get_destination_clients(schema)[0])
@@ -229,7 +246,7 @@ class Warehouse:
             resource,
         )
         newest = query.rows(
-            f"SELECT base_url FROM {syncs} WHERE resource = %s AND mode <> 'skipped' ORDER BY finished_at DESC LIMIT 1",
+            f"SELECT base_url FROM {syncs} WHERE resource = %s AND mode <> '{SKIPPED}' ORDER BY finished_at DESC LIMIT 1",
             resource,
         )
         return utc(last_full_at), newest[0][0] if newest else None
@@ -242,7 +259,7 @@ class Warehouse:
         with self.connect() as query:
             if not query.exists(bin_name) or not query.exists(endpoint.name):
                 return []
-            last = f"SELECT max(finished_at) FROM {query.table(SYNCS)} WHERE resource = %s AND mode <> 'skipped'"
+            last = f"SELECT max(finished_at) FROM {query.table(SYNCS)} WHERE resource = %s AND mode <> '{SKIPPED}'"
             rows = query.rows(
                 f"SELECT b.{key} FROM {query.table(bin_name)} b LEFT JOIN {query.table(endpoint.name)} l "
                 f"ON l.{key} = b.{key} AND l.removed_at IS NULL "

@@ -90,9 +90,9 @@ def test_a_failed_run_is_told_once(airflow: Airflow, environment: dict[str, str]
     (text,) = post.values()
     first, *details, advice, run = text.split("\n")
     assert list(post) == ["text"]
-    assert first == "api.video: the run failed, it did not load videos, video, video_status, players."
+    assert first == "api.video: the run failed, it did not load videos, video_status, players."
     assert details[0].startswith("videos, players: ApiVideoKeyError: api.video refused the API key (401 on ")
-    assert details[1:] == ["video, video_status: Not run, since videos failed."]
+    assert details[1:] == ["video_status: Not run, since videos failed."]
     assert advice == "They stay as they were; the next run makes up for it, once the cause is gone."
     quoted = run_id(airflow).replace(":", "%3A").replace("+", "%2B")
     assert run == f"Run {run_id(airflow)}: {UI}/dags/api_video/runs/{quoted}"

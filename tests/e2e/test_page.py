@@ -284,6 +284,8 @@ def test_assets_tell_what_was_loaded_and_a_failed_table_tells_nothing(server: Se
         f"SELECT load_id FROM api_video_data._syncs WHERE resource = 'players' AND run_id = '{players['run_id']}'"
     )
     assert players["load_ids"] == [load_id]
+    assert load_id in by_name["api_video"][0]["load_ids"]
+    assert "None" not in by_name["api_video"][0]["load_ids"], "of what was left out"
     succeeded = {run["dag_run_id"] for run in server.call("GET", "/dagRuns")["dag_runs"] if run["state"] == "success"}
     told = {event["run_id"] for event in by_name["api_video.players"]}
     assert told == {event["run_id"] for event in by_name["api_video"]} == succeeded, "a run that failed tells nothing"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from include.api_video.errors import ApiVideoKeyError, ApiVideoServerError, RemovalBrakeError, SettingsError
+from include.api_video.report import check_run
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.statuses import status_in
@@ -290,6 +291,41 @@ def test_a_missing_admin_permission_leaves_the_resource_out(warehouse: Warehouse
 
     assert not run.report.failed
     assert [run.sync(name)["mode"] for name in ("players", "projects_api_keys")] == ["first", "skipped"]
+
+
+def test_what_a_run_leaves_out_is_noted_once_and_fails_with_nothing(warehouse: Warehouse) -> None:
+    warehouse.load("players")
+
+    account, names = warehouse.settings.account, ("videos", "video", "players")
+    reports = [check_run(account, "run", names, {"videos": "failed"}, ["video", "players"]) for _ in range(2)]
+
+    for report in reports:
+        assert [(check.table, check.name) for check in report.failed] == [("videos", "synced")]
+        assert [(sync["resource"], sync["mode"], sync["active_rows"]) for sync in report.syncs] == [
+            ("video", "skipped", 0),
+            ("players", "skipped", 5),
+        ]
+    noted = warehouse.rows("SELECT resource, load_id FROM _syncs WHERE run_id = 'run' ORDER BY 1")
+    assert [resource for resource, _ in noted] == ["players", "video"]
+    assert {load_id for _, load_id in noted} < {row[0] for row in warehouse.rows("SELECT load_id FROM _dlt_loads")}
+    assert reports[0].summary()["load_ids"] == []
+
+
+def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those of resources that are switched on in the demo alone."""
+    warehouse.load()
+    monkeypatch.setattr("include.api_video.reading.LOCAL_HOSTS", ())  # from now on, this server is no local one
+    for key in warehouse.demo.world.ids("videos")[:20]:
+        warehouse.demo.world.delete_video(key)
+
+    loaded = ("videos", "video_status", "players")
+    warehouse.load(*loaded)
+    report = check_run(warehouse.settings.account, "run2", ALL, {}, [name for name in ALL if name not in loaded])
+
+    warehouse.assert_equal(*loaded)
+    gone = ("video", "summaries", "live_streams", "projects_api_keys")
+    assert [warehouse.rows(f"SELECT count(*) FROM {name}") for name in gone] == [[(0,)]] * len(gone)
+    assert report.failed == []
 
 
 def test_a_wrong_key_costs_one_request_per_list_and_says_what_to_do(warehouse: Warehouse) -> None:

@@ -421,6 +421,11 @@ def test_a_connection_s_port_counts_where_its_host_has_none(host: str, port: int
     assert connection_values(host, "key", {}, port)["base_url"] == base_url
 
 
+def test_a_connection_s_extra_may_say_zero(keyed) -> None:
+    settings = read_settings(connection_values("", "key", {"full_check_hours": 0, "max_detail_requests": 0}))
+    assert (settings.full_check_hours, settings.max_detail_requests) == (0, 0)
+
+
 def test_a_connection_is_tested_by_what_it_holds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__API_VIDEO_SOURCE__API_KEY", "from-the-environment")
 

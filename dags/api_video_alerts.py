@@ -19,12 +19,14 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
+from airflow import __version__
 from airflow.sdk import BaseNotifier, Connection
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.log import mask_secret
+from packaging.version import Version
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from include.api_video.accounts import DEFAULT_ACCOUNT
@@ -34,6 +36,7 @@ from include.api_video.errors import SettingsError
 TIMEOUT_S = 10
 ERROR = "error"  # XCom in which a failed task leaves its sentence, for `validate` and for alerts
 UNFINISHED = ("queued", "running")
+WATCHES_DEADLINES = Version("3.3")  # the scheduler of 3.2 ends with an error once a callback has run
 log = logging.getLogger("api_video")
 
 
@@ -78,7 +81,7 @@ def failure_alert() -> Callable[[Any], None] | None:
 def late_alert(path: str) -> Any:
     """For ``deadline`` of the DAG; ``path`` is where ``run_is_late`` can be imported from."""
     settings = _settings_of_dag()
-    if settings is None or not settings.late_after_minutes or not is_supervised() or not executor_runs_callbacks():
+    if settings is None or not settings.late_after_minutes or not is_supervised() or unwatched():
         return None
     from airflow.sdk.definitions.callback import SyncCallback
     from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
@@ -108,15 +111,17 @@ def is_supervised() -> bool:
     return hasattr(task_runner, "SUPERVISOR_COMMS")
 
 
-def executor_runs_callbacks() -> bool:
-    """Whether deadlines can be watched: in Airflow 3.3 a callback brings down a scheduler whose executor runs none."""
+def unwatched() -> str | None:
+    """Why deadlines cannot be watched: a callback would bring down the scheduler. None: they can."""
     from airflow.executors.executor_loader import ExecutorLoader
 
+    if Version(__version__) < WATCHES_DEADLINES:
+        return f"Airflow {__version__} cannot tell of them, {WATCHES_DEADLINES} can"
     try:
         executor, _ = ExecutorLoader.import_executor_cls(ExecutorLoader.get_executor_names(validate_teams=False)[0])
     except (ImportError, AirflowException):
-        return False
-    return bool(executor.supports_callbacks)
+        executor = None
+    return None if executor and executor.supports_callbacks else "this Airflow's executor runs no callbacks"
 
 
 def check_alerts() -> None:
@@ -129,8 +134,8 @@ def check_alerts() -> None:
     if settings is None:
         return
     make_notifier(settings)
-    if settings.late_after_minutes and not executor_runs_callbacks():
-        log.warning("No alert is sent for runs that are late: this Airflow's executor runs no callbacks.")
+    if settings.late_after_minutes and (reason := unwatched()):
+        log.warning("No alert is sent for runs that are late: %s.", reason)
 
 
 def make_notifier(settings: AlertSettings) -> Callable[[Any], Any]:

@@ -16,15 +16,18 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import requests
+from packaging.version import Version
 
 PROJECT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240
+WATCHES_DEADLINES = Version(version("apache-airflow-core")) >= Version("3.3")
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 
 

@@ -18,13 +18,14 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 # Before dlt is imported: its Airflow secrets provider asks for some 500 Variables per task, its helper sends telemetry
 # at every parse.
 os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 
+from airflow import __version__
 from airflow.configuration import conf
 from airflow.sdk import Asset, Connection, TriggerRule, get_current_context, get_parsing_context, task
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
@@ -32,6 +33,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from api_video_alerts import ERROR, check_alerts
 from api_video_workers import check_workers
 from dlt.helpers.airflow_helper import PipelineTasksGroup
+from packaging.version import Version
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
 from include.api_video.config import use_project_config
@@ -49,6 +51,7 @@ RETRIES = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=15),
 }
+FRAMES_ADDRESSES = Version("3.3")  # 3.2 shows a plugin's first page, whatever address stands behind it
 API = Asset(name="api.video", uri="https://ws.api.video")
 DLT_FOLDERS = ("DLT_PROJECT_DIR", "DLT_DATA_DIR", "DLT_LOCAL_DIR")
 log = logging.getLogger("api_video")
@@ -94,6 +97,8 @@ class StateLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Path on Airflow's own host: the frame of Airflow around the page's address."""
         base = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+        if Version(__version__) < FRAMES_ADDRESSES:
+            return f"{base}/dags/{ti_key.dag_id}/runs/{quote(ti_key.run_id, safe='')}/plugin/api_video_run"
         query = urlencode({"dag_id": ti_key.dag_id, "run_id": ti_key.run_id})
         return f"{base}/plugin/api_video/api_video/?{query}#{operator.task_id.split('.')[-1]}"
 

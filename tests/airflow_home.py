@@ -27,7 +27,8 @@ from packaging.version import Version
 PROJECT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240
-WATCHES_DEADLINES = Version(version("apache-airflow-core")) >= Version("3.3")
+# Before, no deadline of ours is set, and Airflow's frame around a plugin shows the plugin's first page only.
+IS_3_3 = Version(version("apache-airflow-core")) >= Version("3.3")
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 
 

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from include.demo_api.server import Demo
-from tests.airflow_home import WATCHES_DEADLINES, Airflow
+from tests.airflow_home import IS_3_3, Airflow
 from tests.webhook import SECRET, Webhook, running_mail_server, running_webhook
 
 UI = "https://airflow.example.com"
@@ -264,7 +264,7 @@ def test_an_alert_adds_a_callback_and_a_deadline_to_the_dag_and_none_to_its_task
 ) -> None:
     """A task that failed, or is retried, tells nothing."""
     alerts = {"API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url, "API_VIDEO__ALERTS__LATE_AFTER_MINUTES": minutes}
-    assert parsed(airflow, **alerts) == (True, deadlines if WATCHES_DEADLINES else [])
+    assert parsed(airflow, **alerts) == (True, deadlines if IS_3_3 else [])
     assert webhook.posts == []
 
 
@@ -275,7 +275,7 @@ def test_no_deadline_is_set_where_the_executor_runs_no_callbacks(airflow: Airflo
     assert parsed(airflow, **alerts) == (True, [])
     script = "import sys; sys.path.insert(0, 'dags'); import api_video; from api_video_alerts import *; check_alerts()"
     said = airflow.run("python", "-c", script, **alerts).stdout
-    reason = "this Airflow's executor runs no callbacks" if WATCHES_DEADLINES else "cannot tell of them, 3.3 can"
+    reason = "this Airflow's executor runs no callbacks" if IS_3_3 else "cannot tell of them, 3.3 can"
     assert re.search(f"No alert is sent for runs that are late: .*{reason}", said)
 
 

@@ -18,10 +18,10 @@ from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
-from tests.airflow_home import WATCHES_DEADLINES, Server, own_home, running_airflow, wait_until
+from tests.airflow_home import IS_3_3, Server, own_home, running_airflow, wait_until
 from tests.webhook import Webhook, running_webhook
 
-pytestmark = pytest.mark.skipif(not WATCHES_DEADLINES, reason="Airflow's scheduler watches them from 3.3 on")
+pytestmark = pytest.mark.skipif(not IS_3_3, reason="Airflow's scheduler watches them from 3.3 on")
 
 
 @pytest.fixture(scope="module")

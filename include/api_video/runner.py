@@ -13,7 +13,6 @@ from include.api_video.endpoints import by_name, in_load_order
 from include.api_video.errors import ApiVideoError, LeftOutError, find_cause
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.reading import LOCAL, origin
-from include.api_video.schema import schema_of
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
 from include.api_video.warehouse import Warehouse
@@ -32,7 +31,7 @@ def prepare_warehouse(settings: Settings) -> None:
         try:
             warehouse, schema = Warehouse(pipeline), declared_schema(settings)
             if origin(settings.base_url) != LOCAL:
-                warehouse.drop_loaded_from(LOCAL, schema_of(by_name()))
+                warehouse.drop_loaded_from(LOCAL)
             warehouse.declare(schema)
             warehouse.tidy(schema)
         except Exception as error:

@@ -22,7 +22,7 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
-from include.api_video.schema import SKIPPED, SYNCS, locate, snake
+from include.api_video.schema import SKIPPED, SYNCS, locate, schema_of, snake
 from include.api_video.sql import DetailSql, Query, served
 
 KEYS_PER_QUERY = 500
@@ -141,7 +141,7 @@ class Warehouse:
                         client.update_stored_schema(only_tables={schema.version_table_name})
                     write_comments(Query(client.sql_client), schema, schema.data_table_names(include_incomplete=True))
 
-    def drop_loaded_from(self, base_url: str, schema: dlt.Schema) -> None:
+    def drop_loaded_from(self, base_url: str) -> None:
         """Drops tables of all resources whose rows came from there; ``declare`` makes them again."""
         with self.connect() as query:
             if not query.exists(SYNCS):
@@ -149,13 +149,12 @@ class Warehouse:
             told = query.rows(f"SELECT DISTINCT resource FROM {query.table(SYNCS)} WHERE base_url = %s", base_url)
             names = [name for (name,) in told if self._last_sync(query, name)[1] == base_url and query.exists(name)]
             names = [name for name in names if query.rows(f"SELECT count(*) FROM {query.table(name)}")[0][0]]
-            grown = self.read_growth(schema).schema if names else schema
-        if names:
-            client = cast(Any, self._pipeline._get_destination_clients(grown)[0])
-            with client:
-                client.drop_tables(
-                    *(str(table["name"]) for name in names for table in get_nested_tables(grown.tables, name))
-                )
+            if not names:
+                return
+            grown = self.read_growth(schema_of(names)).schema
+        client = cast(Any, self._pipeline._get_destination_clients(grown)[0])
+        with client:
+            client.drop_tables(*(str(table["name"]) for name in names for table in get_nested_tables(grown.tables, name)))
 
     def tidy(self, schema: dlt.Schema) -> None:
         """Joins the small files that loads leave, where the destination is a folder of files."""

@@ -56,8 +56,7 @@ class Warehouse:
         run_id = f"run{next(self._runs)}"
         results = dict(load_all(chosen, run_id, full_refresh=full_refresh))
         left_out = [name for name, result in results.items() if isinstance(result, LeftOutError)]
-        failed = {name: result for name, result in results.items() if isinstance(result, BaseException)}
-        errors = {name: error for name, error in failed.items() if name not in left_out}
+        errors = {name: r for name, r in results.items() if isinstance(r, BaseException) and name not in left_out}
         said = {name: str(error) for name, error in errors.items()}
         return Run(check_run(chosen.account, run_id, chosen.resources, said, left_out), errors)
 

@@ -1,6 +1,9 @@
 """dlt's DuckLake destination, but where its catalog is a file, a second process waits for it instead of failing.
 
 A catalog in SQLite or DuckDB takes one writer: of six parallel tasks, one to five failed. PostgreSQL's needs no waiting.
+
+A lake is opened by a DuckDB that has loaded the extensions for it, 0.3 s of a processor each. dlt has a new one for each
+of some twenty questions of a load; here, a DuckDB that has detached the lake serves the next one.
 """
 
 from __future__ import annotations
@@ -8,7 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import dlt
+import duckdb
 from dlt.common.configuration import configspec
+from dlt.common.configuration.specs import BaseConfiguration
+from dlt.common.utils import digest128
 from dlt.destinations.impl.duckdb.configuration import DuckDbConnectionPool
 from dlt.destinations.impl.ducklake.configuration import DuckLakeClientConfiguration, DuckLakeCredentials
 
@@ -18,9 +24,13 @@ FILES = ("sqlite", "duckdb")  # catalogs that are a file
 
 
 class WaitingLakePool(DuckDbConnectionPool):
-    """Has the catalog's lock as long as a connection is open."""
+    """Has the catalog's lock as long as a connection has the lake attached."""
 
     credentials: DuckLakeCredentials
+
+    def __init__(self, credentials: DuckLakeCredentials) -> None:
+        super().__init__(credentials, always_open_connection=True)
+        self._idle: list[duckdb.DuckDBPyConnection] = []
 
     def borrow_conn(self, *args: Any, **kwargs: Any) -> Any:
         """A connection, once no other process has one.
@@ -29,18 +39,21 @@ class WaitingLakePool(DuckDbConnectionPool):
             FileBusyError: another process had one for ``file_lock.TIMEOUT_S``.
         """
         file = self._catalog()
-        if file is None:
-            return super().borrow_conn(*args, **kwargs)
-        file_lock.acquire(file)
+        if file:
+            file_lock.acquire(file)
         try:
-            return super().borrow_conn(*args, **kwargs)
+            return self._idle.pop() if self._idle else super().borrow_conn(*args, **kwargs)
         except BaseException:
-            file_lock.release(file)
+            if file:
+                file_lock.release(file)
             raise
 
     def return_conn(self, borrowed_conn: Any) -> int:
-        """Closes it, and lets others have theirs."""
+        """Keeps it for the next one where it has let go of the lake, else closes it; lets others have theirs."""
         try:
+            if is_empty(borrowed_conn):
+                self._idle.append(borrowed_conn)
+                return self._conn_borrows
             return super().return_conn(borrowed_conn)
         finally:
             if file := self._catalog():
@@ -51,6 +64,24 @@ class WaitingLakePool(DuckDbConnectionPool):
         return str(catalog.database) if catalog.drivername in FILES else None
 
 
+def is_empty(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a DuckDB works and has nothing attached but its own memory."""
+    try:
+        return connection.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchall() == [(1,)]
+    except duckdb.Error:
+        return False
+
+
+def identity(configuration: BaseConfiguration) -> str:
+    """A digest of all that a configuration says, secrets too."""
+    values = {name: value for name, value in configuration.items() if name != "conn_pool"}
+    return digest128(str({n: identity(v) if isinstance(v, BaseConfiguration) else v for n, v in values.items()}))
+
+
+# One per lake in a process: a task asks for its destination several times.
+_pools: dict[str, WaitingLakePool] = {}
+
+
 @configspec(init=False)
 class WaitingDuckLakeCredentials(DuckLakeCredentials):
     """DuckLake's credentials with the waiting pool."""
@@ -58,7 +89,7 @@ class WaitingDuckLakeCredentials(DuckLakeCredentials):
     def on_resolved(self) -> None:
         """Puts our pool in the place of dlt's."""
         super().on_resolved()
-        self.conn_pool = WaitingLakePool(self, always_open_connection=True)
+        self.conn_pool = _pools.setdefault(identity(self), WaitingLakePool(self))
 
 
 @configspec(init=False)

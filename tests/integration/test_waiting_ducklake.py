@@ -1,0 +1,65 @@
+"""A lake's DuckDB serves question after question, and between them lets go of the lake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from duckdb_extensions import import_extension
+
+from include.api_video.accounts import DEFAULT_ACCOUNT
+from include.api_video.pipelines import short_lived_pipeline
+
+ROWS = "SELECT count(*) FROM numbers"
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A lake with a table of one row; what attaches it."""
+    for extension in ("ducklake", "sqlite_scanner"):
+        import_extension(extension)
+    monkeypatch.setenv("API_VIDEO_DESTINATION", "ducklake")
+    monkeypatch.setenv("DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG", f"sqlite:///{tmp_path}/catalog.sqlite")
+    monkeypatch.setenv("DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL", str(tmp_path / "lake"))
+    with short_lived_pipeline("fill", DEFAULT_ACCOUNT) as pipeline:
+        pipeline.run([{"n": 1}], table_name="numbers")
+    return f"ATTACH 'ducklake:sqlite:{tmp_path}/catalog.sqlite' AS lake (DATA_PATH '{tmp_path}/lake')"
+
+
+def ask(sql: str, *before: str) -> tuple[int, duckdb.DuckDBPyConnection]:
+    """The answer, of a pipeline of its own, and the DuckDB that gave it."""
+    with short_lived_pipeline("ask", DEFAULT_ACCOUNT) as pipeline, pipeline.sql_client() as client:
+        for statement in before:
+            client.execute_sql(statement)
+        ((answer,),) = client.execute_sql(sql) or ()
+        return int(answer), client.native_connection
+
+
+def test_one_duckdb_serves_two_pipelines_and_sees_what_others_wrote_in_between(lake: str) -> None:
+    rows, first = ask(ROWS)
+    with duckdb.connect() as other:  # as another task would: the catalog is a file that is not held between questions
+        other.execute(lake)
+        other.execute("INSERT INTO lake.api_video_data.numbers (n, _dlt_load_id, _dlt_id) VALUES (2, 'x', 'y')")
+
+    more, second = ask(ROWS)
+
+    assert (rows, more) == (1, 2)
+    assert first is second
+
+
+def test_two_at_once_have_a_duckdb_each(lake: str) -> None:
+    with short_lived_pipeline("ask", DEFAULT_ACCOUNT) as pipeline, pipeline.sql_client() as client:
+        rows, other = ask(ROWS)
+        assert rows == 1
+        assert other is not client.native_connection
+
+
+@pytest.mark.parametrize("left", ["ATTACH ':memory:' AS left_behind", "SET search_path = 'memory'"])
+def test_a_duckdb_that_has_something_attached_is_used_no_more(lake: str, left: str) -> None:
+    _, first = ask("SELECT 1", left)
+
+    rows, second = ask(ROWS)
+
+    assert rows == 1
+    assert first is not second

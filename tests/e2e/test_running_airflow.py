@@ -61,6 +61,10 @@ def test_the_form_loads_the_chosen_resources_and_skips_the_others(server: Server
     players = server.airflow.rows("SELECT player_id FROM api_video_data.players ORDER BY 1")
     assert [row[0] for row in players] == sorted(demo.world.ids("players"))
     assert added in [row[0] for row in players]
+    modes = server.airflow.rows(
+        f"SELECT mode, count(*) FROM api_video_data._syncs WHERE run_id = '{run['dag_run_id']}' GROUP BY 1"
+    )
+    assert dict(modes) == {"first": 1, "skipped": len(ENDPOINTS) - 1}, "a full refresh of players alone"
     report = server.call("GET", f"/dagRuns/{run['dag_run_id']}/taskInstances/validate/xcomEntries/report")
     assert '"passed": true' in json.dumps(report) or "'passed': True" in str(report)
 

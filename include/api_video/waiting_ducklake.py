@@ -42,7 +42,8 @@ class WaitingLakePool(DuckDbConnectionPool):
         if file:
             file_lock.acquire(file)
         try:
-            return self._idle.pop() if self._idle else super().borrow_conn(*args, **kwargs)
+            with self._conn_lock:  # threads of dlt's load step share the pool
+                return self._idle.pop() if self._idle else super().borrow_conn(*args, **kwargs)
         except BaseException:
             if file:
                 file_lock.release(file)
@@ -51,7 +52,7 @@ class WaitingLakePool(DuckDbConnectionPool):
     def return_conn(self, borrowed_conn: Any) -> int:
         """Keeps it for the next one where it has let go of the lake, else closes it; lets others have theirs."""
         try:
-            if is_empty(borrowed_conn):
+            if emptied(borrowed_conn):
                 self._idle.append(borrowed_conn)
                 return self._conn_borrows
             return super().return_conn(borrowed_conn)
@@ -64,9 +65,11 @@ class WaitingLakePool(DuckDbConnectionPool):
         return str(catalog.database) if catalog.drivername in FILES else None
 
 
-def is_empty(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether a DuckDB works and has nothing attached but its own memory."""
+def emptied(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Drops the temporary tables that merges leave, with the keys of their rows; False where it fails or more is left."""
     try:
+        for (name,) in connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall():
+            connection.execute(f"DROP TABLE temp.{name}")
         return connection.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchall() == [(1,)]
     except duckdb.Error:
         return False

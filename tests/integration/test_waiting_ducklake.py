@@ -63,3 +63,15 @@ def test_a_duckdb_that_has_something_attached_is_used_no_more(lake: str, left: s
 
     assert rows == 1
     assert first is not second
+
+
+def test_a_merge_leaves_nothing_in_memory(lake: str) -> None:
+    with short_lived_pipeline("fill", DEFAULT_ACCOUNT) as pipeline:
+        for tags in (["a", "b"], ["c"]):
+            rows = [{"n": 1, "tags": tags}]
+            pipeline.run(rows, table_name="tagged", write_disposition="merge", primary_key="n")
+
+    tags, lake_duckdb = ask("SELECT count(*) FROM tagged__tags")
+
+    assert tags == 1
+    assert lake_duckdb.execute("SELECT count(*) FROM duckdb_tables() WHERE temporary").fetchall() == [(0,)]

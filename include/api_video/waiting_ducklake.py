@@ -2,8 +2,11 @@
 
 A catalog in SQLite or DuckDB takes one writer: of six parallel tasks, one to five failed. PostgreSQL's needs no waiting.
 
-A lake is opened by a DuckDB that has loaded the extensions for it, 0.3 s of a processor each. dlt has a new one for each
-of some twenty questions of a load; here, a DuckDB that has detached the lake serves the next one.
+To open a lake, a DuckDB loads two or three extensions: 0.6 s of a processor. dlt has a new DuckDB for each of some twenty
+questions of a load; here, one that has detached the lake serves the next question.
+
+Uses dlt's extension points (``spec``, ``on_resolved``, ``DuckDbConnectionPool``) and the pool's private ``_conn_lock`` and
+``_conn_borrows``, which counts the connections that are open, kept ones too.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from dlt.destinations.impl.ducklake.configuration import DuckLakeClientConfigura
 from include.api_video import file_lock
 
 FILES = ("sqlite", "duckdb")  # catalogs that are a file
+KEPT = 2  # one for the questions of a list, and one for those asked within
 
 
 class WaitingLakePool(DuckDbConnectionPool):
@@ -43,6 +47,7 @@ class WaitingLakePool(DuckDbConnectionPool):
             file_lock.acquire(file)
         try:
             with self._conn_lock:  # threads of dlt's load step share the pool
+                # All clients of a pool ask for the same settings: a kept connection has them.
                 return self._idle.pop() if self._idle else super().borrow_conn(*args, **kwargs)
         except BaseException:
             if file:
@@ -50,9 +55,9 @@ class WaitingLakePool(DuckDbConnectionPool):
             raise
 
     def return_conn(self, borrowed_conn: Any) -> int:
-        """Keeps it for the next one where it has let go of the lake, else closes it; lets others have theirs."""
+        """Keeps a connection that has let go of the lake, closes any other; then another process may open the lake."""
         try:
-            if emptied(borrowed_conn):
+            if len(self._idle) < KEPT and empty(borrowed_conn):
                 self._idle.append(borrowed_conn)
                 return self._conn_borrows
             return super().return_conn(borrowed_conn)
@@ -65,23 +70,27 @@ class WaitingLakePool(DuckDbConnectionPool):
         return str(catalog.database) if catalog.drivername in FILES else None
 
 
-def emptied(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Drops the temporary tables that merges leave, with the keys of their rows; False where it fails or more is left."""
+def empty(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Frees what questions left in memory: temporary tables of merges, and what was read from a bucket.
+
+    False where that fails or something is still attached.
+    """
     try:
         for (name,) in connection.execute("SELECT table_name FROM duckdb_tables() WHERE temporary").fetchall():
             connection.execute(f"DROP TABLE temp.{name}")
+        connection.execute("SET GLOBAL enable_external_file_cache = false; RESET GLOBAL enable_external_file_cache")
         return connection.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchall() == [(1,)]
     except duckdb.Error:
         return False
 
 
 def identity(configuration: BaseConfiguration) -> str:
-    """A digest of all that a configuration says, secrets too."""
+    """A digest of a configuration's fields, secrets too."""
     values = {name: value for name, value in configuration.items() if name != "conn_pool"}
     return digest128(str({n: identity(v) if isinstance(v, BaseConfiguration) else v for n, v in values.items()}))
 
 
-# One per lake in a process: a task asks for its destination several times.
+# The newest one alone, by its configuration: a task asks for its destination several times. Azure's has a new token then.
 _pools: dict[str, WaitingLakePool] = {}
 
 
@@ -92,7 +101,11 @@ class WaitingDuckLakeCredentials(DuckLakeCredentials):
     def on_resolved(self) -> None:
         """Puts our pool in the place of dlt's."""
         super().on_resolved()
-        self.conn_pool = _pools.setdefault(identity(self), WaitingLakePool(self))
+        name = identity(self)
+        self.conn_pool = pool = _pools.get(name) or WaitingLakePool(self)
+        if name not in _pools:
+            _pools.clear()
+            _pools[name] = pool
 
 
 @configspec(init=False)

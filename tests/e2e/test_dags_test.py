@@ -18,6 +18,7 @@ from include.demo_api.server import Demo, running
 from include.demo_api.world import World
 from tests.airflow_home import Airflow, own_home
 from tests.integration.conftest import change
+from tests.webhook import SECRET, running_webhook
 
 KEYS = {"videos": "video_id", "video": "video_id", "video_status": "video_id", "discarded_videos": "video_id"}
 KEYS |= {"summaries": "summary_id", "summary_source": "summary_id", "players": "player_id"}
@@ -36,9 +37,11 @@ class Loaded:
 @pytest.fixture(scope="module")
 def loaded(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     airflow = own_home(migrated_home, tmp_path_factory.mktemp("loaded") / "home")
-    with running(World(60), Behaviour(rate_limit=100_000)) as demo:
-        done = airflow.run("airflow", "dags", "test", "api_video", **demo_settings(demo))
+    with running(World(60), Behaviour(rate_limit=100_000)) as demo, running_webhook() as webhook:
+        settings = {**demo_settings(demo), "API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url}
+        done = airflow.run("airflow", "dags", "test", "api_video", **settings)
         assert done.returncode == 0, done.stdout[-5000:]
+        assert webhook.posts == [], "a good run is not told"
         yield Loaded(airflow, demo, done.stdout)
 
 
@@ -63,7 +66,7 @@ def test_a_run_leaves_no_folders_behind_and_logs_no_line_as_an_error(loaded: Loa
 
 def test_no_secret_is_printed_or_stored(loaded: Loaded) -> None:
     demo, home = loaded.demo, loaded.airflow.home
-    secrets = [demo.api_key, demo.admin_api_key]
+    secrets = [demo.api_key, demo.admin_api_key, SECRET]
     secrets += [base64.b64encode(f"{key}:".encode()).decode() for key in secrets]
     for stream in demo.world.listed("live_streams"):
         secrets += [stream["streamKey"], *(r[name] for r in stream["restreams"] for name in ("serverUrl", "streamKey"))]

@@ -10,6 +10,8 @@ from duckdb_extensions import import_extension
 
 from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.pipelines import short_lived_pipeline
+from include.api_video.waiting_ducklake import _pools, empty
+from tests.services import bucket_credentials, new_bucket, s3_server
 
 ROWS = "SELECT count(*) FROM numbers"
 
@@ -66,12 +68,45 @@ def test_a_duckdb_that_has_something_attached_is_used_no_more(lake: str, left: s
 
 
 def test_a_merge_leaves_nothing_in_memory(lake: str) -> None:
+    _, before = ask(ROWS)
     with short_lived_pipeline("fill", DEFAULT_ACCOUNT) as pipeline:
         for tags in (["a", "b"], ["c"]):
             rows = [{"n": 1, "tags": tags}]
             pipeline.run(rows, table_name="tagged", write_disposition="merge", primary_key="n")
 
-    tags, lake_duckdb = ask("SELECT count(*) FROM tagged__tags")
+    tags, after = ask("SELECT count(*) FROM tagged__tags")
 
     assert tags == 1
-    assert lake_duckdb.execute("SELECT count(*) FROM duckdb_tables() WHERE temporary").fetchall() == [(0,)]
+    assert after is before
+    assert after.execute("SELECT count(*) FROM duckdb_tables() WHERE temporary").fetchall() == [(0,)]
+
+
+def test_what_was_read_from_a_bucket_leaves_the_memory() -> None:
+    import_extension("httpfs")
+    with s3_server() as address, duckdb.connect() as connection:
+        new_bucket(address, "videos")
+        key = bucket_credentials(address)
+        connection.execute(
+            f"CREATE SECRET (TYPE s3, KEY_ID '{key['aws_access_key_id']}', SECRET '{key['aws_secret_access_key']}', "
+            f"ENDPOINT '{address.removeprefix('http://')}', REGION 'us-east-1', USE_SSL false, URL_STYLE 'path')"
+        )
+        connection.execute("COPY (SELECT uuid() AS id FROM range(50_000)) TO 's3://videos/ids.parquet'")
+        cached = "SELECT sum(memory_usage_bytes) > 100_000 FROM duckdb_memory() WHERE tag = 'EXTERNAL_FILE_CACHE'"
+        question = "SELECT count(DISTINCT id) FROM 's3://videos/ids.parquet'"
+
+        for _ in range(2):  # it is not switched off for good
+            assert connection.execute(question).fetchall() == [(50_000,)]
+            assert connection.execute(cached).fetchall() == [(True,)]
+            assert empty(connection)
+            assert connection.execute(cached).fetchall() == [(False,)]
+
+
+def test_lakes_with_other_credentials_share_nothing(lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, first = ask(ROWS)
+    monkeypatch.setenv("DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG", f"sqlite:///{tmp_path}/other.sqlite")
+    monkeypatch.setenv("DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__BUCKET_URL", str(tmp_path / "other"))
+
+    _, second = ask("SELECT 1")
+
+    assert first is not second
+    assert len(_pools) == 1, "what is used no more is not kept"

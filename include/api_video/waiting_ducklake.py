@@ -2,8 +2,8 @@
 
 A catalog in SQLite or DuckDB takes one writer: of six parallel tasks, one to five failed. PostgreSQL's needs no waiting.
 
-To open a lake, a DuckDB loads two or three extensions: 0.6 s of a processor. dlt has a new DuckDB for each of some twenty
-questions of a load; here, one that has detached the lake serves the next question.
+To open a lake, a DuckDB loads two or three extensions: 0.6 s of a processor. dlt opens a lake six to ten times in a load,
+each time with a new DuckDB; here, one that has detached the lake serves the next time.
 
 Uses dlt's extension points (``spec``, ``on_resolved``, ``DuckDbConnectionPool``) and the pool's private ``_conn_lock`` and
 ``_conn_borrows``, which counts the connections that are open, kept ones too.
@@ -24,7 +24,7 @@ from dlt.destinations.impl.ducklake.configuration import DuckLakeClientConfigura
 from include.api_video import file_lock
 
 FILES = ("sqlite", "duckdb")  # catalogs that are a file
-KEPT = 2  # one for the questions of a list, and one for those asked within
+KEPT = 2  # more than one is open only while dlt loads several tables at once
 
 
 class WaitingLakePool(DuckDbConnectionPool):

@@ -129,7 +129,7 @@ class Warehouse:
         A load creates only tables that get rows: an account without live streams would lack the table, and queries fail.
         dlt's own table in the staging dataset is made, too: of parallel first loads that each make it, some fail.
         """
-        client = cast(Any, self._pipeline._get_destination_clients(schema)[0])
+        client = self._client(schema)
         with client:
             client.initialize_storage()
             # A full refresh takes the stored versions of the schema along: its new tables are described here, too.
@@ -152,13 +152,17 @@ class Warehouse:
             if not names:
                 return
             grown = self.read_growth(schema_of(names)).schema
-        client = cast(Any, self._pipeline._get_destination_clients(grown)[0])
+        client = self._client(grown)
         with client:
             client.drop_tables(*(str(table["name"]) for name in names for table in get_nested_tables(grown.tables, name)))
 
+    def _client(self, schema: dlt.Schema) -> Any:
+        """What makes and drops tables in the destination: dlt's client, of another type for each of them."""
+        return self._pipeline._get_destination_clients(schema)[0]
+
     def tidy(self, schema: dlt.Schema) -> None:
         """Joins the small files that loads leave, where the destination is a folder of files."""
-        client = cast(Any, self._pipeline._get_destination_clients(schema)[0])
+        client = self._client(schema)
         if hasattr(client, "tidy"):
             client.tidy()
 

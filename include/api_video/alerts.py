@@ -112,7 +112,7 @@ def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: 
     from include.api_video.validation import SYNCED, Check
 
     checks = [Check(**check) for check in report["checks"]] if report else []
-    failed = [check for check in checks if not check.passed]
+    failed = [check for check in checks if check.passed is False]
     if not failed:
         details = tuple(_short(errors)) or ("Its last task was stopped; the task's log may say why.",)
         advice = "The next run makes up for it, once the cause is gone."

@@ -4,6 +4,7 @@ the table ``_checks``, and as the sentence of a failure.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +28,16 @@ from include.api_video.schema import (
     schema_of,
     show_delta_tables,
 )
-from include.api_video.validation import AS_DOCUMENTED, FIELDS, Check, RunFacts, read_syncs, run_checks
+from include.api_video.validation import (
+    AS_DOCUMENTED,
+    FIELDS,
+    NOT_PROVEN,
+    PASSED,
+    Check,
+    RunFacts,
+    read_syncs,
+    run_checks,
+)
 from include.api_video.warehouse import Warehouse, now_utc, utc
 
 SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_rows", "drifted_rows", "waiting_rows")
@@ -50,7 +60,12 @@ class Report:
     @property
     def failed(self) -> list[Check]:
         """Checks that did not hold."""
-        return [check for check in self.checks if not check.passed]
+        return [check for check in self.checks if check.passed is False]
+
+    @property
+    def unproven(self) -> list[Check]:
+        """Checks of which nobody can say whether they hold."""
+        return [check for check in self.checks if check.passed is None]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only; times as ISO 8601."""
@@ -58,6 +73,7 @@ class Report:
             "run_id": self.run_id,
             "checked_at": self.checked_at.isoformat(),
             "passed": not self.failed,
+            "proven": not self.failed and not self.unproven,
             "syncs": [{name: _plain(value) for name, value in sync.items()} for sync in self.syncs],
             "checks": [vars(check) for check in self.checks],
         }
@@ -66,7 +82,8 @@ class Report:
         """What others may want to know of a load before they build on it: rows, changes, load id, checks."""
         sums = {name: sum(int(sync[name] or 0) for sync in self.syncs) for name in SUMMED}
         loads = [str(sync["load_id"]) for sync in self.syncs if sync["load_id"]]
-        checks = {"passed": len(self.checks) - len(self.failed), "failed": self._failures()}
+        passed = sum(check.passed is True for check in self.checks)
+        checks = {"passed": passed, "not_proven": _lines(self.unproven), "failed": _lines(self.failed)}
         return {"run_id": self.run_id, **sums, "load_ids": loads, "checks": checks}
 
     def rows(self) -> list[dict[str, Any]]:
@@ -78,6 +95,7 @@ class Report:
                 "table_name": check.table,
                 "check_name": check.name,
                 "passed": check.passed,
+                "outcome": check.outcome,
                 "expected": check.expected,
                 "found": check.found,
                 "note": check.note,
@@ -88,7 +106,7 @@ class Report:
     def raise_if_failed(self) -> None:
         """Raises ValidationError, naming table, check, expected and found, where a check did not hold."""
         if self.failed:
-            lines = [f"  {line}" for line in self._failures()]
+            lines = [f"  {line}" for line in _lines(self.failed)]
             raise ValidationError("\n".join([f"{len(self.failed)} of {len(self.checks)} checks failed:", *lines]))
 
     def __str__(self) -> str:
@@ -96,19 +114,22 @@ class Report:
         right = ("left", "left", *["right"] * 7, "left")
         table = tabulate([self._line(sync) for sync in self.syncs], headers, colalign=right if self.syncs else None)
         drifted = [f"NOTE {check}" for check in self.checks if check.name == FIELDS and check.found != AS_DOCUMENTED]
-        return "\n".join([table, *drifted, *(f"FAILED {line}" for line in self._failures())])
-
-    def _failures(self) -> list[str]:
-        return by_sentence(self.failed, lambda check: check.verdict)
+        unproven = [f"NOT PROVEN {line}" for line in _lines(self.unproven)]
+        return "\n".join([table, *drifted, *unproven, *(f"FAILED {line}" for line in _lines(self.failed))])
 
     def _line(self, sync: dict[str, Any]) -> list[Any]:
         checks = [check for check in self.checks if check.table == sync["resource"]]
-        passed = sum(check.passed for check in checks)
+        counts = Counter(check.outcome for check in checks)
         started_at, finished_at = utc(sync["started_at"]), utc(sync["finished_at"])
         seconds = f"{(finished_at - started_at).total_seconds():.1f}" if started_at and finished_at else ""
         numbers = [sync[name] for name in SHOWN]
-        verdict = f"{passed}/{len(checks)} passed" if checks else ""
+        verdict = f"{counts[PASSED]}/{len(checks)} passed" if checks else ""
+        verdict += f", {counts[NOT_PROVEN]} not proven" if counts[NOT_PROVEN] else ""
         return [sync["resource"], sync["mode"], *("" if n is None else n for n in numbers), seconds, verdict]
+
+
+def _lines(checks: Sequence[Check]) -> list[str]:
+    return by_sentence(checks, lambda check: check.verdict)
 
 
 def by_sentence(checks: Sequence[Check], say: Callable[[Check], str]) -> list[str]:
@@ -184,9 +205,14 @@ def read_last_report(account: Account) -> Report | None:
             rows = query.rows(f"SELECT {', '.join(names)} FROM {table} WHERE checked_at = {newest}")
         if not rows:
             return None
-        checks = [Check(row[2], row[3], bool(row[4]), row[5], row[6], row[7] or "") for row in rows]
+        checks = [_check_of(dict(zip(names, row, strict=True))) for row in rows]
         run_id, checked_at = str(rows[0][0]), utc(rows[0][1])
         return Report(run_id, checked_at or now_utc(), _in_order(_syncs_of(warehouse, run_id)), checks)
+
+
+def _check_of(row: Mapping[str, Any]) -> Check:
+    passed = None if row["passed"] is None else bool(row["passed"])
+    return Check(row["table_name"], row["check_name"], passed, row["expected"], row["found"], row["note"] or "")
 
 
 def _skipped(warehouse: Warehouse, resource: str, run_id: str, now: datetime) -> dict[str, Any]:

@@ -24,16 +24,28 @@ RATED_OVER = timedelta(days=30)
 FRESH_FOR = timedelta(hours=3)  # the DAG runs every hour; two may fail before a table counts as stale
 
 
+PASSED, FAILED, NOT_PROVEN = "passed", "failed", "not proven"
+OUTCOMES = {True: PASSED, False: FAILED, None: NOT_PROVEN}
+
+
 @dataclass(frozen=True)
 class Check:
-    """One statement about one table, and whether it held. ``note`` says what to make of it."""
+    """One statement about one table, and whether it held. ``note`` says what to make of it.
+
+    ``passed`` is None where neither can be told: the rows are loaded, and no proof could be had that they are all.
+    """
 
     table: str
     name: str
-    passed: bool
+    passed: bool | None
     expected: str
     found: str
     note: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """The same in words."""
+        return OUTCOMES[self.passed]
 
     def __str__(self) -> str:
         return f"{self.table}: {self.verdict}"

@@ -39,9 +39,15 @@ from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
 from include.api_video.config import use_project_config
 from include.api_video.destination import connection_variable, credentials_of, destination_name, file_format, understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
-from include.api_video.errors import LeftOutError, PassingError, SettingsError, find_cause
+from include.api_video.errors import ApiVideoError, LeftOutError, PassingError, SettingsError, find_cause
 from include.api_video.pipelines import make_pipeline
-from include.api_video.settings import Settings, connection_values, read_resources, read_settings
+from include.api_video.settings import (
+    DEFAULT_UNPROVEN_HOURS,
+    Settings,
+    connection_values,
+    read_resources,
+    read_settings,
+)
 
 WAREHOUSE_CONNECTION = "api_video_warehouse"
 REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
@@ -164,9 +170,10 @@ def own_folders() -> Iterator[None]:
 def _load_task(account: Account, group: PipelineTasksGroup, name: str) -> Any:
     endpoint = by_name()[name]
     pipeline, asset = make_pipeline(name, account), table_asset(account, name)
+    stops: list[ApiVideoError] = []  # what ended a reading early; what was read is loaded first
     (loads,) = group.add_run(
         pipeline,
-        partial(_source, account, name),
+        partial(_source, account, name, stops),
         loader_file_format=file_format(),
         # A parent that was left out or skipped has loaded something before; a bin that failed is no reason to stop.
         trigger_rule=TriggerRule.ALL_DONE if endpoint.bin else TriggerRule.NONE_FAILED,
@@ -174,12 +181,12 @@ def _load_task(account: Account, group: PipelineTasksGroup, name: str) -> Any:
         outlets=[asset],
         doc_md=f"{endpoint.meaning}. Reads `{endpoint.path}` ({endpoint.sync.value}) into the table `{name}`.",
     )
-    loads.python_callable = partial(_run, account, loads.python_callable, pipeline, asset)
+    loads.python_callable = partial(_run, account, loads.python_callable, pipeline, asset, stops)
     loads.operator_extra_links = (StateLink(),)
     return loads
 
 
-def _source(account: Account, name: str) -> Any:
+def _source(account: Account, name: str, stops: list[ApiVideoError]) -> Any:
     """What the task loads.
 
     Raises:
@@ -192,11 +199,15 @@ def _source(account: Account, name: str) -> Any:
     from include.api_video.source import permitted_source
 
     return permitted_source(
-        name, run_settings(account), str(context["run_id"]), full_refresh=context["params"]["full_refresh"]
+        name,
+        run_settings(account),
+        str(context["run_id"]),
+        full_refresh=context["params"]["full_refresh"],
+        on_stop=stops.append,
     )
 
 
-def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset) -> None:
+def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset, stops: list[ApiVideoError]) -> None:
     """Runs dlt's task, and tells in the asset's event what it loaded. Airflow keeps the event where the task succeeds.
 
     Raises:
@@ -212,7 +223,10 @@ def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset
     try:
         with plain_words(), understood():
             use_warehouse_connection()
+            stops.clear()  # of an attempt before
             load()
+            if stops:
+                raise stops[0]
     finally:
         shutil.rmtree(Path(pipeline.pipelines_dir).parent, ignore_errors=True)
     from include.api_video.report import look_at
@@ -236,13 +250,23 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
         with plain_words():
             use_warehouse_connection()
             errors, left_out = _read_errors(context["ti"], resources), _left_out(context, resources)
-            report = check_run(account, str(context["run_id"]), resources, errors, left_out)
+            report = check_run(
+                account, str(context["run_id"]), resources, errors, left_out, unproven_hours=_unproven_hours(account)
+            )
             context["ti"].xcom_push(key="report", value=report.to_json())
             log.info("What this run did, and whether it holds:\n%s", report)
             report.raise_if_failed()
             context["outlet_events"][proven].extra = report.summary()
 
     return validate()
+
+
+def _unproven_hours(account: Account) -> float:
+    """How long a table may stay not proven; settings that are wrong failed the tasks before."""
+    try:
+        return run_settings(account).unproven_hours
+    except ApiVideoError:
+        return DEFAULT_UNPROVEN_HOURS
 
 
 def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:

@@ -60,6 +60,19 @@ class DemoClient:
         """Changes the latency (``latency_s``) or the limit (``rate_limit``, ``rate_window_s``)."""
         self._call("PATCH", "behaviour", json=settings)
 
+    def be_odd(self, **oddities: float) -> None:
+        """Has the lists break promises (``include.demo_api.oddities.Oddities``)."""
+        self._call("PATCH", "oddities", json=oddities)
+
+    def begin_traffic(self, **traffic: Any) -> None:
+        """Has customers change a list all the time (``include.demo_api.oddities.Traffic``)."""
+        self._call("POST", "traffic", json=traffic)
+
+    def stop_traffic(self) -> int:
+        """The list stands still from now on; returns how many changes were made."""
+        made: int = self._call("DELETE", "traffic")["made"]
+        return made
+
     def ids(self, resource: str) -> list[str]:
         """Keys of all rows of a list; of details, of all that exist."""
         keys: list[str] = self._call("GET", f"ids/{resource}")

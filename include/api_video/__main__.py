@@ -38,7 +38,7 @@ def run(account: Account, *, full_refresh: bool) -> int:
             errors[resource] = f"{type(result).__name__}: {result}"
         else:
             print(f"--- {resource}\n{result}")
-    report = check_run(account, run_id, settings.resources, errors, left_out)
+    report = check_run(account, run_id, settings.resources, errors, left_out, unproven_hours=settings.unproven_hours)
     print(f"\n{report}")
     return 1 if report.failed else 0
 

@@ -17,7 +17,15 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 
 from include.api_video.answers import RateLimit, read_error, read_retry_after
 from include.api_video.endpoints import Host
-from include.api_video.errors import ApiVideoLimitError, ApiVideoRequestError, ApiVideoServerError, PassingError
+from include.api_video.errors import (
+    ApiVideoError,
+    ApiVideoKeyError,
+    ApiVideoLimitError,
+    ApiVideoPermissionError,
+    ApiVideoRequestError,
+    ApiVideoServerError,
+    PassingError,
+)
 from include.api_video.settings import Settings
 from include.api_video.throttle import Throttle
 
@@ -27,6 +35,7 @@ TIMEOUT_S = (10.0, 60.0)  # to connect, and between two bytes
 AT_ONCE = 8  # requests that this session has under way by itself: pages ahead, single objects
 MISSING = "_missing"  # the field of the row that stands for a 404 where a 404 says "there is none"
 UNREAD = "_unread"  # the field of the row that stands for an object that the API failed to give
+STOPPED = "_stopped"  # the field of the body that stands for a page that the API did not give: its error
 # One object that the API fails on must not keep all others away; when nothing is answered at all, the API is down.
 MOST_UNREAD, MOST_UNREAD_AT_FIRST = 20, 5
 
@@ -40,10 +49,13 @@ class ApiVideoSession(requests.Session):
     Attributes:
         requests_sent: attempts that went out, retries included.
         rate_limited: how many of them came back as 429.
+        given_up: why no more single objects are asked for.
 
     Args:
         missing_ok: a 404 is an answer, the row ``{MISSING: True}``.
-        unread_ok: an object that the API fails to give again and again is the row ``{UNREAD: why}``, for a few of them.
+        unread_ok: an object that the API fails to give again and again is the row ``{UNREAD: why}``; after a few of them,
+            or where the key is refused all of a sudden, so are all that follow (``given_up``), and none is asked for.
+        stops_ok: a page after the first that the API does not give is an empty one with ``{STOPPED: error}``.
         attempts: how often one request is tried.
     """
 
@@ -54,6 +66,7 @@ class ApiVideoSession(requests.Session):
         *,
         missing_ok: bool = False,
         unread_ok: bool = False,
+        stops_ok: bool = False,
         attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -65,7 +78,8 @@ class ApiVideoSession(requests.Session):
         self._environment = settings.environment
         self._key_setting = settings.account.variable("admin_api_key" if host is Host.ADMIN else "api_key")
         self._missing_ok = missing_ok
-        self._unread_ok = unread_ok
+        self._unread_ok, self._stops_ok = unread_ok, stops_ok
+        self.given_up: ApiVideoError | None = None
         self._unread = self._answered = 0
         self._attempts = attempts
         self._sleep = sleep
@@ -92,13 +106,15 @@ class ApiVideoSession(requests.Session):
             ahead = self._ahead.pop(request.url or "", None)
             response = ahead.result() if ahead else self._send_until_answered(request, **kwargs)
         except BaseException:
-            self._drop_ahead()
+            self.drop_ahead()
             raise
         finally:
             request.hooks = hooks
         return cast(requests.Response, dispatch_hook("response", hooks, response, **kwargs))  # type: ignore[no-untyped-call]
 
     def _send_until_answered(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        if self.given_up:
+            return _response(request, {UNREAD: str(self.given_up)})
         retrying = Retrying(
             stop=self._is_enough,
             wait=_wait_s,
@@ -108,7 +124,7 @@ class ApiVideoSession(requests.Session):
         )
         try:
             response = retrying(self._send_once, request, **kwargs)
-        except ApiVideoServerError as error:
+        except ApiVideoError as error:
             return self._stand_in(request, error)
         with self._lock:
             self._answered += 1
@@ -119,17 +135,20 @@ class ApiVideoSession(requests.Session):
         is_limit = state.outcome is not None and isinstance(state.outcome.exception(), ApiVideoLimitError)
         return state.attempt_number >= self._attempts * (MORE_LIMITED if is_limit else 1)
 
-    def _stand_in(self, request: requests.PreparedRequest, error: ApiVideoServerError) -> requests.Response:
-        """An answer in the place of one that never came, where this session may go on without it."""
+    def _stand_in(self, request: requests.PreparedRequest, error: ApiVideoError) -> requests.Response:
+        """An answer in the place of one that never came, so that what was read before is not lost with it."""
         with self._lock:
-            self._unread += 1
-            most = MOST_UNREAD if self._answered else MOST_UNREAD_AT_FIRST
-            if not self._unread_ok or self._unread > most:
+            if self._stops_ok and self._answered:
+                return _response(request, {STOPPED: error, "data": [], "items": []})
+            if not self._unread_ok:
                 raise error
-        response = requests.Response()
-        response.status_code, response.url, response.request = 200, request.url or "", request
-        response.json = lambda **_: {UNREAD: str(error)}  # type: ignore[method-assign]
-        return response
+            self._unread += 1
+            is_refused = isinstance(error, (ApiVideoKeyError, ApiVideoPermissionError))
+            if is_refused or self._unread > (MOST_UNREAD if self._answered else MOST_UNREAD_AT_FIRST):
+                if not self._answered:
+                    raise error
+                self.given_up = self.given_up or error
+        return _response(request, {UNREAD: str(error)})
 
     @property
     def rate_limit(self) -> int | None:
@@ -178,6 +197,8 @@ class ApiVideoSession(requests.Session):
         """An answer; None on a 404, whether this session takes one for an answer or for an error."""
         try:
             response = self.get(url, params=params)
+            if error := response.json().get(STOPPED):
+                raise error
         except ApiVideoRequestError as error:
             if error.status == 404:
                 return None
@@ -193,10 +214,11 @@ class ApiVideoSession(requests.Session):
         if "_pool" in vars(self):
             self._pool.shutdown(wait=False, cancel_futures=True)
             del self._pool
-        self._drop_ahead()
+        self.drop_ahead()
         super().close()
 
-    def _drop_ahead(self) -> None:
+    def drop_ahead(self) -> None:
+        """Forgets what was sent for ahead: the pages may have moved meanwhile."""
         for future in self._ahead.values():
             future.cancel()
         self._ahead.clear()
@@ -246,6 +268,14 @@ class ApiVideoSession(requests.Session):
                 f"({response.headers.get('Content-Type', 'no content type')}). A proxy in between?"
             )
         return body
+
+
+def _response(request: requests.PreparedRequest, body: dict[str, Any]) -> requests.Response:
+    """An answer that never came over the network."""
+    response = requests.Response()
+    response.status_code, response.url, response.request = 200, request.url or "", request
+    response.json = lambda **_: body  # type: ignore[method-assign]
+    return response
 
 
 def _read_limit(response: requests.Response) -> RateLimit | None:

@@ -78,8 +78,8 @@ class DetailSync:
             return "restored"
         return "same" if parent.loaded.content_hash == content_hash else "changed"
 
-    def conclude(self, orphans: int) -> Outcome:
-        """What the round came to; ``orphans`` are details whose parents are gone, marked removed already."""
+    def conclude(self) -> Outcome:
+        """What the round came to."""
         kinds, state = Counter(self._kinds.values()), self._state
         missing = state.missing + kinds["removed"] + kinds["missing"]
         return Outcome(
@@ -88,7 +88,7 @@ class DetailSync:
             active=state.active + kinds["new"] + kinds["restored"] - kinds["removed"],
             new=kinds["new"],
             changed=kinds["changed"],
-            removed=kinds["removed"] + orphans,
+            removed=kinds["removed"] + state.unaccounted,
             restored=kinds["restored"],
             waiting=state.waiting_total - len(self.parents) + kinds["unread"],
             unread=kinds["unread"],

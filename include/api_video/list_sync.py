@@ -1,16 +1,19 @@
-"""Decides: how far to read a list, which rows are news, what is gone. No network, no SQL of its own.
+"""Decides: how far to read a list, what is gone, what is proven. No network, no SQL of its own.
 
 A list task goes like this. Page 1, newest first, says how many rows there are. Read on while rows are not older than the
 cursor. If the rows that would then be active are as many as the API lists, nothing else happened, and that was all. Where
 some are missing, find them (``locate``); at the first load, when a full look is due, or where that does not help, read the
-whole list until it is consistent with itself: as many different ids as each of its pages says there are, and still
-beginning as it began. What such a listing lacks is gone.
+whole list (``page_walk``), and then its top again, for what changed meanwhile.
+
+Every row that was read is handed on, whatever else happens. Two things need proof: a row counts as gone where a whole
+reading lacks it and, unless the list stood still and has as many rows as it says, the API does not know it when asked; and
+the table counts as equal where its rows are as many as the API lists.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -18,19 +21,21 @@ from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.answers import Page
 from include.api_video.client import MISSING
 from include.api_video.endpoints import MAX_PAGE_SIZE, Endpoint, Sync
-from include.api_video.errors import ApiVideoRequestError, ApiVideoServerError, ListShiftedError, RemovalBrakeError
+from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
 from include.api_video.locate import Search, is_worth_it
-from include.api_video.outcome import Outcome, hash_row
-from include.api_video.warehouse import KnownRow, TableState, utc
+from include.api_video.news import News
+from include.api_video.outcome import Outcome
+from include.api_video.page_walk import Pages, ReadingStopped, Walk, reaches
+from include.api_video.schema import PARTIAL
+from include.api_video.warehouse import KnownRow, TableState
 
-READINGS = 4  # of a list that keeps shifting, before giving up
+READINGS = 3  # of a list whose rows are not as many as it says
+FEW_PAGES = 10  # a longer list is read once more by the next run instead
 BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
-REFETCHED = timedelta(seconds=1)  # time stamps have no fraction: rows of the cursor's own second are read again
+DEFAULT_MOST_ASKED = 1000
 
-# Pages are asked for by number, and come in as they arrive.
-Pages = Generator[int, Page, Page]
 Steps = Generator[int, Page, None]
-# Asks the API for single objects by key; None where it has none (404).
+# Asks the API for single objects by key; None where it has none (404), nothing where it did not answer.
 Ask = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
 
 
@@ -49,9 +54,10 @@ class ListSync:
         ask: sends for single objects; None where the API has no such path, or filters are set that it does not know.
         moved: keys of rows that went to or came from another list (``Endpoint.bin``), to be asked for one by one.
         may_have_moved: of a list that is read whole where it may have changed: whether something else says so.
+        most_asked: most rows that one run asks for, to prove that they are gone.
 
     Attributes:
-        last_wanted: the number of the last page that will be asked for in any case, to read ahead; 0 where unknown.
+        stopped_by: what ended the reading early.
     """
 
     def __init__(
@@ -65,29 +71,30 @@ class ListSync:
         may_have_moved: bool = False,
         anew: bool = False,
         full_due: bool = False,
+        most_asked: int = DEFAULT_MOST_ASKED,
         max_removed_share: float = 1.0,
         brake_variable: str = DEFAULT_ACCOUNT.variable("max_removed_share"),
     ) -> None:
         self._endpoint, self._state, self._lookup, self._ask = endpoint, state, lookup, ask
-        self._moved, self._may_have_moved = moved, may_have_moved
+        self._moved, self._may_have_moved, self._most_asked = moved, may_have_moved, most_asked
         self._max_removed_share, self._brake_variable = max_removed_share, brake_variable
         self._first = anew or state.last_full_at is None
         self._whole = self._first or full_due or endpoint.sync is Sync.WHOLE
         self._known: dict[str, KnownRow] = {}
-        self._seen: dict[str, datetime | None] = {}  # updatedAt by key; of the present reading, where a list is read whole
-        self._totals: set[int | None] = set()  # itemsTotal, as each page of the present reading gave it
-        self._total: int | None = None  # as the newest page gave it
-        self._newest: Page
-        # Of a first load every row is in here: as little as possible for each.
-        self._taken: dict[str, bytes] = {}  # news by key: hash of the content handed on
-        self._kinds: dict[str, str] = {}  # of those, what is not new: changed, restored, drifted or withdrawn
-        self._gone: set[str] = set()  # proven without reading the whole list
+        self._walk = Walk(endpoint.sync is Sync.NEWEST_FIRST, self._key_of, self._on_page)
+        self._news = News(endpoint, state.cursor)
+        self._off_before = 0 if self._first else state.total_off
+        self._off: int | None = None  # what a whole reading of this run found instead
+        self._readings = 0
+        self._unlisted: set[str] = set()  # handed on or loaded, not in the newest reading of the whole list
+        self._gone: set[str] = set()  # proven
         self._asked: list[dict[str, Any]] = []  # rows that came as single objects
+        self._unproven: str | None = state.unproven if self._off_before else None
         self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``via``
         self._lists_expected = 0
         self._steps: Steps | None = None
-        self.has_versions = False  # whether a row was handed on twice, since it changed while the list was read
-        self.last_wanted = 0
+        self._number = 1  # of the page that is asked for
+        self.stopped_by: ApiVideoError | None = None
         self.is_done = False
         if self._whole and state.exists:
             self._known = lookup.all_rows(endpoint)
@@ -99,9 +106,14 @@ class ListSync:
             return 1 + self._lists_expected
         if not self._whole:
             return 1 + len(self._moved)
-        rows = self._total if self._first and self._total is not None else self._state.active
-        pages = max(1, -(-rows // MAX_PAGE_SIZE))
-        return pages + (pages > 1 and self._endpoint.sync is Sync.NEWEST_FIRST)
+        rows = self._total if self._first and self._walk.newest else self._state.active
+        pages = max(1, -(-(rows or 0) // MAX_PAGE_SIZE))
+        return pages + (pages > 1 and self._is_newest_first)
+
+    @property
+    def last_wanted(self) -> int:
+        """The number of the last page that will be asked for in any case, to read ahead; 0 where unknown."""
+        return self._walk.ahead_to
 
     @property
     def lists_left(self) -> int | None:
@@ -111,18 +123,37 @@ class ListSync:
     @property
     def compared(self) -> Iterator[str]:
         """Keys of rows that are loaded and were read again."""
-        return (key for key in self._seen if key in self._known)
+        return (key for key in self._walk.seen if key in self._known)
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether a row was handed on twice, since it changed while the list was read."""
+        return self._news.has_versions
+
+    @property
+    def _is_newest_first(self) -> bool:
+        """Whether what changes goes to the top of the list."""
+        return self._endpoint.sync is Sync.NEWEST_FIRST and self._state.is_sorted and self._walk.is_sorted
+
+    @property
+    def _total(self) -> int | None:
+        """``itemsTotal`` as page 1 said it last: that page tells what changed, too."""
+        return self._walk.top.items_total if self._walk.top else None
+
+    @property
+    def _listed(self) -> int:
+        """How many different rows the API has, as far as this run read them: in pages, or asked for one by one."""
+        return len(self._walk.seen.keys() | {self._key_of(row) for row in self._asked})
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def next_page(self, page: Page) -> int | None:
         """Takes a page; returns the number of the page to read next, or None when enough was read.
 
-        Raises:
-            ListShiftedError: the list changed during each of ``READINGS`` readings.
+        A negative number is a page of the list in the opposite order.
         """
         if self._open_lists is not None:
-            self._register(page)
+            self._walk.take(page)
             if page.has_next:
                 return page.number + 1
             self.finish_list()
@@ -130,36 +161,48 @@ class ListSync:
         if self._steps is None:
             self._steps = self._read()
             next(self._steps)  # page 1, which is here already
+        steps, taken = self._steps, replace(page, number=self._number)
+        return self._step(lambda: steps.send(taken))
+
+    def stop(self, error: ApiVideoError) -> int | None:
+        """Tells that the API did not give the page that was asked for; returns the number of the page to read instead."""
+        if self._open_lists is not None or self._steps is None:
+            self.stopped_by = self.stopped_by or error
+            self.finish_list()
+            return None
+        steps = self._steps
+        return self._step(lambda: steps.throw(ReadingStopped(error)))
+
+    def _step(self, go: Callable[[], int]) -> int | None:
         try:
-            return self._steps.send(page)
+            self._number = go()
         except StopIteration:
             self.is_done = True
             return None
+        return self._number
 
     def _read(self) -> Steps:
-        first = last = yield from self._page(1)
-        if not self._whole and self._endpoint.sync is Sync.NEWEST_FIRST:
-            last = yield from self._read_down(first, self._state.cursor)
-            if (yield from self._settle(first, last)):
-                return
-            if self._newest is not last:  # other pages were asked for since: begin again
-                first = last = self._newest if self._newest.number == 1 else (yield from self._page(1))
-        elif not self._whole and first.has_next and not self._has_moved(first):
-            return
-        yield from self._read_whole(first, last)
+        page = yield 1
+        self._walk.begin(page)
+        try:
+            yield from self._read_from(page)
+        except ReadingStopped as stopped:
+            self.stopped_by = stopped.error
 
-    def _page(self, number: int) -> Pages:
-        page = yield number
-        self._register(page)
-        return page
+    def _read_from(self, first: Page) -> Steps:
+        if not self._whole and self._is_newest_first and not self._is_undated:
+            yield from self._read_changes(first)
+        elif self._whole or not first.has_next or self._has_moved() or self._endpoint.sync is Sync.NEWEST_FIRST:
+            yield from self._read_whole(first, first)
 
-    def _register(self, page: Page) -> None:
-        times = {self._key_of(row): None if self._whole else utc(row.get("updatedAt")) for row in page.rows}
+    @property
+    def _is_undated(self) -> bool:
+        """Whether a row may change and no cursor would tell."""
+        return self._state.undated > 0 or (self._state.cursor is None and self._state.active > 0)
+
+    def _on_page(self, keys: list[str]) -> None:
         if not self._whole:
-            self._look_up(list(times))
-        self._seen.update(times)
-        self._totals.add(page.items_total)
-        self._total, self._newest = page.items_total, page
+            self._look_up(keys)
 
     def _look_up(self, keys: Sequence[str]) -> None:
         unknown = [key for key in keys if key not in self._known]
@@ -173,128 +216,201 @@ class ListSync:
             )
         return key
 
-    def _shifted(self) -> ListShiftedError:
-        return ListShiftedError(
-            f"{self._endpoint.path} kept changing while it was read, {READINGS} times in a row: the last reading "
-            f"gave {len(self._seen)} different rows, its pages said {sorted(map(str, self._totals))}. Nothing was "
-            "marked removed; the next run tries again."
-        )
-
     # --- only what changed --------------------------------------------------------------------------------------------
 
-    def _settle(self, first: Page, last: Page) -> Generator[int, Page, bool]:
-        """Makes the count fit after the pages ``first`` to ``last``; False where only the whole list can tell."""
-        if last.number > 1 and (len(self._totals) > 1 or last.number <= -(-self._count_news() // len(first.rows))):
-            first = yield from self._read_top_again(first)
-        self._ask_for_moved(first)
-        lost = self._active_after() - (first.items_total or 0)
-        if lost > 0 and self._ask and is_worth_it(lost, first.pages_total or 0):
-            self._gone |= yield from self._locate(first, lost)
-        return self._active_after() == first.items_total
-
-    def _read_down(self, page: Page, until: datetime | None) -> Pages:
-        """Reads on to the first row that is older than the second of ``until``."""
-        while page.has_next and not _reaches(page, until):
-            page = yield from self._page(page.number + 1)
-        return page
-
-    def _read_top_again(self, first: Page) -> Pages:
-        """Asks for page 1 until it stands still: what changed while the pages after it were read is on top of it.
-
-        Left out where it would cost more than the one request beside those that the changes fill; the next run finds
-        then what came in between.
-        """
-        for _ in range(READINGS):
-            again = yield from self._page(1)
-            if self._looks_alike(first, again):
-                return again
-            yield from self._read_down(again, utc(first.rows[0].get("updatedAt")) if first.rows else None)
-            first = again
-        raise self._shifted()
+    def _read_changes(self, first: Page) -> Steps:
+        """Reads down to the cursor; where the count does not fit then, finds what is gone, or reads the whole list."""
+        walk, cursor = self._walk, self._state.cursor
+        top, last = first, (yield from walk.read_on(first, lambda page: reaches(page, cursor)))
+        begin_again = False
+        if last.number > 1:
+            begin_again = yield from walk.read_top_again(first)
+            top = walk.top or first
+        self._ask_for_moved(top)
+        lost = self._count_lost()
+        if lost > 0 and self._ask and is_worth_it(lost, top.pages_total or 0):
+            begin_again = True
+            yield from self._locate(top, lost)
+        if self._count_lost():
+            if begin_again:
+                first = last = yield 1
+                walk.begin(first)
+            yield from self._read_whole(first, last)
 
     def _count_news(self) -> int:
-        return sum(1 for key, at in self._seen.items() if key not in self._known or self._known[key].updated_at != at)
+        seen = self._walk.seen.items()
+        return sum(1 for key, at in seen if key not in self._known or self._known[key].updated_at != at)
 
     def _active_after(self) -> int:
-        fresh = sum(1 for key in self._seen if key not in self._known or self._known[key].removed)
-        return self._state.active + fresh - len(self._gone)
+        keys = {*self._walk.seen, *map(self._key_of, self._asked)}
+        fresh = sum(1 for key in keys if key not in self._known or self._known[key].removed)
+        return self._state.active + fresh - len(self._gone & self._known_active())
+
+    def _count_lost(self) -> int:
+        """By how many the rows that would be active are more than the API lists; less than 0: it lists more."""
+        return self._active_after() + self._off_before - (self._total or 0)
 
     def _ask_for_moved(self, first: Page) -> None:
         """Asks for what another list took or gave back: such a move may leave updatedAt as it was."""
-        keys = [key for key in self._moved if key not in self._seen]
+        keys = [key for key in self._moved if key not in self._walk.seen]
         if not self._ask or not keys or len(keys) > (first.pages_total or 0) + MAX_PAGE_SIZE:
             return  # the count will tell
         self._look_up(keys)
-        for key, row in self._ask(keys).items():
+        self._take_answers(self._ask(keys))
+
+    def _take_answers(self, answers: Mapping[str, dict[str, Any] | None]) -> None:
+        """Takes single objects: rows that the API has, and others that are gone."""
+        for key, row in answers.items():
             if row is not None:
-                self._asked.append(row)
-                self._seen[key] = utc(row.get("updatedAt"))
-            elif key in self._known and not self._known[key].removed:
+                self._asked.append({**row, self._endpoint.key: key})
+            else:
                 self._gone.add(key)
 
-    def _locate(self, first: Page, lost: int) -> Generator[int, Page, set[str]]:
-        """The keys of rows that are gone, found without reading the whole list; empty where that did not work."""
-        self._known = self._lookup.all_rows(self._endpoint)
-        loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed and key not in self._gone}
-        found = yield from Search(self._page, first, {**loaded, **self._seen}, self._seen, lost).run()
-        if not found or not self._ask:
-            return set()
-        return found if all(row is None for row in self._ask(sorted(found)).values()) else set()
+    def _locate(self, first: Page, lost: int) -> Generator[int, Page, bool]:
+        """Finds rows that are gone without reading the whole list; False where that did not work."""
+        if not self._whole:
+            self._known = self._lookup.all_rows(self._endpoint)
+        seen = self._walk.seen
+        loaded = {} if self._whole else {key: row.updated_at for key, row in self._known.items() if not row.removed}
+        order = {key: at for key, at in {**loaded, **seen}.items() if key not in self._gone}
+        # What was seen before may be gone: it counts as listed where a page of the search shows it.
+        listed = Walk(False, self._key_of)
+        listed.begin(first)
 
-    def _has_moved(self, first: Page) -> bool:
+        def read_page(number: int) -> Pages:
+            page = yield from listed.page(number)
+            self._walk.take(page)
+            return page
+
+        found = yield from Search(read_page, first, order, listed.seen, lost).run()
+        if not found or not self._ask:
+            return False
+        answers = self._ask(sorted(found))
+        self._take_answers(answers)
+        return self._gone >= found
+
+    def _has_moved(self) -> bool:
         """Whether a list without a cursor may have changed beyond page 1, by its count and the rows that page shows."""
-        return self._may_have_moved or self._active_after() != first.items_total or self._count_news() > 0
+        return self._may_have_moved or self._count_lost() != 0 or self._count_news() > 0
 
     # --- the whole list -----------------------------------------------------------------------------------------------
 
     def _read_whole(self, first: Page, last: Page) -> Steps:
-        """Reads every page, at first those after ``last``, until a reading is consistent with itself and nothing came.
-
-        A row that goes while another comes leaves the count as it is, yet moves the rows between the two across a page's
-        border: one reading can lack a row that is listed all the time. Newest first, page 1 shows what came; in another
-        order only a second reading does.
-        """
+        """Reads every page after ``last``, and a short list again where its rows are not as many as it says."""
         if not self._whole:
             self._whole, self._known = True, self._lookup.all_rows(self._endpoint)
-        if self._newest is first:
-            self._begin_reading(first)
         before: set[str] = set()
-        newest_first = self._endpoint.sync is Sync.NEWEST_FIRST
-        for _ in range(READINGS):
-            keys = yield from self._read_on(first, last)
-            is_consistent = len(self._totals) == 1 and first.items_total in (None, len(keys))
-            is_twice_the_same = keys == before and not newest_first
-            if is_consistent and (not first.has_next or is_twice_the_same or self._is_as_loaded(keys)):
+        few = (first.pages_total or 0) <= FEW_PAGES
+        most = READINGS if few else 1 if self._is_newest_first else 2
+        while True:
+            self._readings += 1
+            self._gone.clear()
+            self._asked.clear()
+            try:
+                stood_still = yield from self._read_once(first, last, before)
+            except ReadingStopped as stopped:
+                if not before:
+                    raise
+                self._unlisted |= before - self._walk.seen.keys()
+                self._unproven = self._in_words(f"A second reading stopped: {stopped.error}")
                 return
-            again = yield from self._page(1)
-            if is_consistent and newest_first and self._looks_alike(first, again):
-                return
-            first, last, before = again, again, keys if is_consistent else set()
-            self._begin_reading(first)
-        raise self._shifted()
+            before |= self._walk.seen.keys()
+            if self._is_settled(stood_still):
+                break
+            if self._readings >= most:
+                if self._is_newest_first and (lost := self._listed - (self._total or 0)) > 0 and not stood_still:
+                    yield from self._find_withdrawn(lost)
+                break
+            first = last = yield 1
+            self._walk.begin(first)
+        self._settle(stood_still)
 
-    def _read_on(self, first: Page, last: Page) -> Generator[int, Page, set[str]]:
-        self.last_wanted = first.pages_total or 0
-        while last.has_next:
-            last = yield from self._page(last.number + 1)
-        self.last_wanted = 0
-        return set(self._seen)
+    def _read_once(self, first: Page, last: Page, before: set[str]) -> Generator[int, Page, bool]:
+        """Reads all pages after the last one, and the top again; returns whether the list stood still.
 
-    def _begin_reading(self, first: Page) -> None:
-        """Forgets what was seen before, of which ``first`` is a part at most."""
-        for found in (self._seen, self._totals, self._gone, self._asked):
-            found.clear()
-        self._register(first)
+        A list that is not sorted newest first shows what came in another reading only: it stood still where it has the rows
+        of the reading before, or those that are loaded.
+        """
+        walk, refused = self._walk, False
+        try:
+            yield from walk.read_on(last, lambda _: False, ahead=True)
+        except ReadingStopped as stopped:
+            # Not a failure that passes: this list refuses pages from some number on.
+            if not isinstance(stopped.error, ApiVideoRequestError) or self._endpoint.sort_by is None:
+                raise
+            refused = True
+            yield from self._read_other_end(stopped.error)
+        if first.has_next and self._is_newest_first:
+            if not (yield from walk.read_top_again(first)):
+                return not walk.has_moved
+            walk.may_lack |= refused  # rows moved, and from the other end that shows in no total
+            return False
+        keys = walk.seen.keys()
+        is_as_before = not first.has_next or keys == before or keys == self._known_active()
+        return is_as_before and not walk.has_moved
 
-    def _looks_alike(self, one: Page, other: Page) -> bool:
-        """Whether two answers for a page say the same: as many rows in all, the same rows here, none of them updated."""
-        # In any order: rows of one second may come in another one each time.
-        first, second = ({(self._key_of(row), row.get("updatedAt")) for row in page.rows} for page in (one, other))
-        return first == second and one.items_total == other.items_total
+    def _read_other_end(self, error: ApiVideoRequestError) -> Steps:
+        """Reads the pages that the API refuses to give from the other end of the list."""
+        refused = self._number
+        try:
+            yield from self._walk.read_other_end(refused - 1)
+        except ReadingStopped as stopped:
+            if not isinstance(stopped.error, ApiVideoRequestError):
+                raise
+        missing = (self._total or 0) - len(self._walk.seen)
+        if missing > 0:
+            rows = f"{missing} of {self._total} rows are reached from neither end"
+            self._unproven = f"api.video gives no page from number {refused} on, and {rows}. {error}"
 
-    def _is_as_loaded(self, keys: set[str]) -> bool:
-        """Whether a list that grows at its end has the rows that are loaded: then nothing came or went."""
-        return self._endpoint.sync is Sync.WHOLE and keys == self._known_active()
+    def _is_settled(self, stood_still: bool) -> bool:
+        """Whether another reading would tell no more."""
+        fits = self._total is None or self._listed == self._total
+        if self._is_newest_first:
+            fits &= not self._walk.may_lack
+            return fits or (stood_still and (self._readings == READINGS or self._is_known_offset()))
+        return stood_still and (fits or self._readings > 1 or self._is_known_offset())
+
+    def _is_known_offset(self) -> bool:
+        return bool(self._off_before) and (self._total or 0) - self._listed == self._off_before
+
+    def _find_withdrawn(self, lost: int) -> Steps:
+        """Finds rows that were listed when they were read, and are not any more."""
+        top = self._walk.top
+        if self._ask and top and is_worth_it(lost, top.pages_total or 0):
+            first = yield from self._walk.page(1)
+            yield from self._locate(first, self._listed - (first.items_total or 0))
+
+    def _settle(self, stood_still: bool) -> None:
+        """Decides what is gone, and whether the table is proven to be what the API lists."""
+        walk = self._walk
+        self._unlisted = self._known_active().union(self._news.keys) - walk.seen.keys() - self._gone
+        fits = self._total is None or self._listed - len(self._gone & walk.seen.keys()) == self._total
+        if fits and stood_still:
+            self._gone |= self._unlisted
+        else:
+            self._ask_for_unlisted()
+        self._unlisted -= self._gone
+        off = (self._total or 0) - self._listed + len(self._gone & walk.seen.keys()) if self._total is not None else 0
+        self._off = off if stood_still else self._off_before
+        if self._unlisted:
+            self._unproven = self._in_words(f"{len(self._unlisted)} more are loaded and could not be asked for one by one")
+        elif off or walk.may_lack:
+            self._unproven = self._unproven or self._in_words("" if stood_still else "The list changed while it was read")
+        else:
+            self._unproven = None
+
+    def _ask_for_unlisted(self) -> None:
+        """Asks the API for rows that it did not list: those that it does not know are gone."""
+        self.stopped_by = self._find_brake(len(self._unlisted & self._known_active()))
+        if self._ask and self._unlisted and not self.stopped_by:
+            answers = self._ask(sorted(self._unlisted)[: self._most_asked])
+            self._take_answers(answers)
+            self._unlisted -= answers.keys()
+
+    def _in_words(self, reason: str) -> str:
+        times = {1: "one reading", 2: "two readings", 3: "three readings"}[max(1, self._readings)]
+        said = f"api.video says {self._total}, {times} listed {self._listed} different {self._endpoint.name}"
+        return f"{said}. {reason}." if reason else f"{said}."
 
     def _known_active(self) -> set[str]:
         return {key for key, row in self._known.items() if not row.removed}
@@ -316,6 +432,8 @@ class ListSync:
             raise ApiVideoRequestError(f"api.video has no {self._endpoint.listed_path or self._endpoint.path} (404).", 404)
         self._open_lists -= 1
         self.is_done = self._open_lists == 0
+        if self.is_done and not self.stopped_by:
+            self._gone = self._known_active() - self._walk.seen.keys()
 
     # --- what is news ---------------------------------------------------------------------------------------------------
 
@@ -324,71 +442,49 @@ class ListSync:
 
         The latter were handed on from an earlier page, and are not listed any more.
         """
-        lost = [key for key in self._taken if (key not in self._seen if self._whole else key in self._gone)]
+        lost = [key for key in self._news.keys if key in self._gone and not self._find_brake()]
         return [*self._asked, *({self._endpoint.key: key, MISSING: True} for key in lost)]
 
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
         """The row to load, if it is news; None where it is loaded already."""
         key = self._key_of(row)
-        if row.get(MISSING):
-            self._kinds[key], self.has_versions = "withdrawn", True
-            return {self._endpoint.key: key, "removed_at": now, "_read_at": now}
-        known, content_hash = self._known.get(key), hash_row(row)
-        short = bytes.fromhex(content_hash)
-        if self._taken.get(key) == short:
-            return None
-        if key not in self._taken and known and not known.removed and known.content_hash == content_hash:
-            return None
-        self.has_versions |= key in self._taken
-        self._taken[key] = short
-        if (kind := self._kind(known, row)) != "new":
-            self._kinds[key] = kind
-        return {**row, "_content_hash": content_hash, "_read_at": now}
-
-    def _kind(self, known: KnownRow | None, row: Mapping[str, Any]) -> str:
-        if known is None:
-            return "new"
-        if known.removed:
-            return "restored"
-        cursor, at = self._state.cursor, utc(row.get("updatedAt"))
-        unmoved = at is not None and cursor is not None and at == known.updated_at and at <= cursor - REFETCHED
-        return "drifted" if unmoved and self._endpoint.sync is Sync.NEWEST_FIRST else "changed"
+        return self._news.take(key, row, self._known.get(key), now)
 
     def conclude(self) -> Outcome:
-        """What the reading came to, once ``is_done``.
-
-        Raises:
-            RemovalBrakeError: more rows are gone than the settings let one run remove.
-        """
-        active = self._known_active()
-        gone = active - self._seen.keys() if self._whole else active & self._gone
-        self._check_brake(len(gone), len(active) if self._whole else self._state.active)
-        kinds = Counter(self._kinds.values())
-        new = len(self._taken) - len(self._kinds)
+        """What the reading came to, once ``is_done``."""
+        gone, kinds = self._known_active() & self._gone, self._news.count()
+        if brake := self._find_brake():
+            self.stopped_by, gone = brake, set()
+        if self.stopped_by:
+            total = "an unknown number" if self._walk.newest is None else self._total
+            self._unproven = f"api.video says {total}, {self._listed} were read. {self.stopped_by}"
+        is_partial = bool(self.stopped_by) or (self._whole and self._walk.may_lack)
         return Outcome(
-            mode="first" if self._first else "full" if self._whole else "changes",
-            items_total=len(self._seen) if self._total is None else self._total,
-            active=self._state.active + new + kinds["restored"] - len(gone),
-            new=new,
+            mode=PARTIAL if is_partial else "first" if self._first else "full" if self._whole else "changes",
+            items_total=self._listed if self._total is None else self._total,
+            active=self._state.active + kinds["new"] + kinds["restored"] - len(gone),
+            new=kinds["new"],
             changed=kinds["changed"] + kinds["drifted"],
-            removed=len(gone),
+            removed=len(gone) + self._state.unaccounted,
             restored=kinds["restored"],
             drifted=kinds["drifted"],
-            gone=sorted(gone - self._taken.keys()),
+            gone=sorted(gone.difference(self._news.keys)),
+            total_off=self._off_before if self._off is None or is_partial else self._off,
+            is_sorted=self._state.is_sorted and self._walk.is_sorted,
+            unproven=self._unproven,
+            stopped_by=self.stopped_by,
         )
 
-    def _check_brake(self, gone: int, active: int) -> None:
-        if gone >= BRAKE_FROM_ROWS and gone > self._max_removed_share * active:
-            raise RemovalBrakeError(
-                f"{self._endpoint.name}: {gone} of {active} rows are no longer listed by the API, more than the share "
-                f"of {self._max_removed_share:g} that one run may mark removed. Nothing was removed. If this is right, "
-                f"run once with {self._brake_variable}=1; if not, check the key, the environment and the filters."
-            )
-
-
-def _reaches(page: Page, until: datetime | None) -> bool:
-    times = [utc(row.get("updatedAt")) for row in page.rows]
-    return until is None or any(at is not None and at <= until - REFETCHED for at in times)
+    def _find_brake(self, unlisted: int = 0) -> RemovalBrakeError | None:
+        active = len(self._known_active()) if self._whole else self._state.active
+        gone = max(unlisted, len(self._known_active() & self._gone))
+        if gone < BRAKE_FROM_ROWS or gone <= self._max_removed_share * active:
+            return None
+        return RemovalBrakeError(
+            f"{self._endpoint.name}: {gone} of {active} rows are no longer listed by the API, more than the share "
+            f"of {self._max_removed_share:g} that one run may mark removed. Nothing was removed. If this is right, "
+            f"run once with {self._brake_variable}=1; if not, check the key, the environment and the filters."
+        )
 
 
 def is_full_due(state: TableState, full_check_hours: float, now: datetime) -> bool:

@@ -60,11 +60,17 @@ class Search:
 
     def run(self) -> Generator[int, Page, set[str]]:
         """The keys of the rows; empty where they cannot be told."""
-        top = self._mark(self._first)
-        if top is None or not self._is_dated or not (yield from self._narrow(Mark(0, math.inf, 0), top)):
+        if not self._is_dated:
             return set()
+        above = Mark(0, math.inf, 0)
+        if top := self._mark(self._first):  # none where the page is of one second, as after a change of many rows at once
+            if not (yield from self._narrow(above, top)):
+                return set()
+            above = top
+        else:
+            self._without_mark.add(self._first.number)
         end = Mark((self._first.pages_total or 0) + 1, -math.inf, self._lost)
-        is_told = yield from self._narrow(top, end)
+        is_told = yield from self._narrow(above, end)
         return self._found if is_told and len(self._found) == self._lost else set()
 
     def _mark(self, page: Page) -> Mark | None:

@@ -9,10 +9,16 @@ from typing import Any
 
 from dlt.common.json import json
 
+from include.api_video.errors import ApiVideoError
+
 
 @dataclass
 class Outcome:
-    """What a sync did, as the ledger tells it. ``gone`` are keys still to be marked removed; ``removed`` counts them."""
+    """What a sync did, as the ledger tells it. ``gone`` are keys still to be marked removed; ``removed`` counts them.
+
+    ``unproven`` says with both figures why the table may differ from the API's list, ``stopped_by`` what ended the reading
+    early. ``total_off`` and ``is_sorted`` are what the newest reading of the whole list found out about it.
+    """
 
     mode: str
     items_total: int | None = None
@@ -25,6 +31,10 @@ class Outcome:
     waiting: int = 0
     unread: int = 0
     gone: Sequence[str] = ()
+    total_off: int = 0
+    is_sorted: bool = True
+    unproven: str | None = None
+    stopped_by: ApiVideoError | None = None
 
 
 def hash_row(row: Mapping[str, Any]) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -18,11 +18,11 @@ import dlt
 from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.answers import read_page
-from include.api_video.client import MISSING, UNREAD, ApiVideoSession
+from include.api_video.client import MISSING, STOPPED, UNREAD, ApiVideoSession
 from include.api_video.detail_sync import DetailSync
 from include.api_video.drift import FieldWatch
 from include.api_video.endpoints import Endpoint
-from include.api_video.errors import SettingsError
+from include.api_video.errors import ApiVideoError, SettingsError
 from include.api_video.filters import filter_params
 from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.outcome import Outcome
@@ -50,7 +50,9 @@ class Reading:
         progress: Progress,
         *,
         full_refresh: bool,
+        on_stop: Callable[[ApiVideoError], object] = lambda _: None,
     ) -> None:
+        self._on_stop = on_stop
         self.endpoint, self._schema, self._progress = endpoint, schema, progress
         self.settings, self._run_id, self._full_refresh = settings, run_id, full_refresh
         self.session = ApiVideoSession(
@@ -58,10 +60,11 @@ class Reading:
             endpoint.host,
             missing_ok=endpoint.missing_ok or endpoint.via is not None,
             unread_ok=not endpoint.is_list,
+            stops_ok=endpoint.is_list,
         )
         self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()
-        self._orphans = 0
+        self._unproven_since: datetime | None = None
         self._expected: int | None = None
         self._sync: ListSync | DetailSync | None = None
 
@@ -85,17 +88,23 @@ class Reading:
             sync.finish_list()
             self._count("pages", sync.lists_left)
             return range(0)
-        following = sync.next_page(read_page(body))
+        following = sync.stop(body[STOPPED]) if STOPPED in body else sync.next_page(read_page(body))
         if sync.is_done:
             rows.extend(sync.late_rows())
         self._expect(sync.expected_requests)  # a first load knows only now how long the list is
-        pages = range(0) if following is None else range(following, max(following, sync.last_wanted) + 1)
+        if not sync.last_wanted:
+            self.session.drop_ahead()
+        pages = range(0) if following is None else range(following, max(following, sync.last_wanted or following) + 1)
         self._count("pages", len(pages) if sync.last_wanted else sync.lists_left)
         return pages
 
     def on_via_page(self, body: dict[str, Any], rows: list[Any]) -> range:
         """Takes a page of the list that leads to the lists; returns the number of the next one."""
-        page, sync = read_page(body), self._begin_list()
+        sync = self._begin_list()
+        if STOPPED in body:
+            sync.stop(body[STOPPED])
+            return range(0)
+        page = read_page(body)
         sync.expect_lists(len(rows))
         self._expect(sync.expected_requests)
         if not page.has_next:
@@ -136,16 +145,19 @@ class Reading:
     def _list_sync(self, warehouse: Warehouse) -> ListSync:
         endpoint, settings = self.endpoint, self.settings
         state = warehouse.list_state(endpoint)
-        anew = self._start_anew(state.base_url)
+        if anew := self._start_anew(state.base_url):
+            state = TableState()
+        self._unproven_since = state.unproven_since
         return ListSync(
             endpoint,
-            TableState() if anew else state,
+            state,
             warehouse,
             ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings.filters) else None,
             moved=warehouse.find_moved(endpoint),
             may_have_moved=warehouse.has_exchanged(endpoint, state.last_full_at),
             anew=anew,
             full_due=not state.is_whole or is_full_due(state, settings.full_check_hours, self._started_at),
+            most_asked=settings.max_detail_requests,
             max_removed_share=settings.max_removed_share,
             brake_variable=settings.account.variable("max_removed_share"),
         )
@@ -159,7 +171,7 @@ class Reading:
 
     def _detail_sync(self, warehouse: Warehouse) -> DetailSync:
         budget = self.settings.max_detail_requests
-        self._orphans = warehouse.remove_orphans(self.endpoint, self._started_at)
+        warehouse.remove_orphans(self.endpoint, self._started_at)
         # A 404 is believed until the next full look.
         missing_since = self._started_at - timedelta(hours=self.settings.full_check_hours)
         state = warehouse.detail_state(self.endpoint, budget, missing_since)
@@ -174,14 +186,19 @@ class Reading:
         self._expected = requests
 
     def _ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
-        """Single objects of a list, None where the API has none."""
+        """Single objects of a list, None where the API has none; those that it failed to give are left out."""
         endpoint = self.endpoint
         path = self.settings.url_of(endpoint.host) + cast(str, endpoint.one_path)
         urls = [path.replace("{" + endpoint.key + "}", quote(key, safe="")) for key in keys]
         found: dict[str, dict[str, Any] | None] = {}
-        for key, row in zip(keys, self.session.find_all(urls), strict=True):
-            found[key] = None if row is None else dict(row)
-            self._count("objects", len(keys) - len(found))
+        try:
+            for key, row in zip(keys, self.session.find_all(urls), strict=True):
+                found[key] = None if row is None else dict(row)
+                self._count("objects", len(keys) - len(found))
+        except ApiVideoError as error:
+            log.warning(
+                "%s: %d of %d rows could not be asked for: %s", endpoint.name, len(keys) - len(found), len(keys), error
+            )
         return found
 
     def _start_anew(self, loaded_from: str | None) -> bool:
@@ -217,8 +234,10 @@ class Reading:
             yield warehouse
 
     def conclude(self) -> dict[str, Any]:
-        """The row for the ledger; marks what is gone, which a finished and consistent reading has proven."""
+        """The row for the ledger; marks what is proven to be gone."""
         outcome = self._settle()
+        if stopped_by := outcome.stopped_by or self.session.given_up:
+            self._on_stop(stopped_by)
         lost = [] if outcome.mode == "first" else self._find_lost_fields()
         self.session.close()
         self._sync = None  # one entry per row of the list: not needed while dlt loads
@@ -242,6 +261,11 @@ class Reading:
             "requests": self.session.requests_sent,
             "rate_limited": self.session.rate_limited,
             "rate_limit": self.session.rate_limit,
+            "total_off": outcome.total_off,
+            "is_sorted": outcome.is_sorted,
+            "unproven": outcome.unproven,
+            "unproven_since": (self._unproven_since or now_utc()) if outcome.unproven else None,
+            "stopped_by": f"{type(stopped_by).__name__}: {stopped_by}" if stopped_by else None,
             "lost_fields": ", ".join(lost) or None,
             "load_id": dlt.current.load_package_state()["load_id"],
             "base_url": origin(self.settings.base_url),
@@ -257,7 +281,7 @@ class Reading:
 
     def _settle(self) -> Outcome:
         sync = cast("ListSync | DetailSync", self._sync)
-        outcome = sync.conclude(self._orphans) if isinstance(sync, DetailSync) else sync.conclude()
+        outcome = sync.conclude()
         if isinstance(sync, ListSync) and sync.has_versions:
             keep_newest(dlt.current.source_schema(), self.endpoint)
         if outcome.gone:

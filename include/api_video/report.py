@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import dlt
@@ -28,6 +28,7 @@ from include.api_video.schema import (
     schema_of,
     show_delta_tables,
 )
+from include.api_video.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.validation import (
     AS_DOCUMENTED,
     FIELDS,
@@ -145,11 +146,17 @@ def _plain(value: Any) -> Any:
 
 
 def check_run(
-    account: Account, run_id: str, resources: Sequence[str], errors: Mapping[str, str], left_out: Collection[str] = ()
+    account: Account,
+    run_id: str,
+    resources: Sequence[str],
+    errors: Mapping[str, str],
+    left_out: Collection[str] = (),
+    *,
+    unproven_hours: float = DEFAULT_UNPROVEN_HOURS,
 ) -> Report:
     """Makes all checks and stores them in ``_checks``, and the resources that the run left out in the ledger.
 
-    ``errors`` says of resources whose task failed, why.
+    ``errors`` says of resources whose task failed, why; ``unproven_hours`` how long a table may stay not proven.
     """
     schema = schema_of(resources)
     with short_lived_pipeline(account.pipeline, account) as pipeline:
@@ -160,7 +167,10 @@ def check_run(
             syncs = _syncs_of(warehouse, run_id)
             noted = {name: _skipped(warehouse, name, run_id, now) for name in left_out if name not in syncs}
             base_url = next((sync["base_url"] for sync in syncs.values() if sync["mode"] != SKIPPED), None)
-            checks = run_checks(warehouse, resources, RunFacts(run_id, now, errors, noted, growth.first_seen, base_url))
+            facts = RunFacts(
+                run_id, now, errors, noted, growth.first_seen, base_url, unproven_for=timedelta(hours=unproven_hours)
+            )
+            checks = run_checks(warehouse, resources, facts)
             report = Report(run_id, now, _in_order({**syncs, **noted}), checks)
 
         @dlt.source(schema=growth.schema, section=SCHEMA_NAME)

@@ -45,17 +45,21 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
 
     Raises:
         LeftOutError: the admin key may not read it.
-        ApiVideoError: what the user can act on, taken out of dlt's wrapping.
+        ApiVideoError: what the user can act on, taken out of dlt's wrapping. What was read before it happened is loaded.
     """
+    stops: list[ApiVideoError] = []
     with short_lived_pipeline(resource, settings.account) as pipeline:
         try:
-            source = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
-            return pipeline.run(source, loader_file_format=file_format())
+            source = permitted_source(resource, settings, run_id, full_refresh=full_refresh, on_stop=stops.append)
+            loaded = pipeline.run(source, loader_file_format=file_format())
         except Exception as error:
             cause = find_cause(error)
             if cause is None:
                 raise
             raise cause from None
+    if stops:
+        raise stops[0]
+    return loaded
 
 
 def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Iterator[tuple[str, LoadInfo | Exception]]:

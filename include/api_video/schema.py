@@ -25,6 +25,7 @@ SCHEMA_NAME = "api_video_source"
 HANDED_ON_ONCE = "x-stage-data-deduplicated"
 SYNCS, CHECKS = "_syncs", "_checks"
 SKIPPED = "skipped"  # mode of a resource that a run left out
+PARTIAL = "partial"  # mode of a reading that stopped, or through which a row may have slipped
 
 # fmt: off
 # Columns of ours in every resource's table.
@@ -41,7 +42,7 @@ DETAIL_COLUMNS = (
 SYNCS_COLUMNS = (
     Column("run_id",        "text",      "Run of the DAG, or of the plain command"),
     Column("resource",      "text",      "Which table"),
-    Column("mode",          "text",      "first, changes (down to the cursor), full (the whole list) or skipped"),
+    Column("mode",          "text",      "first, changes (down to the cursor), full (the whole list), partial or skipped"),
     Column("started_at",    "timestamp", "When the task began to read"),
     Column("finished_at",   "timestamp", "When everything was read"),
     Column("items_total",   "bigint",    "What the API says it lists (itemsTotal)", "rows"),
@@ -57,8 +58,7 @@ SYNCS_COLUMNS = (
     Column("requests",      "bigint",    "Sent, retries included", "requests"),
     Column("rate_limited",  "bigint",    "Answered 429", "requests"),
     Column("rate_limit",    "bigint",    "Allowed in a minute, as the API's answers say", "requests"),
-    Column("listed_rows",   "bigint",    "Different rows that the newest reading of the whole list gave", "rows"),
-    Column("total_off",     "bigint",    "items_total less listed_rows, where a list that stands still has both", "rows"),
+    Column("total_off",     "bigint",    "items_total less the different rows of a list that stands still", "rows"),
     Column("is_sorted",     "bool",      "Whether the list came in the order asked for; false: it is read whole each time"),
     Column("unproven",      "text",      "Why the table is not proven equal, with both figures; null: it is proven"),
     Column("unproven_since", "timestamp", "Since when it has not been proven"),

@@ -16,6 +16,7 @@ from include.api_video.filters import Filters, read_filters
 BASE_URLS = {"production": "https://ws.api.video", "sandbox": "https://sandbox.api.video"}  # OpenAPI, servers
 ADMIN_BASE_URL = "https://admin.api.video"  # guide, reference/admin-api-overview
 DEFAULT_PORTS = (("https", 443), ("http", 80))
+DEFAULT_UNPROVEN_HOURS = 24.0
 DEFAULT_MAX_DETAIL_REQUESTS = 3000  # six minutes at the documented 500 reads a minute
 
 
@@ -25,7 +26,9 @@ class Settings:
 
     Attributes:
         account: whose settings they are.
-        max_detail_requests: most requests that one task may spend on single objects in one run; 0 asks for none.
+        max_detail_requests: most requests that one task may spend on single objects in one run; 0 asks for none. A list
+            asks for so many rows at most that it did not find and that may be gone.
+        unproven_hours: a table that stays not proven for so long fails the run; 0: at once.
         full_check_hours: a whole list is read and compared at least this often; 0 means every run.
         max_removed_share: largest share of a table's rows that one run may mark removed; 1 means any.
         rate_limit_reserve: share of the API's rate limit that is left for others; 0 uses it all.
@@ -40,6 +43,7 @@ class Settings:
     filters: Filters = field(default_factory=dict)
     max_detail_requests: int = DEFAULT_MAX_DETAIL_REQUESTS
     full_check_hours: float = 24.0
+    unproven_hours: float = DEFAULT_UNPROVEN_HOURS
     max_removed_share: float = 0.5
     rate_limit_reserve: float = 0.0
     account: Account = DEFAULT_ACCOUNT
@@ -143,6 +147,7 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         filters=read_filters(section),
         max_detail_requests=section.whole("max_detail_requests", DEFAULT_MAX_DETAIL_REQUESTS, lowest=0),
         full_check_hours=section.number("full_check_hours", 24.0, lowest=0),
+        unproven_hours=section.number("unproven_hours", DEFAULT_UNPROVEN_HOURS, lowest=0),
         # A sandbox video lives 24 hours: a shrinking list is normal there.
         max_removed_share=section.number("max_removed_share", 1.0 if environment == "sandbox" else 0.5, 0, highest=1),
         rate_limit_reserve=section.number("rate_limit_reserve", 0.0, lowest=0, highest=0.95),

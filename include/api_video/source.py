@@ -22,13 +22,14 @@ from requests import PreparedRequest, Request, Response
 
 from include.api_video.client import ApiVideoSession
 from include.api_video.endpoints import MAX_PAGE_SIZE, Host, by_name
-from include.api_video.errors import ApiVideoPermissionError, LeftOutError
+from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, LeftOutError
 from include.api_video.filters import filter_params
 from include.api_video.progress import Progress
 from include.api_video.reading import Reading
 from include.api_video.schema import SCHEMA_NAME, SYNCS, schema_of
 from include.api_video.settings import Settings, read_settings
 
+OPPOSITE = {"asc": "desc", "desc": "asc"}
 ADMIN_PARAMS = {"page_size": MAX_PAGE_SIZE}
 
 
@@ -38,6 +39,7 @@ def api_video_source(
     settings: Settings | None = None,
     run_id: str = "",
     full_refresh: bool = False,
+    on_stop: Callable[[ApiVideoError], object] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dlt.sources.DltSource:
     """api.video as a dlt source, with the ledger ``_syncs`` beside the resources.
@@ -48,6 +50,8 @@ def api_video_source(
         settings: None reads them from the environment and ``include/.dlt``.
         run_id: written into the ledger.
         full_refresh: start the tables anew.
+        on_stop: called with the error that ended a reading early. What was read until then is loaded all the same: raise it
+            after the load.
         clock: seconds, to say how fast it goes and how long it will take.
 
     Raises:
@@ -60,7 +64,10 @@ def api_video_source(
     @dlt.source(schema=schema, section=SCHEMA_NAME)
     def source() -> Iterator[DltResource]:
         progress = Progress(clock)
-        readings = [Reading(endpoint, settings, run_id, schema, progress, full_refresh=full_refresh) for endpoint in chosen]
+        readings = [
+            Reading(endpoint, settings, run_id, schema, progress, full_refresh=full_refresh, on_stop=on_stop)
+            for endpoint in chosen
+        ]
         yield ledger(readings, progress)  # first: dlt begins with it, so that progress is shown
         for reading in readings:
             yield from rest_api_resources(rest_api_config(reading))
@@ -68,7 +75,9 @@ def api_video_source(
     return source()
 
 
-def permitted_source(resource: str, settings: Settings, run_id: str, *, full_refresh: bool) -> dlt.sources.DltSource:
+def permitted_source(
+    resource: str, settings: Settings, run_id: str, *, full_refresh: bool, on_stop: Callable[[ApiVideoError], object]
+) -> dlt.sources.DltSource:
     """The source of one resource.
 
     Raises:
@@ -76,7 +85,7 @@ def permitted_source(resource: str, settings: Settings, run_id: str, *, full_ref
         LeftOutError: the admin key may not read it.
     """
     try:
-        return api_video_source([resource], settings=settings, run_id=run_id, full_refresh=full_refresh)
+        return api_video_source([resource], settings=settings, run_id=run_id, full_refresh=full_refresh, on_stop=on_stop)
     except ApiVideoPermissionError as error:
         if by_name()[resource].host is not Host.ADMIN:
             raise
@@ -174,7 +183,7 @@ class Paginator(BasePaginator):
         super().__init__()
         self._session, self._on_page = session, on_page
         self._next: int | None = 1
-        self._parameter = "currentPage"
+        self._parameter, self._order = "currentPage", "asc"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Paginator:
         """A fresh one for another list of the same sync (dlt makes one per parent)."""
@@ -182,7 +191,8 @@ class Paginator(BasePaginator):
 
     def init_request(self, request: Request) -> None:
         """Asks for page 1, with the parameter that goes with the page size's: main API or Admin API."""
-        self._parameter = "page" if "page_size" in (request.params or {}) else "currentPage"
+        params = request.params or {}
+        self._parameter, self._order = "page" if "page_size" in params else "currentPage", params.get("sortOrder", "")
         self.update_request(request)
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
@@ -197,9 +207,10 @@ class Paginator(BasePaginator):
         return re.sub(rf"([?&]{self._parameter}=)\d+", rf"\g<1>{number}", request.url or "")
 
     def update_request(self, request: Request) -> None:
-        """Asks for the page that the sync wants."""
+        """Asks for the page that the sync wants; a negative number is one of the list in the opposite order."""
         if self._next is not None:
-            request.params = {**(request.params or {}), self._parameter: self._next}
+            order = {"sortOrder": self._order if self._next > 0 else OPPOSITE[self._order]} if self._order else {}
+            request.params = {**(request.params or {}), **order, self._parameter: abs(self._next)}
 
 
 def _is_some(row: Any) -> bool:

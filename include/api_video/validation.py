@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
@@ -15,6 +16,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from include.api_video.drift import fields_of
 from include.api_video.endpoints import Endpoint, Sync, by_name
 from include.api_video.schema import SKIPPED, SYNCS, SYNCS_COLUMNS, columns_of, locate, snake, tables_of
+from include.api_video.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.sql import Query
 from include.api_video.warehouse import Warehouse, utc
 
@@ -62,7 +64,8 @@ class RunFacts:
 
     ``errors`` says of resources whose task failed, why. ``noted`` has rows of the ledger that are stored with the checks:
     those of resources that the run left out. ``first_seen`` says when undeclared columns came (``Growth``). ``base_url`` is
-    what the run read, where it read anything: what the demo left proves nothing of an account.
+    what the run read, where it read anything: what the demo left proves nothing of an account. ``unproven_for`` is how long
+    a table may stay not proven.
     """
 
     run_id: str
@@ -71,6 +74,7 @@ class RunFacts:
     noted: Mapping[str, dict[str, Any]]
     first_seen: Mapping[str, Mapping[str, datetime]]
     base_url: str | None = None
+    unproven_for: timedelta = timedelta(hours=DEFAULT_UNPROVEN_HOURS)
 
 
 @dataclass(frozen=True)
@@ -118,11 +122,13 @@ def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterat
         return  # never loaded: nothing to prove yet
     yield _check_fresh(endpoint, synced, facts.now)
     yield _check_columns(query, endpoint)
-    for check in (_check_loads, _check_complete, _check_unique, _check_keys, _check_orphans):
+    for check in (_check_loads, partial(_check_complete, facts), _check_unique, _check_keys, _check_orphans):
         try:
             yield check(query, endpoint, synced.newest)
         except DatabaseUndefinedRelation:
-            yield Check(endpoint.name, check.__name__.removeprefix("_check_"), False, "a table", "none", "It was dropped.")
+            function = check.func if isinstance(check, partial) else check
+            name = function.__name__.removeprefix("_check_")
+            yield Check(endpoint.name, name, False, "a table", "none", "It was dropped.")
     yield from _check_drift(query, endpoint, facts)
 
 
@@ -166,7 +172,7 @@ def _check_loads(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Chec
     return Check(endpoint.name, "loads", bool(ledger) and not rows, "0 rows of unfinished loads", found, note)
 
 
-def _check_complete(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Check:
+def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Check:
     table = query.table(endpoint.name)
     ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
     expected, waiting = int(sync["items_total"] or 0), int(sync["waiting_rows"] or 0)
@@ -179,6 +185,13 @@ def _check_complete(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> C
         note = f"{waiting} of {expected} wait for the next run (budget MAX_DETAIL_REQUESTS)."
         passed = expected - waiting <= active <= expected
         return Check(endpoint.name, "complete", passed, f"{expected - waiting} to {expected} rows", f"{active} rows", note)
+    if sync["unproven"]:
+        since = utc(sync["unproven_since"]) or facts.now
+        note = f"{sync['unproven']} Not proven since {since:%Y-%m-%d %H:%M}."
+        # What was loaded must be there in any case.
+        is_overdue = facts.now - since >= facts.unproven_for or int(active) != int(sync["active_rows"] or 0)
+        passed = False if is_overdue else None
+        return Check(endpoint.name, "complete", passed, f"{expected} rows", f"{active} rows", note)
     note = "" if active == expected else "The table differs from what the API lists; a full refresh loads it anew."
     return Check(endpoint.name, "complete", active == expected, f"{expected} rows", f"{active} rows", note)
 
@@ -271,4 +284,9 @@ def _check_cursor(query: Query, endpoint: Endpoint, now: datetime) -> Check:
     rows = sum(int(sync["active_rows"] or 0) for sync in syncs if sync["mode"] == "full")
     found = f"{drifted} of {rows} rows ({drifted / rows:.3%})" if rows else f"{drifted} rows, no full look yet"
     expected = f"rows that changed though updatedAt stood still, {RATED_OVER.days} days"
-    return Check(endpoint.name, "cursor", True, expected, found, "They were merged all the same." if drifted else "")
+    notes = ["They were merged all the same."] if drifted else []
+    if syncs and syncs[0]["is_sorted"] is False:
+        notes.append(
+            "The API does not sort this list by updatedAt: it is read whole in each run, so that no change is missed."
+        )
+    return Check(endpoint.name, "cursor", True, expected, found, " ".join(notes))

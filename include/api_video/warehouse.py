@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, cast
 
 import dlt
@@ -22,10 +22,11 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
-from include.api_video.schema import SKIPPED, SYNCS, locate, schema_of, snake
+from include.api_video.schema import PARTIAL, SKIPPED, SYNCS, locate, schema_of, snake
 from include.api_video.sql import DetailSql, Query, served
 
 KEYS_PER_QUERY = 500
+NEWEST_SYNCS = 50  # lines of the ledger that say how a table is: more would be readings that stopped, one after another
 
 
 @dataclass(frozen=True, slots=True)  # one per row of a table
@@ -42,7 +43,10 @@ class TableState:
     """What a list's table holds before a run.
 
     ``cursor`` is the newest ``updated_at`` of rows whose load is complete, ``last_full_at`` when the whole list was last
-    read, ``base_url`` where from. ``is_whole`` is False where a load was killed halfway.
+    read, ``base_url`` where from. ``is_whole`` is False where only a whole reading shows what is missing: a load was killed
+    halfway, or a row may have slipped through a reading. ``undated`` counts rows without ``updated_at``, ``unaccounted``
+    those marked removed by a run that left no line in the ledger. ``total_off``, ``is_sorted``, ``unproven`` and
+    ``unproven_since`` are as the last run left them there.
     """
 
     exists: bool = False
@@ -51,6 +55,32 @@ class TableState:
     last_full_at: datetime | None = None
     base_url: str | None = None
     is_whole: bool = True
+    undated: int = 0
+    unaccounted: int = 0
+    total_off: int = 0
+    is_sorted: bool = True
+    unproven: str | None = None
+    unproven_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LastSync:
+    """What the ledger says of a resource: its newest line whose load is complete, and some that need older ones.
+
+    ``full_at`` is when the whole list was last read, ``base_url`` what the newest load read, complete or not,
+    ``partial_loads`` are those since the last reading that came to its end; ``may_lack`` says that one of them read to the
+    end, and yet a row may have slipped through.
+    """
+
+    full_at: datetime | None
+    base_url: str | None
+    finished_at: datetime | None
+    partial_loads: tuple[str, ...]
+    may_lack: bool
+    total_off: int
+    is_sorted: bool
+    unproven: str | None
+    unproven_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +97,8 @@ class DetailState:
     """What a detail table holds before a run, and which objects are to be asked for, longest waiting first.
 
     ``parents`` counts the parents that have such an object, ``missing`` those for which the API said there is none,
-    ``waiting_total`` all that wait, of which ``waiting`` are those within the budget.
+    ``waiting_total`` all that wait, of which ``waiting`` are those within the budget. ``unaccounted`` are marked removed,
+    and no line of the ledger says so yet.
     """
 
     parents: int = 0
@@ -76,6 +107,7 @@ class DetailState:
     waiting_total: int = 0
     waiting: tuple[Parent, ...] = ()
     base_url: str | None = None
+    unaccounted: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,7 +179,7 @@ class Warehouse:
             if not query.exists(SYNCS):
                 return
             told = query.rows(f"SELECT DISTINCT resource FROM {query.table(SYNCS)} WHERE base_url = %s", base_url)
-            names = [name for (name,) in told if self._last_sync(query, name)[1] == base_url and query.exists(name)]
+            names = [name for (name,) in told if self._last_sync(query, name).base_url == base_url and query.exists(name)]
             names = [name for name in names if query.rows(f"SELECT count(*) FROM {query.table(name)}")[0][0]]
             if not names:
                 return
@@ -221,38 +253,85 @@ class Warehouse:
     def list_state(self, endpoint: Endpoint) -> TableState:
         """State of a list's table; an empty one where nothing is loaded yet."""
         with self.connect() as query:
-            table = query.table(endpoint.name)
-            newest = "max(updated_at)" if _has_cursor(endpoint) else "max(NULL)"
+            table, last = query.table(endpoint.name), self._last_sync(query, endpoint.name)
+            dated = "updated_at" if _has_cursor(endpoint) else "removed_at"  # without a cursor, no row counts as undated
             try:
-                ((active, complete),) = query.rows(
-                    f"SELECT count(*), sum(CASE WHEN _dlt_load_id IN {query.complete_loads} THEN 1 ELSE 0 END) "
-                    f"FROM {table} WHERE removed_at IS NULL"
+                ((active, complete, undated),) = query.rows(
+                    f"SELECT count(*), sum(CASE WHEN _dlt_load_id IN {query.complete_loads} THEN 1 ELSE 0 END), "
+                    f"sum(CASE WHEN {dated} IS NULL THEN 1 ELSE 0 END) FROM {table} WHERE removed_at IS NULL"
                 )
-                # A row dated in the future would hide all changes until then.
-                past = "AND updated_at <= %s" if _has_cursor(endpoint) else ""
-                ((cursor,),) = query.rows(
-                    f"SELECT {newest} FROM {table} WHERE _dlt_load_id IN {query.complete_loads} {past}",
-                    *([now_utc()] if past else []),
-                )
+                cursor = self._find_cursor(query, endpoint, last.partial_loads)
+                unaccounted = self._count_unaccounted(query, endpoint.name, last)
             except DatabaseUndefinedRelation:
                 return TableState()
-            last_full_at, base_url = self._last_sync(query, endpoint.name)
-        is_whole = int(complete or 0) == int(active)
-        return TableState(True, int(active), utc(cursor), last_full_at, base_url, is_whole)
+        return TableState(
+            exists=True,
+            active=int(active),
+            cursor=cursor,
+            last_full_at=last.full_at,
+            base_url=last.base_url,
+            is_whole=int(complete or 0) == int(active) and not last.may_lack,
+            undated=int(undated or 0) if _has_cursor(endpoint) else 0,
+            unaccounted=unaccounted,
+            total_off=last.total_off,
+            is_sorted=last.is_sorted,
+            unproven=last.unproven,
+            unproven_since=last.unproven_since,
+        )
 
     @staticmethod
-    def _last_sync(query: Query, resource: str) -> tuple[datetime | None, str | None]:
+    def _find_cursor(query: Query, endpoint: Endpoint, partial_loads: Sequence[str]) -> datetime | None:
+        """The newest updatedAt down to which a list has been read."""
+        if not _has_cursor(endpoint):
+            return None
+        # A row dated in the future would hide all changes until then; so would the newest rows of a reading that stopped.
+        others = f" AND _dlt_load_id NOT IN ({', '.join(['%s'] * len(partial_loads))})" if partial_loads else ""
+        ((cursor,),) = query.rows(
+            f"SELECT max(updated_at) FROM {query.table(endpoint.name)} "
+            f"WHERE _dlt_load_id IN {query.complete_loads} AND updated_at <= %s{others}",
+            now_utc(),
+            *partial_loads,
+        )
+        return utc(cursor)
+
+    @staticmethod
+    def _count_unaccounted(query: Query, table: str, last: LastSync) -> int:
+        """Rows that a run marked removed whose load, and so its line in the ledger, never came."""
+        if last.finished_at is None:
+            return 0
+        ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(table)} WHERE removed_at > %s", last.finished_at)
+        return int(count)
+
+    @staticmethod
+    def _last_sync(query: Query, resource: str) -> LastSync:
+        """What the ledger says of a resource."""
         syncs = query.table(SYNCS)
-        ((last_full_at,),) = query.rows(
+        ((full_at,),) = query.rows(
             f"SELECT max(finished_at) FROM {syncs} WHERE resource = %s AND mode IN ('first', 'full') "
             f"AND load_id IN {query.complete_loads}",
             resource,
         )
-        newest = query.rows(
-            f"SELECT base_url FROM {syncs} WHERE resource = %s AND mode <> '{SKIPPED}' ORDER BY finished_at DESC LIMIT 1",
+        names = ("base_url", "mode", "load_id", "finished_at", "total_off", "is_sorted", "unproven", "unproven_since")
+        rows = query.rows(
+            f"SELECT {', '.join((*names, 'stopped_by'))}, CASE WHEN load_id IN {query.complete_loads} THEN 1 ELSE 0 END "
+            f"FROM {syncs} WHERE resource = %s AND mode <> '{SKIPPED}' ORDER BY finished_at DESC LIMIT {NEWEST_SYNCS}",
             resource,
         )
-        return utc(last_full_at), newest[0][0] if newest else None
+        newest = [dict(zip((*names, "stopped_by", "is_complete"), row, strict=True)) for row in rows]
+        complete = [row for row in newest if row["is_complete"]]
+        last = complete[0] if complete else dict.fromkeys(names)
+        partial = list(takewhile(lambda row: row["mode"] == PARTIAL, complete))
+        return LastSync(
+            full_at=utc(full_at),
+            base_url=newest[0]["base_url"] if newest else None,
+            finished_at=utc(last["finished_at"]),
+            partial_loads=tuple(row["load_id"] for row in partial),
+            may_lack=any(not row["stopped_by"] for row in partial),
+            total_off=int(last["total_off"] or 0),
+            is_sorted=last["is_sorted"] is None or bool(last["is_sorted"]),
+            unproven=last["unproven"],
+            unproven_since=utc(last["unproven_since"]),
+        )
 
     def find_moved(self, endpoint: Endpoint) -> list[str]:
         """Keys of a list's rows that may have gone to its bin, or come back from there, since it was last loaded."""
@@ -330,12 +409,15 @@ class Warehouse:
             counts = query.rows(sql.counts, missing_since, missing_since, *args)
             ((parents, active, missing, waiting_total),) = counts
             rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *args, missing_since)
-            base_url = self._last_sync(query, endpoint.name)[1]
+            last = self._last_sync(query, endpoint.name)
+            unaccounted = self._count_unaccounted(query, endpoint.name, last)
         waiting = tuple(
             Parent(key, wanted, KnownRow(had, None, removed is not None) if seen is not None else None)
             for key, wanted, seen, had, removed in rows
         )
-        return DetailState(int(parents), int(active or 0), int(missing or 0), int(waiting_total or 0), waiting, base_url)
+        return DetailState(
+            int(parents), int(active or 0), int(missing or 0), int(waiting_total or 0), waiting, last.base_url, unaccounted
+        )
 
     def mark_removed(self, endpoint: Endpoint, keys: Sequence[str], now: datetime) -> None:
         """Sets ``removed_at`` of these rows; doing it twice changes nothing."""
@@ -345,8 +427,8 @@ class Warehouse:
                 key, marks = snake(endpoint.key), ", ".join(["%s"] * len(some))
                 query.mark_removed(endpoint.name, key, f"{key} IN ({marks})", *some, now=now)
 
-    def remove_orphans(self, endpoint: Endpoint, now: datetime) -> int:
-        """Marks details removed whose parent is no longer listed, or no longer has one; returns how many.
+    def remove_orphans(self, endpoint: Endpoint, now: datetime) -> None:
+        """Marks details removed whose parent is no longer listed, or no longer has one.
 
         ``_parent_hash`` is emptied, also of what the API did not have, so that a parent that comes back is asked for again.
         """
@@ -358,15 +440,12 @@ class Warehouse:
             )
             table, args = query.table(endpoint.name), tuple(endpoint.parent_where.values())
             try:
-                ((count, active),) = query.rows(
-                    f"SELECT count(*), count(*) - count(removed_at) FROM {table} WHERE {lost}", *args
-                )
+                ((count,),) = query.rows(f"SELECT count(*) FROM {table} WHERE {lost}", *args)
                 if count:
                     key = snake(endpoint.key)
                     query.mark_removed(endpoint.name, key, lost, *args, now=now, forget=["_parent_hash"])
             except DatabaseUndefinedRelation:
-                return 0
-        return int(active)
+                return
 
     def count_active(self, table: str) -> int | None:
         """Rows of a table that are not removed; None where there is no such table."""

@@ -28,6 +28,7 @@ from include.demo_api.answers import (
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.control import control_routes
 from include.demo_api.gate import DEMO_API_KEY, Gate, Tokens, json_response, wrong_credentials
+from include.demo_api.oddities import ALL
 from include.demo_api.samples import Row
 from include.demo_api.world import World, via_name
 
@@ -61,15 +62,16 @@ def _rewritten(behaviour: Behaviour, resource: str, rows: list[Row]) -> list[Row
 def _page(world: World, behaviour: Behaviour, entry: Endpoint, request: Request) -> Response:
     """A page of the main API's list."""
     query = read_query(entry, request.query_params.multi_items())
-    total, rows = world.page(
-        entry.name,
-        (query.page - 1) * query.page_size,
-        query.page_size,
-        query.sort_by,
-        query.descending,
-        matcher(entry, query),
-        query.filters,
-    )
+    is_odd = behaviour.oddities.is_any
+    start, count = (0, ALL) if is_odd else ((query.page - 1) * query.page_size, query.page_size)
+    with world.lock:
+        for traffic in behaviour.traffic:
+            traffic.pass_by(world)
+        total, rows = world.page(
+            entry.name, start, count, query.sort_by, query.descending, matcher(entry, query), query.filters
+        )
+    if is_odd:
+        total, rows, query = behaviour.oddities.page(entry.name, query, rows, entry.key)
     is_relative = behaviour.link_style == "relative" or (
         behaviour.link_style == "documented" and uses_relative_links(entry)
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from include.demo_api.oddities import Oddities, Traffic
 from include.demo_api.samples import Row
 
 FaultKind = Literal["status", "html", "truncated", "dropped", "hang"]
@@ -82,6 +83,8 @@ class Behaviour:
         link_style: of pagination links; "documented" differs from list to list, as the API's examples do.
         admin_style: "documented" answers on /projects and /projects/{project_id}/api-keys, "listed" on
             /projects/api-keys alone.
+        oddities: how lists break their promises.
+        traffic: who changes lists all the time.
         rewrite: changes a row before it is sent: (resource, row) -> row.
         clock: seconds; a test passes its own to move the rate limit's window.
     """
@@ -91,6 +94,8 @@ class Behaviour:
     rate_window_s: float = 60
     link_style: Literal["documented", "relative", "absolute"] = "documented"
     admin_style: Literal["documented", "listed"] = "documented"
+    oddities: Oddities = field(default_factory=Oddities)
+    traffic: list[Traffic] = field(default_factory=list)
     rewrite: Callable[[str, Row], Row] | None = None
     clock: Clock = time.monotonic
     faults: list[Fault] = field(default_factory=list)

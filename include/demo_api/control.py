@@ -1,6 +1,9 @@
 """Steering the demo API over HTTP, for a test whose server runs in another process.
 
     PATCH  /_demo/behaviour  {"rate_limit": 10, "rate_window_s": 1, "latency_s": 0.2, "link_style": "relative", ...}
+    PATCH  /_demo/oddities   {"total_off": 1, "is_shuffled": true, ...}
+    POST   /_demo/traffic    {"per_second": 10, "kinds": ["add", "update", "delete"], "left": 100, ...}
+    DELETE /_demo/traffic
     POST   /_demo/faults     {"path": "/videos", "kind": "status", "times": 2, "status": 503}
     DELETE /_demo/faults
     POST   /_demo/changes    {"change": "update", "resource": "videos", "key": "vi...", "fields": {"title": "New"}}
@@ -8,13 +11,14 @@
     GET    /_demo/ids/videos, GET /_demo/listed/videos
     GET    /_demo/requests?path_prefix=/videos, DELETE /_demo/requests
 
-The fields are those of ``Behaviour``, ``Fault`` and ``apply_change``; a mistake answers 400 with a sentence.
+The fields are those of ``Behaviour``, ``Oddities``, ``Traffic``, ``Fault`` and ``apply_change``; a mistake answers 400 with
+a sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +28,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from include.demo_api.behaviour import Behaviour
+from include.demo_api.oddities import Traffic
 from include.demo_api.samples import Row
 from include.demo_api.world import World
 
@@ -52,7 +57,7 @@ def apply_change(world: World, change: Row) -> str | None:
 
 def control_routes(world: World, behaviour: Behaviour) -> list[Route]:
     """The routes below ``/_demo``. They need no key: the server listens on this machine only."""
-    acts = [*_behaviour_acts(behaviour), *_world_acts(world, behaviour)]
+    acts = [*_behaviour_acts(behaviour), *_odd_acts(behaviour), *_world_acts(world, behaviour)]
     return [Route(f"/_demo/{path}", _answer(act), methods=[method]) for path, method, act in acts]
 
 
@@ -85,6 +90,25 @@ def _behaviour_acts(behaviour: Behaviour) -> list[tuple[str, str, Act]]:
         ("faults", "DELETE", heal),
         ("requests", "GET", list_requests),
         ("requests", "DELETE", reset_log),
+    ]
+
+
+def _odd_acts(behaviour: Behaviour) -> list[tuple[str, str, Act]]:
+    async def change_oddities(request: Request) -> Any:
+        behaviour.oddities = replace(behaviour.oddities, **await request.json())
+
+    async def add_traffic(request: Request) -> Any:
+        behaviour.traffic.append(Traffic(**await request.json()))
+
+    async def stop_traffic(_: Request) -> Any:
+        made = sum(traffic.made for traffic in behaviour.traffic)
+        behaviour.traffic.clear()
+        return {"made": made}
+
+    return [
+        ("oddities", "PATCH", change_oddities),
+        ("traffic", "POST", add_traffic),
+        ("traffic", "DELETE", stop_traffic),
     ]
 
 

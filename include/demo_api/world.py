@@ -42,7 +42,7 @@ class World:
     def __init__(self, videos: int = 300, seed: int = 1, endpoints: Iterable[Endpoint] = ENDPOINTS) -> None:
         self.endpoints = by_name(endpoints)
         self.company = Company(videos, seed)
-        self.now, self.step_s = START, 1
+        self.now, self.step_s = START, 1.0
         self.lock = threading.RLock()
         self._reads = self._added = 0
         self._key_fields = {name: entry.key for name, entry in self.endpoints.items() if entry.is_list}
@@ -242,7 +242,7 @@ class World:
     def _tick(self) -> str:
         """Move the clock by one change; its new reading."""
         self.now += timedelta(seconds=self.step_s)
-        return self.now.isoformat()
+        return self.now.replace(microsecond=0).isoformat()
 
     def _list(self, resource: str, key: str | None = None) -> Collection:
         if resource not in self._lists:

@@ -58,7 +58,10 @@ class Warehouse:
         left_out = [name for name, result in results.items() if isinstance(result, LeftOutError)]
         errors = {name: r for name, r in results.items() if isinstance(r, BaseException) and name not in left_out}
         said = {name: str(error) for name, error in errors.items()}
-        return Run(check_run(chosen.account, run_id, chosen.resources, said, left_out), errors)
+        return Run(
+            check_run(chosen.account, run_id, chosen.resources, said, left_out, unproven_hours=chosen.unproven_hours),
+            errors,
+        )
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a question; tables need no dataset in front."""

@@ -46,6 +46,7 @@ OPTIONS = [
     ("filters.live_streams.name", "Town", '"Town"', {"live_streams": {"name": "Town"}}),
     ("max_detail_requests", "7", "7", 7),
     ("full_check_hours", "1.5", "1.5", 1.5),
+    ("unproven_hours", "6", "6", 6.0),
     ("max_removed_share", "0.25", "0.25", 0.25),
     ("rate_limit_reserve", "0.3", "0.3", 0.3),
 ]
@@ -108,6 +109,7 @@ def test_with_nothing_but_a_key_the_defaults_are_those_of_the_documentation(keye
         filters={},
         max_detail_requests=3000,
         full_check_hours=24.0,
+        unproven_hours=24.0,
         max_removed_share=0.5,
         rate_limit_reserve=0.0,
     )
@@ -286,6 +288,8 @@ def test_a_slash_at_the_end_of_a_url_is_dropped(keyed):
         ("max_detail_requests", "many", r"sources\.api_video_source\.max_detail_requests must be a number, not 'many'"),
         ("max_detail_requests", "-1", r"max_detail_requests must be 0 or more, not -1"),
         ("full_check_hours", "-0.5", r"full_check_hours must be 0 or more, not -0\.5"),
+        ("unproven_hours", "a day", r"unproven_hours must be a number, not 'a day'"),
+        ("unproven_hours", "-1", r"unproven_hours must be 0 or more, not -1"),
         ("max_removed_share", "1.01", r"max_removed_share must be between 0 and 1, not 1\.01"),
         ("max_removed_share", "-0.1", r"max_removed_share must be between 0 and 1, not -0\.1"),
         ("max_removed_share", "50%", r"max_removed_share must be a number, not '50%'"),
@@ -298,7 +302,9 @@ def test_an_impossible_value_is_refused_with_the_rule(keyed, option, value, mess
         read_settings()
 
 
-@pytest.mark.parametrize("option", ["max_detail_requests", "full_check_hours", "max_removed_share", "rate_limit_reserve"])
+@pytest.mark.parametrize(
+    "option", ["max_detail_requests", "full_check_hours", "unproven_hours", "max_removed_share", "rate_limit_reserve"]
+)
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_what_is_no_finite_number_is_refused(keyed, option, value):
     """ "nan" compares as false with every bound: a brake of nan would never brake."""
@@ -312,6 +318,7 @@ def test_what_is_no_finite_number_is_refused(keyed, option, value):
     [
         ("max_detail_requests", "0"),
         ("full_check_hours", "0"),
+        ("unproven_hours", "0"),
         ("max_removed_share", "0"),
         ("max_removed_share", "1"),
     ],

@@ -3,16 +3,15 @@
 A list task goes like this. Page 1, newest first, says how many rows there are. Read on while rows are not older than the
 cursor. If the rows that would then be active are as many as the API lists, nothing else happened, and that was all. Where
 some are missing, find them (``locate``); at the first load, when a full look is due, or where that does not help, read the
-whole list (``page_walk``), and then its top again, for what changed meanwhile.
+whole list (``whole_reading``).
 
-Every row that was read is handed on, whatever else happens. Two things need proof: a row counts as gone where a whole
-reading lacks it and, unless the list stood still and has as many rows as it says, the API does not know it when asked; and
-the table counts as equal where its rows are as many as the API lists.
+Every row that was read is handed on, whatever else happens. Two things need proof: that a row is gone, and that the table
+is equal to the list.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -22,21 +21,16 @@ from include.api_video.answers import Page
 from include.api_video.client import MISSING
 from include.api_video.endpoints import MAX_PAGE_SIZE, Endpoint, Sync
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
-from include.api_video.locate import Search, is_worth_it
+from include.api_video.locate import is_worth_it
 from include.api_video.news import News
 from include.api_video.outcome import Outcome
-from include.api_video.page_walk import Pages, ReadingStopped, Walk, reaches
+from include.api_video.page_walk import ReadingStopped, Walk, reaches
 from include.api_video.schema import PARTIAL
 from include.api_video.warehouse import KnownRow, TableState
+from include.api_video.whole_reading import Ask, Found, Steps, WholeReading, locate
 
-READINGS = 3  # of a list whose rows are not as many as it says
-FEW_PAGES = 10  # a longer list is read once more by the next run instead
 BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
 DEFAULT_MOST_ASKED = 1000
-
-Steps = Generator[int, Page, None]
-# Asks the API for single objects by key; None where it has none (404), nothing where it did not answer.
-Ask = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
 
 
 class Lookup(Protocol):
@@ -85,10 +79,7 @@ class ListSync:
         self._news = News(endpoint, state.cursor)
         self._off_before = 0 if self._first else state.total_off
         self._off: int | None = None  # what a whole reading of this run found instead
-        self._readings = 0
-        self._unlisted: set[str] = set()  # handed on or loaded, not in the newest reading of the whole list
-        self._gone: set[str] = set()  # proven
-        self._asked: list[dict[str, Any]] = []  # rows that came as single objects
+        self._found = Found()
         self._unproven: str | None = state.unproven if self._off_before else None
         self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``via``
         self._lists_expected = 0
@@ -143,7 +134,7 @@ class ListSync:
     @property
     def _listed(self) -> int:
         """How many different rows the API has, as far as this run read them: in pages, or asked for one by one."""
-        return len(self._walk.seen.keys() | {self._key_of(row) for row in self._asked})
+        return len(self._walk.seen) + sum(key not in self._walk.seen for key in self._found.rows)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -171,7 +162,7 @@ class ListSync:
             self.finish_list()
             return None
         steps = self._steps
-        return self._step(lambda: steps.throw(ReadingStopped(error)))
+        return self._step(lambda: steps.throw(ReadingStopped(error, self._number)))
 
     def _step(self, go: Callable[[], int]) -> int | None:
         try:
@@ -230,7 +221,10 @@ class ListSync:
         lost = self._count_lost()
         if lost > 0 and self._ask and is_worth_it(lost, top.pages_total or 0):
             begin_again = True
-            yield from self._locate(top, lost)
+            self._known = self._lookup.all_rows(self._endpoint)
+            loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed}
+            believed, count = {**loaded, **walk.seen}, self._active_after() + self._off_before
+            yield from locate(self._endpoint, walk, self._found, self._ask, top, believed, count)
         if self._count_lost():
             if begin_again:
                 first = last = yield 1
@@ -242,9 +236,9 @@ class ListSync:
         return sum(1 for key, at in seen if key not in self._known or self._known[key].updated_at != at)
 
     def _active_after(self) -> int:
-        keys = {*self._walk.seen, *map(self._key_of, self._asked)}
+        keys = self._walk.seen.keys() | self._found.rows.keys()
         fresh = sum(1 for key in keys if key not in self._known or self._known[key].removed)
-        return self._state.active + fresh - len(self._gone & self._known_active())
+        return self._state.active + fresh - len(self._found.gone & self._known_active())
 
     def _count_lost(self) -> int:
         """By how many the rows that would be active are more than the API lists; less than 0: it lists more."""
@@ -256,38 +250,7 @@ class ListSync:
         if not self._ask or not keys or len(keys) > (first.pages_total or 0) + MAX_PAGE_SIZE:
             return  # the count will tell
         self._look_up(keys)
-        self._take_answers(self._ask(keys))
-
-    def _take_answers(self, answers: Mapping[str, dict[str, Any] | None]) -> None:
-        """Takes single objects: rows that the API has, and others that are gone."""
-        for key, row in answers.items():
-            if row is not None:
-                self._asked.append({**row, self._endpoint.key: key})
-            else:
-                self._gone.add(key)
-
-    def _locate(self, first: Page, lost: int) -> Generator[int, Page, bool]:
-        """Finds rows that are gone without reading the whole list; False where that did not work."""
-        if not self._whole:
-            self._known = self._lookup.all_rows(self._endpoint)
-        seen = self._walk.seen
-        loaded = {} if self._whole else {key: row.updated_at for key, row in self._known.items() if not row.removed}
-        order = {key: at for key, at in {**loaded, **seen}.items() if key not in self._gone}
-        # What was seen before may be gone: it counts as listed where a page of the search shows it.
-        listed = Walk(False, self._key_of)
-        listed.begin(first)
-
-        def read_page(number: int) -> Pages:
-            page = yield from listed.page(number)
-            self._walk.take(page)
-            return page
-
-        found = yield from Search(read_page, first, order, listed.seen, lost).run()
-        if not found or not self._ask:
-            return False
-        answers = self._ask(sorted(found))
-        self._take_answers(answers)
-        return self._gone >= found
+        self._found.take(self._ask(keys), self._endpoint.key)
 
     def _has_moved(self) -> bool:
         """Whether a list without a cursor may have changed beyond page 1, by its count and the rows that page shows."""
@@ -296,121 +259,22 @@ class ListSync:
     # --- the whole list -----------------------------------------------------------------------------------------------
 
     def _read_whole(self, first: Page, last: Page) -> Steps:
-        """Reads every page after ``last``, and a short list again where its rows are not as many as it says."""
         if not self._whole:
             self._whole, self._known = True, self._lookup.all_rows(self._endpoint)
-        before: set[str] = set()
-        few = (first.pages_total or 0) <= FEW_PAGES
-        most = READINGS if few else 1 if self._is_newest_first else 2
-        while True:
-            self._readings += 1
-            self._gone.clear()
-            self._asked.clear()
-            try:
-                stood_still = yield from self._read_once(first, last, before)
-            except ReadingStopped as stopped:
-                if not before:
-                    raise
-                self._unlisted |= before - self._walk.seen.keys()
-                self._unproven = self._in_words(f"A second reading stopped: {stopped.error}")
-                return
-            before |= self._walk.seen.keys()
-            if self._is_settled(stood_still):
-                break
-            if self._readings >= most:
-                if self._is_newest_first and (lost := self._listed - (self._total or 0)) > 0 and not stood_still:
-                    yield from self._find_withdrawn(lost)
-                break
-            first = last = yield 1
-            self._walk.begin(first)
-        self._settle(stood_still)
-
-    def _read_once(self, first: Page, last: Page, before: set[str]) -> Generator[int, Page, bool]:
-        """Reads all pages after the last one, and the top again; returns whether the list stood still.
-
-        A list that is not sorted newest first shows what came in another reading only: it stood still where it has the rows
-        of the reading before, or those that are loaded.
-        """
-        walk, refused = self._walk, False
-        try:
-            yield from walk.read_on(last, lambda _: False, ahead=True)
-        except ReadingStopped as stopped:
-            # Not a failure that passes: this list refuses pages from some number on.
-            if not isinstance(stopped.error, ApiVideoRequestError) or self._endpoint.sort_by is None:
-                raise
-            refused = True
-            yield from self._read_other_end(stopped.error)
-        if first.has_next and self._is_newest_first:
-            if not (yield from walk.read_top_again(first)):
-                return not walk.has_moved
-            walk.may_lack |= refused  # rows moved, and from the other end that shows in no total
-            return False
-        keys = walk.seen.keys()
-        is_as_before = not first.has_next or keys == before or keys == self._known_active()
-        return is_as_before and not walk.has_moved
-
-    def _read_other_end(self, error: ApiVideoRequestError) -> Steps:
-        """Reads the pages that the API refuses to give from the other end of the list."""
-        refused = self._number
-        try:
-            yield from self._walk.read_other_end(refused - 1)
-        except ReadingStopped as stopped:
-            if not isinstance(stopped.error, ApiVideoRequestError):
-                raise
-        missing = (self._total or 0) - len(self._walk.seen)
-        if missing > 0:
-            rows = f"{missing} of {self._total} rows are reached from neither end"
-            self._unproven = f"api.video gives no page from number {refused} on, and {rows}. {error}"
-
-    def _is_settled(self, stood_still: bool) -> bool:
-        """Whether another reading would tell no more."""
-        fits = self._total is None or self._listed == self._total
-        if self._is_newest_first:
-            fits &= not self._walk.may_lack
-            return fits or (stood_still and (self._readings == READINGS or self._is_known_offset()))
-        return stood_still and (fits or self._readings > 1 or self._is_known_offset())
-
-    def _is_known_offset(self) -> bool:
-        return bool(self._off_before) and (self._total or 0) - self._listed == self._off_before
-
-    def _find_withdrawn(self, lost: int) -> Steps:
-        """Finds rows that were listed when they were read, and are not any more."""
-        top = self._walk.top
-        if self._ask and top and is_worth_it(lost, top.pages_total or 0):
-            first = yield from self._walk.page(1)
-            yield from self._locate(first, self._listed - (first.items_total or 0))
-
-    def _settle(self, stood_still: bool) -> None:
-        """Decides what is gone, and whether the table is proven to be what the API lists."""
-        walk = self._walk
-        self._unlisted = self._known_active().union(self._news.keys) - walk.seen.keys() - self._gone
-        fits = self._total is None or self._listed - len(self._gone & walk.seen.keys()) == self._total
-        if fits and stood_still:
-            self._gone |= self._unlisted
-        else:
-            self._ask_for_unlisted()
-        self._unlisted -= self._gone
-        off = (self._total or 0) - self._listed + len(self._gone & walk.seen.keys()) if self._total is not None else 0
-        self._off = off if stood_still else self._off_before
-        if self._unlisted:
-            self._unproven = self._in_words(f"{len(self._unlisted)} more are loaded and could not be asked for one by one")
-        elif off or walk.may_lack:
-            self._unproven = self._unproven or self._in_words("" if stood_still else "The list changed while it was read")
-        else:
-            self._unproven = None
-
-    def _ask_for_unlisted(self) -> None:
-        """Asks the API for rows that it did not list: those that it does not know are gone."""
-        self.stopped_by = self._find_brake(len(self._unlisted & self._known_active()))
-        if self._ask and self._unlisted and not self.stopped_by:
-            answers = self._ask(sorted(self._unlisted)[: self._most_asked])
-            self._take_answers(answers)
-            self._unlisted -= answers.keys()
-
-    def _in_words(self, reason: str) -> str:
-        times = {1: "one reading", 2: "two readings", 3: "three readings"}[max(1, self._readings)]
-        said = f"api.video says {self._total}, {times} listed {self._listed} different {self._endpoint.name}"
-        return f"{said}. {reason}." if reason else f"{said}."
+        reading = WholeReading(
+            self._endpoint,
+            self._walk,
+            self._found,
+            ask=self._ask,
+            is_newest_first=lambda: self._is_newest_first,
+            known_active=self._known_active(),
+            handed_on=self._news.keys,
+            off_before=self._off_before,
+            most_asked=self._most_asked,
+            find_brake=self._find_brake,
+        )
+        yield from reading.read(first, last)
+        self._off, self._unproven, self.stopped_by = reading.off, reading.unproven, reading.brake
 
     def _known_active(self) -> set[str]:
         return {key for key, row in self._known.items() if not row.removed}
@@ -433,7 +297,7 @@ class ListSync:
         self._open_lists -= 1
         self.is_done = self._open_lists == 0
         if self.is_done and not self.stopped_by:
-            self._gone = self._known_active() - self._walk.seen.keys()
+            self._found.gone = self._known_active() - self._walk.seen.keys()
 
     # --- what is news ---------------------------------------------------------------------------------------------------
 
@@ -442,8 +306,8 @@ class ListSync:
 
         The latter were handed on from an earlier page, and are not listed any more.
         """
-        lost = [key for key in self._news.keys if key in self._gone and not self._find_brake()]
-        return [*self._asked, *({self._endpoint.key: key, MISSING: True} for key in lost)]
+        lost = [key for key in self._news.keys if key in self._found.gone and not self._find_brake()]
+        return [*self._found.rows.values(), *({self._endpoint.key: key, MISSING: True} for key in lost)]
 
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
         """The row to load, if it is news; None where it is loaded already."""
@@ -452,7 +316,7 @@ class ListSync:
 
     def conclude(self) -> Outcome:
         """What the reading came to, once ``is_done``."""
-        gone, kinds = self._known_active() & self._gone, self._news.count()
+        gone, kinds = self._known_active() & self._found.gone, self._news.count()
         if brake := self._find_brake():
             self.stopped_by, gone = brake, set()
         if self.stopped_by:
@@ -477,7 +341,7 @@ class ListSync:
 
     def _find_brake(self, unlisted: int = 0) -> RemovalBrakeError | None:
         active = len(self._known_active()) if self._whole else self._state.active
-        gone = max(unlisted, len(self._known_active() & self._gone))
+        gone = max(unlisted, len(self._known_active() & self._found.gone))
         if gone < BRAKE_FROM_ROWS or gone <= self._max_removed_share * active:
             return None
         return RemovalBrakeError(

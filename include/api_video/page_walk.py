@@ -33,11 +33,11 @@ Pages = Generator[int, Page, Page]
 
 
 class ReadingStopped(Exception):  # noqa: N818  # no fault of the code: it ends a walk
-    """The API did not give a page; thrown into the walk that waits for it."""
+    """The API did not give the page of this ``number``; thrown into the walk that waits for it."""
 
-    def __init__(self, error: ApiVideoError) -> None:
+    def __init__(self, error: ApiVideoError, number: int) -> None:
         super().__init__(str(error))
-        self.error = error
+        self.error, self.number = error, number
 
 
 class Walk:
@@ -64,7 +64,7 @@ class Walk:
         key_of: Callable[[Mapping[str, Any]], str],
         on_page: Callable[[list[str]], None] = lambda _: None,
     ) -> None:
-        self._is_dated, self._key_of, self._on_page = is_dated, key_of, on_page
+        self._is_dated, self.key_of, self._on_page = is_dated, key_of, on_page
         self.seen: dict[str, datetime | None] = {}
         self.has_moved = self.may_lack = False
         self.is_sorted = True
@@ -85,7 +85,7 @@ class Walk:
 
     def take(self, page: Page) -> int:
         """Takes a page; returns how many of its rows had been seen."""
-        times = {self._key_of(row): utc(row.get("updatedAt")) for row in page.rows}
+        times = {self.key_of(row): utc(row.get("updatedAt")) for row in page.rows}
         self._on_page(list(times))
         again = sum(key in self.seen for key in times)
         self.seen.update(times)
@@ -154,7 +154,7 @@ class Walk:
     def _looks_alike(self, one: Page, other: Page) -> bool:
         """Whether two answers for a page say the same: as many rows in all, the same rows here, none of them updated."""
         # In any order, since rows of one second may come in another one each time; not by content: URLs carry new tokens.
-        first, second = ({(self._key_of(row), row.get("updatedAt")) for row in page.rows} for page in (one, other))
+        first, second = ({(self.key_of(row), row.get("updatedAt")) for row in page.rows} for page in (one, other))
         return first == second and one.items_total == other.items_total
 
     def read_other_end(self, reached: int) -> Generator[int, Page, None]:

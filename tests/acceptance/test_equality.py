@@ -61,10 +61,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Round:
-    """Changes before a run, and what happens during it: a change, a fault, or a kill after some answers."""
+    """Changes before a run, and what happens during it: a change, others with each page, a fault, or a kill after some
+    answers.
+    """
 
     before: Sequence[Change]
     during: Change | None
+    per_page: float
     fault: tuple[str, dict[str, Any]] | None
     kill_after: int | None
 
@@ -89,6 +92,7 @@ def rounds(resources: Sequence[str]) -> st.SearchStrategy[list[Round]]:
         Round,
         st.lists(change, min_size=1, max_size=12),
         st.none() | change,
+        st.sampled_from([0.0, 0.5, 2.0]),
         st.none() | st.none() | fault,
         st.none() | st.none() | st.integers(1, 4),
     )
@@ -134,6 +138,10 @@ def play_round(connector: Connector, part: Round) -> None:
         change.apply(connector)
     if part.during and (words := part.during.words(connector)):
         api.change_after(1, PATHS[connector.resources[0]], **words)
+    resource = connector.resources[0]
+    if part.per_page:
+        kinds = ["add", "update", "delete", *(["discard"] if "discarded_videos" in connector.resources else [])]
+        api.begin_traffic(per_page=part.per_page, resource=resource, kinds=kinds)
     if part.fault:
         kind, words = part.fault
         api.fail("|".join(PATHS.values()), kind, **words)
@@ -145,7 +153,8 @@ def play_round(connector: Connector, part: Round) -> None:
         run.kill()
     code = run.wait()
     api.heal()
-    if code != 0 or part.during:  # what changed while a list was read may have come too late for this run
+    moved = api.stop_traffic() > 0 or part.during
+    if code != 0 or moved:  # what changed while a list was read may have come too late for this run
         connector.run()
     connector.assert_equal(content=False)
     if not any(change.silently for change in part.before):

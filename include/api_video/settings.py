@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, SECTION, Account
+from include.api_video.addresses import check_address
 from include.api_video.config import ConnectionSection, Section, names_in, one_of
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
@@ -136,9 +137,9 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
     return Settings(
         api_key=api_key,
         environment=environment,
-        base_url=section.url("base_url", BASE_URLS[environment]),
+        base_url=_address(section, "base_url", BASE_URLS[environment]),
         admin_api_key=section.text("admin_api_key"),
-        admin_base_url=section.url("admin_base_url", ADMIN_BASE_URL),
+        admin_base_url=_address(section, "admin_base_url", ADMIN_BASE_URL),
         resources=_resources(section, section.value("resources")),
         filters=read_filters(section),
         max_detail_requests=section.whole("max_detail_requests", DEFAULT_MAX_DETAIL_REQUESTS, lowest=0),
@@ -148,6 +149,10 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         rate_limit_reserve=section.number("rate_limit_reserve", 0.0, lowest=0, highest=0.95),
         account=account,
     )
+
+
+def _address(section: Section, name: str, default: str) -> str:
+    return check_address(f"{section.path}.{name}", section.text(name) or default)
 
 
 def _resources(section: Section, value: Any) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ def time_for(requests: int, per_minute: float) -> float:
 
 def spell(seconds: float) -> str:
     """Such as "3 h 50 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
-    parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0 or not hours)
+    parts = [f"{hours} h"] * (hours > 0) + [f"{minutes} min"] * (minutes > 0)
     return " ".join(parts)

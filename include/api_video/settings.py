@@ -134,11 +134,17 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
             f'[{account.section}] api_key = "..." into include/.dlt/secrets.toml, or make an Airflow Connection '
             f'"{account.dag_id}" with the key as its password.'
         )
+    admin_api_key = section.text("admin_api_key")
+    for name, key in (("api_key", api_key), ("admin_api_key", admin_api_key or "")):
+        if not (key.isascii() and key.isprintable()):
+            raise SettingsError(
+                f"{section.path}.{name} has a character that no key has, such as a dash of a text: copy it anew."
+            )
     return Settings(
         api_key=api_key,
         environment=environment,
         base_url=_address(section, "base_url", BASE_URLS[environment]),
-        admin_api_key=section.text("admin_api_key"),
+        admin_api_key=admin_api_key,
         admin_base_url=_address(section, "admin_base_url", ADMIN_BASE_URL),
         resources=_resources(section, section.value("resources")),
         filters=read_filters(section),

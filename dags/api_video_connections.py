@@ -66,8 +66,8 @@ def _ask(backend: Any, conn_id: str) -> Any | None:
             raise SettingsError(_wrong_form(_place(backend, conn_id), conn_id, value)) from None
         raise SecretsBackendError(
             f'Airflow could not look up the Connection "{conn_id}": {_name(backend)} failed ({_kind(error)}). Whether '
-            "there is one is unknown, so nothing was loaded and no other key or login was taken in its place. If it stays so, "
-            "look at the backend, and at [secrets] backend in Airflow's configuration."
+            "there is one is unknown, so nothing was loaded and no other key or login was taken in its place. If it stays "
+            "so, look at the backend, and at [secrets] backend in Airflow's configuration."
         ) from None
     # A URI whose beginning is no scheme is read as a Connection of no type with nothing in it.
     if connection is not None and not connection.conn_type and (value := _entry(backend, conn_id)) and value[0] != "{":

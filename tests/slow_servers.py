@@ -53,17 +53,24 @@ def serving(answer: Callable[[socket.socket, bytes], None], certificate: Path | 
         listener.close()
 
 
-def byte_by_byte(fast: bytes, slow: bytes, end: bytes = b"") -> Callable[[socket.socket, bytes], None]:
-    """Sends ``fast`` at once, ``slow`` a byte at a time, then ``end``: a whole answer, for who waits for it."""
+class ByteByByte:
+    """Sends ``fast`` at once, ``slow`` a byte at a time, then ``end``: a whole answer, for who waits for it.
 
-    def answer(connection: socket.socket, head: bytes) -> None:
-        connection.sendall(fast)
-        for byte in slow:
+    Attributes:
+        waited_for: how often somebody did.
+    """
+
+    def __init__(self, fast: bytes, slow: bytes, end: bytes = b"") -> None:
+        self._fast, self._slow, self._end = fast, slow, end
+        self.waited_for = 0
+
+    def __call__(self, connection: socket.socket, head: bytes) -> None:
+        connection.sendall(self._fast)
+        for byte in self._slow:
             connection.sendall(bytes([byte]))
             time.sleep(PAUSE_S)
-        connection.sendall(end)
-
-    return answer
+        self.waited_for += 1
+        connection.sendall(self._end)
 
 
 def make_certificate(folder: Path) -> Path:

@@ -18,8 +18,13 @@ UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE
 	AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING http=WARNING supervisor=WARNING" \
 	AIRFLOW__CORE__TEST_CONNECTION=Enabled PYTHONWARNINGS=ignore
 
-# In the environment, in secrets.toml, or in an Airflow Connection.
-HAS_KEY := python -m include.api_video has-key $(OF_ACCOUNT) || airflow connections get $(DAG) > /dev/null 2>&1
+# In the environment, in secrets.toml, or in an Airflow Connection; also where that cannot be looked up or read, as the run says.
+HAS_KEY := python -m include.api_video has-key $(OF_ACCOUNT) || python -m dags.api_video_connections $(DAG) > /dev/null 2>&1
+
+# What is local is reached without a proxy, whatever HTTP_PROXY says: the demo, Airflow's API, its health checks.
+COMMA := ,
+export NO_PROXY := localhost,127.0.0.1,::1$(if $(NO_PROXY),$(COMMA)$(NO_PROXY))$(if $(no_proxy),$(COMMA)$(no_proxy))
+export no_proxy := $(NO_PROXY)
 
 # Side by side, the long files go first, so that no core waits for one that came last.
 LONGEST_FIRST := tests/e2e tests/integration tests/acceptance tests/benchmarks tests/unit

@@ -24,6 +24,7 @@ import pendulum  # noqa: E402
 from airflow.sdk import Param, dag  # noqa: E402
 from api_video_alerts import failure_alert, late_alert, run_is_late  # noqa: E402
 from api_video_tasks import RETRIES, accounts_to_parse, dag_resources, load_tasks, prepare, validate  # noqa: E402
+from api_video_timeouts import run_timeout  # noqa: E402
 
 from include.api_video.accounts import Account  # noqa: E402
 from include.api_video.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
@@ -64,6 +65,7 @@ def make_dag(account: Account) -> None:
         start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
         catchup=False,
         max_active_runs=1,
+        dagrun_timeout=run_timeout(account),
         params=params,
         default_args=RETRIES,
         doc_md=__doc__,

@@ -20,12 +20,13 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from airflow import __version__
-from airflow.sdk import BaseNotifier, Connection
+from airflow.sdk import BaseNotifier
 from airflow.sdk.configuration import conf
-from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.log import mask_secret
+from api_video_connections import find_connection
 from packaging.version import Version
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
@@ -160,10 +161,9 @@ def make_notifier(settings: AlertSettings) -> Callable[[Any], Any]:
 
 
 def _url_of(conn_id: str) -> str:
-    try:
-        connection = Connection.get(conn_id)
-    except AirflowNotFoundException:
-        raise SettingsError(f"{SECTION}.webhook_conn_id: there is no Airflow Connection {conn_id!r}.") from None
+    connection = find_connection(conn_id)
+    if connection is None:
+        raise SettingsError(f"{SECTION}.webhook_conn_id: there is no Airflow Connection {conn_id!r}.")
     password = str(connection.password or "")
     url = password if "://" in password else f"{connection.host or ''}/{password}"
     if not url.startswith(("http://", "https://")):

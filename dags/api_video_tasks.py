@@ -27,10 +27,12 @@ os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 
 from airflow import __version__
 from airflow.configuration import conf
-from airflow.sdk import Asset, Connection, TriggerRule, get_current_context, get_parsing_context, task
+from airflow.sdk import Asset, TriggerRule, get_current_context, get_parsing_context, task
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 from api_video_alerts import ERROR, check_alerts
+from api_video_connections import find_connection
+from api_video_timeouts import PREPARE, VALIDATE, load_timeout, over_time
 from api_video_workers import check_workers
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 from packaging.version import Version
@@ -39,7 +41,7 @@ from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
 from include.api_video.config import use_project_config
 from include.api_video.destination import connection_variable, credentials_of, destination_name, file_format, understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
-from include.api_video.errors import ApiVideoError, LeftOutError, PassingError, SettingsError, find_cause
+from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, PassingError, SettingsError, find_cause
 from include.api_video.pipelines import make_pipeline
 from include.api_video.settings import (
     DEFAULT_UNPROVEN_HOURS,
@@ -112,7 +114,7 @@ class StateLink(BaseOperatorLink):
 def prepare(account: Account) -> Any:
     """The first task."""
 
-    @task(task_id="prepare")
+    @task(task_id="prepare", execution_timeout=PREPARE)
     def prepare() -> None:
         """Checks the settings and creates the tables, before any request is sent."""
         from include.api_video.runner import prepare_warehouse
@@ -177,6 +179,7 @@ def _load_task(account: Account, group: PipelineTasksGroup, name: str) -> Any:
         loader_file_format=file_format(),
         # A parent that was left out or skipped has loaded something before; a bin that failed is no reason to stop.
         trigger_rule=TriggerRule.ALL_DONE if endpoint.bin else TriggerRule.NONE_FAILED,
+        execution_timeout=load_timeout(account),
         inlets=[API],
         outlets=[asset],
         doc_md=f"{endpoint.meaning}. Reads `{endpoint.path}` ({endpoint.sync.value}) into the table `{name}`.",
@@ -240,7 +243,7 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
     """The last task."""
     proven = proven_asset(account)
 
-    @task(task_id="validate", trigger_rule=TriggerRule.ALL_DONE, outlets=[proven])
+    @task(task_id="validate", trigger_rule=TriggerRule.ALL_DONE, execution_timeout=VALIDATE, outlets=[proven])
     def validate() -> None:
         """Proves the load of this run, and notes what it left out; fails where a check or a task before it failed."""
         from include.api_video.report import check_run
@@ -294,13 +297,17 @@ def plain_words() -> Iterator[None]:
 
     Raises:
         AirflowSkipException: the resource is left out of this run.
-        AirflowFailException: trying again cannot help.
+        AirflowFailException: trying again cannot help, or took all the time that a task has.
         RuntimeError: it can.
     """
     try:
         yield
     except AirflowException:
         raise
+    except AirflowTaskTimeout:  # no Exception: nothing on the way took it for an error
+        sentence = over_time()
+        get_current_context()["ti"].xcom_push(key=ERROR, value=sentence)
+        raise AirflowFailException(sentence) from None
     except Exception as error:
         cause = find_cause(error)
         if cause is None:
@@ -318,18 +325,34 @@ def run_settings(account: Account) -> Settings:
     """The settings of this run: environment, Airflow Connection, files, and the trigger form; keys masked in logs."""
     read_accounts()  # these two were forgiven when the DAG was parsed
     destination_name()
-    settings = read_settings(read_connection(account), account=account)
+    settings = _settings_with(read_connection(account), account)
     for key in (settings.api_key, settings.admin_api_key):
         mask_key(key)
     share = get_current_context()["params"]["max_removed_share"]
     return settings if share is None else replace(settings, max_removed_share=float(share))
 
 
-def read_connection(account: Account) -> dict[str, str]:
-    """Settings from the Airflow Connection ``api_video``: password is the key, host the base URL, extra the rest."""
+def _settings_with(connection: dict[str, str], account: Account) -> Settings:
     try:
-        connection = Connection.get(account.dag_id)
-    except AirflowException:
+        return read_settings(connection, account=account)
+    except MissingKeyError as error:
+        if not connection:
+            raise
+        raise MissingKeyError(
+            f'{error} There is a Connection "{account.dag_id}", but it has no password. (As a URI it is api-video://:KEY@ '
+            "with a colon before the key.)"
+        ) from None
+
+
+def read_connection(account: Account) -> dict[str, str]:
+    """Settings from the Airflow Connection ``api_video``: password is the key, host the base URL, extra the rest.
+
+    Raises:
+        SecretsBackendError: it could not be looked up.
+        SettingsError: what is there is no Connection.
+    """
+    connection = find_connection(account.dag_id)
+    if connection is None:
         return {}
     return connection_values(connection.host, connection.password, connection.extra_dejson, connection.port)
 
@@ -338,13 +361,16 @@ def use_warehouse_connection() -> None:
     """Gives this process the destination's credentials of the Airflow Connection ``api_video_warehouse``, if there is one.
 
     Where the environment has some, it wins; ``secrets.toml`` comes last.
+
+    Raises:
+        SecretsBackendError: it could not be looked up.
+        SettingsError: what is there is no Connection.
     """
     prefix = connection_variable()
     if destination_name() == "duckdb" or any(os.environ.get(name) for name in os.environ if name.startswith(prefix)):
         return
-    try:
-        connection = Connection.get(WAREHOUSE_CONNECTION)
-    except AirflowException:
+    connection = find_connection(WAREHOUSE_CONNECTION)
+    if connection is None:
         return
     mask_key(connection.password)
     values = credentials_of(

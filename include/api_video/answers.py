@@ -17,6 +17,8 @@ from include.api_video.errors import (
     ApiVideoPermissionError,
     ApiVideoRequestError,
     ApiVideoServerError,
+    ForeignAnswerError,
+    ProxySettingError,
 )
 
 
@@ -95,31 +97,118 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
+def is_page(headers: Mapping[str, str], text: bytes = b"") -> bool:
+    """Whether an answer is a web page: api.video sends JSON, also for errors (guide, reference/errors); a proxy, a firewall
+    or a login page sends HTML.
+    """
+    return "html" in headers.get("Content-Type", "").lower() or text.lstrip()[:1] == b"<"
+
+
+def read_location(status: int, headers: Mapping[str, str], url: str) -> str | None:
+    """Where an answer sends us instead; None where it is no redirect.
+
+    Raises:
+        ForeignAnswerError: it sends us away, and does not say where to. The API documents no redirect.
+    """
+    if not 300 <= status < 400:
+        return None
+    if location := headers.get("Location", "").strip():
+        return location
+    raise ForeignAnswerError(
+        f"{url} answered {status}, which sends us elsewhere, but not where to. api.video does not do so: {_who(headers)} "
+        "in between may have answered in its place. Ask who runs the network.",
+        status,
+    )
+
+
+def read_foreign(status: int, headers: Mapping[str, str], text: bytes, url: str) -> ApiVideoServerError:
+    """The error that an answer means which should be a JSON object, and is none."""
+    if is_page(headers, text):
+        return _foreign(status, headers, url)
+    what = headers.get("Content-Type", "no content type") if text else "nothing at all"
+    return ApiVideoServerError(
+        f"{url} answered {status} with something that is no JSON object ({what}): half an answer, or one of a proxy in "
+        "between. If it stays so, ask who runs the network."
+    )
+
+
+def _who(headers: Mapping[str, str]) -> str:
+    """A proxy, under the name that it gives itself."""
+    name = "".join(c for c in headers.get("Server") or headers.get("Via") or "" if c.isprintable())[:60]
+    return f"a proxy or firewall (it calls itself {name!r})" if name else "a proxy or firewall"
+
+
+def _foreign(status: int, headers: Mapping[str, str], url: str) -> ForeignAnswerError:
+    host = "/".join(url.split("/")[:3])
+    if status == 511:
+        return ForeignAnswerError(
+            f"The network wants a login before it lets anything through (511 on {host}): open any web page from this "
+            "machine, or ask who runs the network.",
+            status,
+        )
+    if status < 400:
+        return ForeignAnswerError(
+            f"{url} answered {status} with a web page in place of JSON: {_who(headers)}, or a login page of the network, "
+            f"answered in api.video's place. Ask who runs the network to let this machine reach {host}, or set HTTPS_PROXY "
+            "to the proxy that does.",
+            status,
+        )
+    return ForeignAnswerError(
+        f"The request did not reach api.video: {_who(headers)} answered {status} on {host}, with a web page in place of "
+        f"JSON. The API key is not the cause. Ask who runs the network to let this machine reach {host}, or set "
+        "HTTPS_PROXY to the proxy that does.",
+        status,
+    )
+
+
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def read_error(
-    status: int, headers: Mapping[str, str], body: Any, *, url: str, environment: str, key_setting: str
-) -> ApiVideoError:
-    """The error that an answer with ``status`` >= 400 means, in words for the user.
+def _has_type(body: Any) -> bool:
+    return isinstance(body, Mapping) and str(body.get("type") or "").startswith("https://docs.api.video/")
 
-    Decided by the HTTP status alone: the ``type`` URLs in bodies differ between versions of the API, and the Admin API's
-    bodies have no ``status``. The body is quoted by its documented title only, since it could hold anything.
+
+def read_error(
+    status: int,
+    headers: Mapping[str, str],
+    body: Any,
+    *,
+    url: str,
+    environment: str,
+    key_setting: str,
+    text: bytes = b"",
+) -> ApiVideoError:
+    """The error that an answer with ``status`` >= 400 means, in words for the user; ``text`` is its body as it came.
+
+    Decided by the HTTP status: the ``type`` URLs in bodies differ between versions of the API, and the Admin API's bodies
+    have no ``status``. But a web page is not the API's, whatever its status. The body is quoted by its documented title
+    only, since it could hold anything.
     """
     title = str(body.get("title") or "") if isinstance(body, Mapping) else ""
     where = f"({status} on {url}, environment {environment!r})"
+    if status == 407:
+        return ProxySettingError(
+            f"The proxy between this machine and api.video wants a login (407 on {'/'.join(url.split('/')[:3])}): set "
+            "HTTPS_PROXY to http://USER:PASSWORD@PROXY:PORT. The API key is not the cause."
+        )
+    if status == 511 or (is_page(headers, text) and status < 500 and status not in (408, 425, 429)):
+        return _foreign(status, headers, url)
+    # Not blamed on the key alone: an answer with neither the documented fields nor the limit's headers may be another's.
+    is_documented = bool(title) or RateLimit.from_headers(headers) is not None or _has_type(body)
+    doubt = " The answer has not the form that api.video documents: a proxy or firewall may have sent it in its place."
+    doubt = "" if is_documented else doubt
     if status == 401:
         return ApiVideoKeyError(
             # The host, not the path: all tasks of a run then say the same sentence.
             f"api.video refused the API key (401 on {'/'.join(url.split('/')[:3])}, environment {environment!r}). "
             f"Set {key_setting} to a key of this environment (dashboard, API keys), or "
-            "SOURCES__API_VIDEO_SOURCE__ENVIRONMENT to the key's environment, production or sandbox."
+            f"SOURCES__API_VIDEO_SOURCE__ENVIRONMENT to the key's environment, production or sandbox.{doubt}"
         )
     if status == 403:
         return ApiVideoPermissionError(
             f"The API key may not read this {where}: {_sentence(title or 'forbidden')} "
-            f"Ask api.video's support, or leave the resource out of SOURCES__API_VIDEO_SOURCE__RESOURCES."
+            f"Ask api.video's support, or leave the resource out of SOURCES__API_VIDEO_SOURCE__RESOURCES.{doubt}"
         )
     if status == 429:
         return ApiVideoLimitError(
@@ -127,8 +216,9 @@ def read_error(
             "this account help.",
             read_retry_after(headers),
         )
-    if status >= 500:
-        return ApiVideoServerError(f"api.video has a problem {where}. Nothing was lost; the next run reads it again.")
+    if status >= 500 or status in (408, 425):
+        who = "A proxy in front of api.video, or api.video itself," if is_page(headers, text) else "api.video"
+        return ApiVideoServerError(f"{who} has a problem {where}. Nothing was lost; the next run reads it again.")
     problems = body.get("problems") if isinstance(body, Mapping) else None
     names = ", ".join(str(p.get("name")) for p in problems or [] if isinstance(p, Mapping))
     return ApiVideoRequestError(

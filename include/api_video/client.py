@@ -1,8 +1,7 @@
-"""Sends requests to api.video: key, rate limit, retries, and errors in plain words. The one place with network I/O."""
+"""Sends requests to api.video: key, retries, several at once, and errors in plain words."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +14,8 @@ from dlt.common.json import json
 from requests.hooks import default_hooks, dispatch_hook
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from include.api_video.answers import RateLimit, read_error, read_retry_after
+from include.api_video.addresses import without_query
+from include.api_video.answers import is_page, read_error, read_foreign
 from include.api_video.endpoints import Host
 from include.api_video.errors import (
     ApiVideoError,
@@ -23,15 +23,20 @@ from include.api_video.errors import (
     ApiVideoLimitError,
     ApiVideoPermissionError,
     ApiVideoRequestError,
-    ApiVideoServerError,
+    ApiVideoSlowError,
+    ForeignAnswerError,
     PassingError,
+    TimeIsUpError,
 )
+from include.api_video.exchange import TIMEOUT_S, WHOLE_ANSWER_S, BoundedSession
 from include.api_video.settings import Settings
 from include.api_video.throttle import Throttle
+from include.api_video.work_time import SLACK, reads_per_minute, spell, time_for
 
 ATTEMPTS = 6  # of one request: at most about a minute of waiting, beside what a 429 tells us to wait
 MORE_LIMITED = 2  # times as many attempts where the answer is 429
-TIMEOUT_S = (10.0, 60.0)  # to connect, and between two bytes
+SLOW_ATTEMPTS = 2  # where the answer did not end: another try takes as long
+ADMIN_PER_SECOND = 10  # guide, reference/admin-api-overview; its answers carry no headers of a limit
 AT_ONCE = 8  # requests that this session has under way by itself: pages ahead, single objects
 MISSING = "_missing"  # the field of the row that stands for a 404 where a 404 says "there is none"
 UNREAD = "_unread"  # the field of the row that stands for an object that the API failed to give
@@ -40,15 +45,13 @@ STOPPED = "_stopped"  # the field of the body that stands for a page that the AP
 MOST_UNREAD, MOST_UNREAD_AT_FIRST = 20, 5
 
 
-class ApiVideoSession(requests.Session):
+class ApiVideoSession(BoundedSession):
     """A ``requests`` session for one host, shared by all threads of one task; give it to dlt's REST client.
 
     HTTP Basic with the key as user name and an empty password (guide, reference/basic-authentication). Every answer that
     arrives is a JSON object: errors are raised as ours, what can pass is tried again.
 
     Attributes:
-        requests_sent: attempts that went out, retries included.
-        rate_limited: how many of them came back as 429.
         given_up: why no more single objects are asked for.
 
     Args:
@@ -57,6 +60,8 @@ class ApiVideoSession(requests.Session):
             or where the key is refused all of a sudden, so are all that follow (``given_up``), and none is asked for.
         stops_ok: a page after the first that the API does not give is an empty one with ``{STOPPED: error}``.
         attempts: how often one request is tried.
+        whole_answer_s: how long one attempt may take, whatever it waits for.
+        sleep, clock: seconds; arguments, so that tests need not wait.
     """
 
     def __init__(
@@ -68,23 +73,26 @@ class ApiVideoSession(requests.Session):
         unread_ok: bool = False,
         stops_ok: bool = False,
         attempts: int = ATTEMPTS,
+        whole_answer_s: float = WHOLE_ANSWER_S,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__()
+        is_admin = host is Host.ADMIN
+        throttle = Throttle(
+            sleep, settings.rate_limit_reserve, per_second=ADMIN_PER_SECOND if is_admin else None, clock=clock
+        )
+        url_setting = settings.account.variable("admin_base_url" if is_admin else "base_url")
+        super().__init__(throttle, url_setting, whole_answer_s)
         self.auth = (settings.key_of(host), "")
         self.headers["User-Agent"] = "api-video-airflow-dlt"
-        self.requests_sent = 0
-        self.rate_limited = 0
         self._environment = settings.environment
-        self._key_setting = settings.account.variable("admin_api_key" if host is Host.ADMIN else "api_key")
+        self._key_setting = settings.account.variable("admin_api_key" if is_admin else "api_key")
         self._missing_ok = missing_ok
         self._unread_ok, self._stops_ok = unread_ok, stops_ok
         self.given_up: ApiVideoError | None = None
         self._unread = self._answered = 0
-        self._attempts = attempts
-        self._sleep = sleep
-        self._throttle = Throttle(sleep, settings.rate_limit_reserve)
-        self._lock = threading.Lock()  # for the counters
+        self._attempts, self._sleep, self._clock = attempts, sleep, clock
+        self._began_at, self._expected, self._reserve = clock(), 0, settings.rate_limit_reserve
         self._ahead: dict[str, Future[requests.Response]] = {}  # answers that wait for being asked for, by URL
         self._options: dict[str, Any] = {}  # proxies and certificates, as they were found for the last request
 
@@ -96,8 +104,8 @@ class ApiVideoSession(requests.Session):
         """Sends with retries.
 
         Raises:
-            RefusedError: trying again cannot help (401, 403, other 4xx).
-            PassingError: it failed each of the attempts (429, 5xx, network).
+            RefusedError: trying again cannot help (401, 403, other 4xx, a redirect to another host).
+            PassingError: it failed each of the attempts (429, 5xx, network), or took too long.
         """
         # dlt's hooks would raise its own errors before ours are made: they run after.
         hooks, request.hooks = request.hooks, default_hooks()
@@ -123,6 +131,7 @@ class ApiVideoSession(requests.Session):
             reraise=True,
         )
         try:
+            self._check_time()
             response = retrying(self._send_once, request, **kwargs)
         except ApiVideoError as error:
             return self._stand_in(request, error)
@@ -132,28 +141,56 @@ class ApiVideoSession(requests.Session):
 
     def _is_enough(self, state: RetryCallState) -> bool:
         """Whether to give up. A 429 is an answer that tells to wait, no failure: it may come more often."""
-        is_limit = state.outcome is not None and isinstance(state.outcome.exception(), ApiVideoLimitError)
-        return state.attempt_number >= self._attempts * (MORE_LIMITED if is_limit else 1)
+        error, most = state.outcome.exception() if state.outcome else None, self._attempts
+        if isinstance(error, ApiVideoLimitError):
+            most *= MORE_LIMITED
+        if isinstance(error, ApiVideoSlowError):
+            most = min(most, SLOW_ATTEMPTS)
+        return state.attempt_number >= most
 
     def _stand_in(self, request: requests.PreparedRequest, error: ApiVideoError) -> requests.Response:
-        """An answer in the place of one that never came, so that what was read before is not lost with it."""
-        with self._lock:
-            if self._stops_ok and self._answered:
-                return _response(request, {STOPPED: error, "data": [], "items": []})
-            if not self._unread_ok:
-                raise error
-            self._unread += 1
-            is_refused = isinstance(error, (ApiVideoKeyError, ApiVideoPermissionError))
-            if is_refused or self._unread > (MOST_UNREAD if self._answered else MOST_UNREAD_AT_FIRST):
-                if not self._answered:
-                    raise error
-                self.given_up = self.given_up or error
-        return _response(request, {UNREAD: str(error)})
+        """An answer in the place of one that never came, so that what was read before is not lost with it.
 
-    @property
-    def rate_limit(self) -> int | None:
-        """Requests that the API allows in a minute, as it said last; None where it does not say."""
-        return self._throttle.allowed
+        Raises:
+            ApiVideoError: ``error`` itself, where there is no going on without the answer.
+        """
+        body = self._instead_of(error)
+        if body is None:
+            raise error
+        return _response(request, body)
+
+    def _instead_of(self, error: ApiVideoError) -> dict[str, Any] | None:
+        """The body that stands for an answer that never came; None where there is no going on without it."""
+        if self._stops_ok and self._answered:
+            return {STOPPED: error, "data": [], "items": []}
+        if not self._unread_ok:
+            return None
+        is_refused = isinstance(error, (ApiVideoKeyError, ApiVideoPermissionError))
+        with self._lock:
+            self._unread += 1
+            most = MOST_UNREAD if self._answered else MOST_UNREAD_AT_FIRST
+            if (is_refused or self._unread > most) and not isinstance(error, TimeIsUpError):
+                if not self._answered:
+                    return None
+                self.given_up = self.given_up or error
+        return {UNREAD: str(error)}
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def expect(self, requests: int) -> None:
+        """Takes note of how many requests are due in all: they decide how long reading may take (``work_time``)."""
+        self._expected = requests
+
+    def _check_time(self) -> None:
+        due = max(self._expected, self.requests_sent)
+        per_minute = reads_per_minute(self._environment, self._reserve, self.rate_limit)
+        allowed_s = time_for(due, per_minute)
+        if self._clock() - self._began_at > allowed_s:
+            raise TimeIsUpError(
+                f"Reading was ended after {spell(allowed_s)}: half an hour and {SLACK} times what {due:,} requests need at "
+                f"{per_minute:,.0f} a minute. The API or the network is very slow, or others use up the account's rate "
+                "limit. The next run goes on."
+            )
 
     # --- several at once ------------------------------------------------------------------------------------------------
 
@@ -185,7 +222,12 @@ class ApiVideoSession(requests.Session):
 
         The answer is kept for the next request of the same URL, so that asking costs nothing.
         """
-        response = self._look_up(url, {**params, "page": 1})
+        try:
+            response = self._look_up(url, {**params, "page": 1})
+        except ForeignAnswerError as error:  # what an unknown path answers is not documented: a web page will do
+            if error.status == 404:
+                return False
+            raise
         if response is None:
             return False
         kept: Future[requests.Response] = Future()
@@ -205,10 +247,6 @@ class ApiVideoSession(requests.Session):
             raise
         return None if MISSING in response.json() else response
 
-    def least_s(self, requests: int) -> float:
-        """Seconds that so many more requests take at least, by the rate limit."""
-        return self._throttle.least_s(requests)
-
     def close(self) -> None:
         """Gives back connections and threads; what was sent for and never asked for is dropped."""
         if "_pool" in vars(self):
@@ -226,48 +264,29 @@ class ApiVideoSession(requests.Session):
     # --- one -----------------------------------------------------------------------------------------------------------
 
     def _send_once(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        url = (request.url or "").split("?")[0]
-        self._throttle.enter()
-        limit, answered = None, False
-        with self._lock:
-            self.requests_sent += 1
-        try:
-            response = super().send(request, **kwargs)
-            limit, answered = _read_limit(response), True
-        except requests.RequestException as error:
-            raise ApiVideoServerError(f"The connection to {url} broke ({type(error).__name__}). Is it reachable?") from None
-        finally:
-            self._throttle.leave(limit, answered=answered)
-        body = self._read_body(response, url)
-        if response.status_code == 404 and self._missing_ok:
-            response.status_code, body = 200, {MISSING: True}
+        url = without_query(request.url or "")
+        response = self.follow(request, **kwargs)
+        text, body = response.content, _read_json(response)
         if response.status_code >= 400:
-            with self._lock:
-                self.rate_limited += response.status_code == 429
-            raise read_error(
-                response.status_code,
-                response.headers,
-                body,
-                url=url,
-                environment=self._environment,
-                key_setting=self._key_setting,
-            )
+            if response.status_code == 404 and self._missing_ok and not is_page(response.headers, text):
+                response.status_code, body = 200, {MISSING: True}
+            else:
+                raise self._read_error(response, body, url)
+        elif not isinstance(body, dict):
+            raise read_foreign(response.status_code, response.headers, text, url)
         response.json = lambda **_: body  # type: ignore[method-assign]  # parsed once, read by dlt several times
         return response
 
-    @staticmethod
-    def _read_body(response: requests.Response, url: str) -> Any:
-        """Content types differ (application/json, application/problem+json), so the text decides."""
-        try:
-            body = json.loadb(response.content)
-        except ValueError:
-            body = None
-        if not isinstance(body, dict) and response.status_code < 400:
-            raise ApiVideoServerError(
-                f"{url} answered {response.status_code} with something that is no JSON object "
-                f"({response.headers.get('Content-Type', 'no content type')}). A proxy in between?"
-            )
-        return body
+    def _read_error(self, response: requests.Response, body: Any, url: str) -> ApiVideoError:
+        return read_error(
+            response.status_code,
+            response.headers,
+            body,
+            url=url,
+            environment=self._environment,
+            key_setting=self._key_setting,
+            text=response.content,
+        )
 
 
 def _response(request: requests.PreparedRequest, body: dict[str, Any]) -> requests.Response:
@@ -278,13 +297,12 @@ def _response(request: requests.PreparedRequest, body: dict[str, Any]) -> reques
     return response
 
 
-def _read_limit(response: requests.Response) -> RateLimit | None:
-    """What the answer says of the limit; a 429 says that nothing remains, whatever else it carries."""
-    limit = RateLimit.from_headers(response.headers)
-    if response.status_code != 429:
-        return limit
-    retry_after_s = read_retry_after(response.headers)
-    return None if retry_after_s is None else RateLimit(limit.limit if limit else 0, 0, retry_after_s)
+def _read_json(response: requests.Response) -> Any:
+    """Content types differ (application/json, application/problem+json), so the text decides; None where it is no JSON."""
+    try:
+        return json.loadb(response.content)
+    except ValueError:
+        return None
 
 
 def _wait_s(state: RetryCallState) -> float:

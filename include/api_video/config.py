@@ -95,12 +95,6 @@ class Section:
             raise SettingsError(f"{self.path}.{name} must be a whole number, not {number:g}.")
         return int(number)
 
-    def url(self, name: str, default: str) -> str:
-        value = self.text(name) or default
-        if not value.startswith(("http://", "https://")):
-            raise SettingsError(f"{self.path}.{name} must be a URL such as https://ws.api.video, not {value!r}.")
-        return value.rstrip("/")
-
 
 class ConnectionSection(Section):
     """The same, of a connection alone."""

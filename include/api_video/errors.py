@@ -10,10 +10,16 @@
      │    ├── ApiVideoKeyError         401: wrong key, or a key of the other environment
      │    ├── ApiVideoPermissionError  403: the key is right, but may not read this
      │    ├── ApiVideoRequestError     any other 4xx: api.video does not understand the request
+     │    ├── RedirectError            an answer leads to where no key is sent
+     │    ├── ProxySettingError        the proxy on the way wants a login, or its address is wrong
      │    └── RemovalBrakeError        more rows would be marked removed than the settings allow
      └── PassingError            it may work later, so Airflow tries again
           ├── ApiVideoLimitError       429 after as many waits as we allow ourselves
-          ├── ApiVideoServerError      5xx, a broken connection, an answer that is no JSON
+          ├── ApiVideoServerError      5xx, 408, 425, a broken connection, an answer that is no JSON
+          │    ├── ApiVideoSlowError        an answer that did not end in time
+          │    └── ForeignAnswerError       a proxy, firewall or login page answered in api.video's place
+          ├── TimeIsUpError            a task read much longer than its work takes at the rate limit
+          ├── SecretsBackendError      Airflow could not look up a Connection
           └── ListShiftedError         the list kept changing while it was read
 """
 
@@ -60,6 +66,14 @@ class ApiVideoRequestError(RefusedError):
         self.status = status
 
 
+class RedirectError(RefusedError):
+    """An answer leads to where no key is sent: another host, or plain http://."""
+
+
+class ProxySettingError(RefusedError):
+    """The proxy on the way wants a login (407), or its address is none."""
+
+
 class RemovalBrakeError(RefusedError):
     """Too many rows would be marked removed at once."""
 
@@ -77,7 +91,27 @@ class ApiVideoLimitError(PassingError):
 
 
 class ApiVideoServerError(PassingError):
-    """5xx, a broken connection, or an answer that is no JSON object."""
+    """5xx, 408, 425, a broken connection, or an answer that is no JSON object."""
+
+
+class ApiVideoSlowError(ApiVideoServerError):
+    """An answer that did not end in time."""
+
+
+class ForeignAnswerError(ApiVideoServerError):
+    """What answered is not api.video; ``status`` is what it answered."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class TimeIsUpError(PassingError):
+    """A task read much longer than its work takes at the rate limit."""
+
+
+class SecretsBackendError(PassingError):
+    """Airflow could not look up a Connection, which is not to say that there is none."""
 
 
 class ListShiftedError(PassingError):

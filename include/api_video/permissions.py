@@ -10,6 +10,8 @@ from include.api_video.endpoints import ENDPOINTS, Endpoint, Host
 from include.api_video.errors import ApiVideoKeyError, ApiVideoPermissionError
 from include.api_video.settings import Settings
 
+ANSWER_WITHIN_S = 30.0  # somebody waits for it in front of a form
+
 
 @dataclass(frozen=True)
 class Permissions:
@@ -52,7 +54,7 @@ def find_permissions(settings: Settings) -> Permissions:
 
 
 def _ask(endpoint: Endpoint, settings: Settings) -> None:
-    session = ApiVideoSession(settings, endpoint.host, attempts=1)
+    session = ApiVideoSession(settings, endpoint.host, attempts=1, whole_answer_s=ANSWER_WITHIN_S)
     url = settings.url_of(endpoint.host)
     try:
         if endpoint.via and session.knows(url + endpoint.via[0], {}):

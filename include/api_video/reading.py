@@ -184,6 +184,7 @@ class Reading:
         if requests != self._expected:
             log.info("%s: %d requests are expected", self.endpoint.name, requests)
         self._expected = requests
+        self.session.expect(requests)
 
     def _ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         """Single objects of a list, None where the API has none; those that it failed to give are left out."""

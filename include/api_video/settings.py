@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, SECTION, Account
+from include.api_video.addresses import check_address
 from include.api_video.config import ConnectionSection, Section, names_in, one_of
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
@@ -137,12 +138,18 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
             f'[{account.section}] api_key = "..." into include/.dlt/secrets.toml, or make an Airflow Connection '
             f'"{account.dag_id}" with the key as its password.'
         )
+    admin_api_key = section.text("admin_api_key")
+    for name, key in (("api_key", api_key), ("admin_api_key", admin_api_key or "")):
+        if not (key.isascii() and key.isprintable()):
+            raise SettingsError(
+                f"{section.path}.{name} has a character that no key has, such as a dash of a text: copy it anew."
+            )
     return Settings(
         api_key=api_key,
         environment=environment,
-        base_url=section.url("base_url", BASE_URLS[environment]),
-        admin_api_key=section.text("admin_api_key"),
-        admin_base_url=section.url("admin_base_url", ADMIN_BASE_URL),
+        base_url=_address(section, "base_url", BASE_URLS[environment]),
+        admin_api_key=admin_api_key,
+        admin_base_url=_address(section, "admin_base_url", ADMIN_BASE_URL),
         resources=_resources(section, section.value("resources")),
         filters=read_filters(section),
         max_detail_requests=section.whole("max_detail_requests", DEFAULT_MAX_DETAIL_REQUESTS, lowest=0),
@@ -153,6 +160,10 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         rate_limit_reserve=section.number("rate_limit_reserve", 0.0, lowest=0, highest=0.95),
         account=account,
     )
+
+
+def _address(section: Section, name: str, default: str) -> str:
+    return check_address(f"{section.path}.{name}", section.text(name) or default)
 
 
 def _resources(section: Section, value: Any) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from include.api_video.addresses import beside_a_proxy
 from include.api_video.endpoints import ENDPOINTS
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import HOST, Demo, running
@@ -57,7 +58,7 @@ def execute(world: World, behaviour: Behaviour, command: Sequence[str]) -> int:
     # Ctrl-C reaches the command as well: let it end in its own way, and give the terminal back as it was.
     signal.signal(signal.SIGINT, lambda *_: None)
     with running(world, behaviour) as demo:
-        environment = {**os.environ, **settings(demo)}
+        environment = {**os.environ, **beside_a_proxy(os.environ), **settings(demo)}
         return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (the user's own command)
 
 

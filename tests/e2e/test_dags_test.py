@@ -183,6 +183,24 @@ def test_a_failed_task_that_may_pass_is_retried(airflow: Airflow, demo: Demo, de
     assert structure.stdout.split("\n")[-2] == "True False 2"
 
 
+def test_a_task_that_hangs_is_ended_with_a_sentence_and_validate_tells(
+    airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
+) -> None:
+    """What a request does, ends by itself: here it is a hook of the task that waits, and the time is cut to seconds."""
+    one = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
+    with (airflow.home / "dags/api_video_timeouts.py").open("a") as timeouts:
+        timeouts.write("\n\ndef load_timeout(account):\n    return timedelta(seconds=3)\n")
+    with (airflow.home / "include/api_video/source.py").open("a") as source:
+        source.write("\n\ndef permitted_source(*args, **kwargs):\n    time.sleep(600)\n")
+
+    done = airflow.run("airflow", "dags", "test", "api_video", "-c", '{"resources": ["players"]}', **one)
+
+    assert done.returncode == 1
+    verdict = done.stdout[done.stdout.rindex("ValidationError") :]
+    assert "players was ended after 3 s. Its requests end by themselves" in verdict
+    assert demo.requests() == 0
+
+
 @pytest.mark.parametrize("admin_on", [True, False])
 def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
     airflow: Airflow, demo: Demo, demo_environment: dict[str, str], admin_on: bool
@@ -191,7 +209,10 @@ def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
     script = (
         "from airflow.dag_processing.dagbag import DagBag\n"
         "bag = DagBag('dags')\n"
-        "print(bag.import_errors, sorted(bag.dags['api_video'].task_ids), sep='|')\n"
+        "dag = bag.dags['api_video']\n"
+        "endless = [task.task_id for task in dag.tasks if not task.execution_timeout]\n"
+        "assert not endless and dag.dagrun_timeout, endless\n"
+        "print(bag.import_errors, sorted(dag.task_ids), sep='|')\n"
     )
 
     done = airflow.run("python", "-c", script, **environment)

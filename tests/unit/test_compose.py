@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from include.api_video.addresses import check_address
 from include.api_video.config import PROJECT_DIR
 from include.api_video.destination import FILE_FORMATS, VARIABLE
 
@@ -106,3 +107,20 @@ def test_the_values_for_the_helm_chart_name_settings_that_there_are() -> None:
     (setting,) = yaml.safe_load(values["extraEnv"])
     assert (setting["name"], setting["value"] in FILE_FORMATS) == (VARIABLE, True)
     assert yaml.safe_load(values["extraEnvFrom"]) == [{"secretRef": {"name": "api-video"}}]
+
+
+@pytest.mark.parametrize("name", [name for name in SERVICES if name not in ("postgres", "redis")])
+def test_no_service_is_reached_through_a_proxy(name: str) -> None:
+    """Whatever HTTP_PROXY says in .env: the execution API, the demo and health checks are local."""
+    environment = SERVICES[name]["environment"]
+    called = set(re.findall(r"http://([\w-]+):\d", TEXT + EXAMPLE))
+    assert {"localhost", "api-server", "demo-api"} <= called
+    for spelling in ("NO_PROXY", "no_proxy"):
+        local, _, own = environment[spelling].partition("$")
+        assert called <= set(local.split(",")), "what has a URL here needs no proxy"
+        assert own == "{NO_PROXY:+,${NO_PROXY}}", "what the user has set is kept"
+
+
+def test_the_demo_s_address_in_the_example_is_one_that_the_settings_take() -> None:
+    (url,) = re.findall(r"SOURCE__BASE_URL=(http://\S+)", EXAMPLE)
+    assert check_address("base_url", url) == url

@@ -1,0 +1,128 @@
+"""Airflow's Connections: what is not there, what could not be looked up, and what is no Connection are three things.
+
+Airflow's own backends are asked, those of a task but for the API server's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.sdk import Connection
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.sdk.execution_time.secrets import ExecutionAPISecretsBackend
+from airflow.secrets.environment_variables import EnvironmentVariablesBackend
+from airflow.secrets.local_filesystem import LocalFilesystemBackend
+
+from tests.airflow_home import PROJECT
+
+sys.path += [str(PROJECT / "dags")]
+import api_video_tasks
+from api_video_connections import find_connection, main
+
+from include.api_video.accounts import Account
+from include.api_video.errors import MissingKeyError, SecretsBackendError, SettingsError
+
+KEY = "k3yOfTheCustomer"
+VARIABLE = "AIRFLOW_CONN_API_VIDEO"
+
+
+@pytest.fixture
+def environment() -> EnvironmentVariablesBackend:
+    backend = EnvironmentVariablesBackend()
+    backend._set_connection_class(Connection)
+    return backend
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> LocalFilesystemBackend:
+    """A backend with nothing in it; its file may be broken by a test."""
+    (tmp_path / "vault.json").write_text("{}", encoding="utf-8")
+    return LocalFilesystemBackend(connections_file_path=str(tmp_path / "vault.json"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [f"api-video://:{KEY}@", json.dumps({"conn_type": "api_video", "password": KEY}), json.dumps({"password": KEY})],
+)
+def test_a_connection_is_found(environment, vault, monkeypatch, value):
+    monkeypatch.setenv(VARIABLE, value)
+    assert find_connection("api_video", [vault, environment]).password == KEY
+
+
+def test_where_no_backend_has_it_there_is_none(environment, vault):
+    assert find_connection("api_video", [vault, environment]) is None
+
+
+def test_a_backend_that_fails_is_not_read_as_none_and_no_other_key_is_taken(environment, vault, monkeypatch, tmp_path):
+    (tmp_path / "vault.json").write_text("{broken", encoding="utf-8")
+    monkeypatch.setenv(VARIABLE, f"api-video://:{KEY}@")
+    with pytest.raises(
+        SecretsBackendError, match=r'look up the Connection "api_video": LocalFilesystemBackend failed \(\w+\)'
+    ):
+        find_connection("api_video", [vault, environment])
+
+
+MISTAKES = {
+    f"api_video://:{KEY}@": "an underscore cannot stand in the beginning of a URI",
+    KEY: "the bare key",
+    f'{{"conn_type": "api_video", "password": "{KEY}"': r"begins like JSON, but is none from line 1, column \d+ on",
+    f'{{"conn_type": "api_video", "api_key": "{KEY}"}}': "has a field, or a kind of value, that no Connection has",
+    f'{{"conn_type": "api_video", "password": "{KEY}", "port": "{KEY}"}}': "a kind of value",
+    f"api-video://:{KEY}/#?@": "must be percent-encoded",
+    f"api-video://:{KEY}@https://a@b:c://": "must be percent-encoded",
+    f"://:{KEY}@": "must be percent-encoded",
+}
+
+
+@pytest.mark.parametrize("value", MISTAKES)
+def test_what_is_no_connection_is_said_with_the_form_that_works_and_without_the_key(environment, monkeypatch, value):
+    monkeypatch.setenv(VARIABLE, value)
+    with pytest.raises(
+        SettingsError, match=f"{VARIABLE} is no Connection that Airflow can read: .*{MISTAKES[value]}"
+    ) as raised:
+        find_connection("api_video", [environment])
+    message = str(raised.value)
+    assert message.endswith('Write api-video://:KEY@ or, as JSON, {"conn_type": "api_video", "password": "KEY"}.')
+    assert KEY not in message
+
+
+@pytest.fixture
+def api_server(monkeypatch: pytest.MonkeyPatch):
+    """What a task hears from Airflow's API server through its supervisor, which a test cannot be the child of."""
+
+    def answers(error: ErrorType) -> ExecutionAPISecretsBackend:
+        class Supervisor:
+            def send(self, message: object) -> None:
+                raise AirflowRuntimeError(ErrorResponse(error=error))
+
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(), raising=False)
+        return ExecutionAPISecretsBackend()
+
+    return answers
+
+
+def test_an_api_server_that_fails_is_not_read_as_none(api_server):
+    """Airflow's backend says None for it. (That "not found" is none, each run of the DAG shows that has no Connection.)"""
+    backend = api_server(ErrorType.API_SERVER_ERROR)
+    assert backend.get_connection("api_video") is None
+    with pytest.raises(SecretsBackendError, match=r"Airflow's API server failed \(API_SERVER_ERROR\)"):
+        find_connection("api_video", [backend])
+
+
+def test_the_makefile_does_not_take_a_connection_that_cannot_be_read_for_none(monkeypatch):
+    """It would load the demo in place of the account."""
+    monkeypatch.setenv(VARIABLE, f"api_video://:{KEY}@")
+    assert main("api_video") == 0
+
+
+def test_a_connection_without_a_password_is_named_where_no_key_is_set():
+    with pytest.raises(MissingKeyError, match='There is a Connection "api_video", but it has no password'):
+        api_video_tasks._settings_with({"api_key": "", "base_url": ""}, Account())
+    with pytest.raises(MissingKeyError) as raised:
+        api_video_tasks._settings_with({}, Account())
+    assert "has no password" not in str(raised.value)

@@ -23,9 +23,7 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
 from include.api_video.schema import SKIPPED, SYNCS, locate, schema_of, snake
-from include.api_video.sql import DetailSql, Query, served
-
-KEYS_PER_QUERY = 500
+from include.api_video.sql import KEYS_PER_QUERY, DetailSql, Query, served
 
 
 @dataclass(frozen=True, slots=True)  # one per row of a table

@@ -48,6 +48,7 @@ OPTIONS = [
     ("full_check_hours", "1.5", "1.5", 1.5),
     ("max_removed_share", "0.25", "0.25", 0.25),
     ("rate_limit_reserve", "0.3", "0.3", 0.3),
+    ("history_days", "7", "7", 7),
 ]
 options = pytest.mark.parametrize(("name", "text", "toml", "value"), OPTIONS, ids=[option[0] for option in OPTIONS])
 

@@ -21,15 +21,17 @@ COLUMNS = {
 
 
 def write_runs(ask: Ask, begin: datetime, end: datetime, put: Put | None = None, **checks: str) -> None:
-    """One run per hour from ``begin`` to ``end``, of what the newest run did and checked; the first of each day is a full look.
+    """One run per hour from ``begin`` to ``end``, with what the newest run did and checked; the first of a day looks at all.
 
     ``put`` stores what is asked for, where SQL cannot. ``checks`` are expressions for columns of ``_checks``, over the hour
     ``h`` and the copied row ``r``.
     """
-    hours = f"generate_series(TIMESTAMPTZ '{begin}', TIMESTAMPTZ '{end - timedelta(hours=1)}', INTERVAL '1' HOUR) AS hours(h)"
+    hours = (
+        f"generate_series(TIMESTAMPTZ '{begin}', TIMESTAMPTZ '{end - timedelta(hours=1)}', INTERVAL '1' HOUR) AS hours(h)"
+    )
     second, run = "CAST(CAST(extract(epoch FROM h) AS BIGINT) AS VARCHAR)", "'old__' || CAST(h AS VARCHAR)"
     row_id = f"md5({second} || r._dlt_id)"
-    newest = "(SELECT run_id FROM _checks ORDER BY checked_at DESC LIMIT 1)"
+    ((newest,),) = ask("SELECT run_id FROM _checks ORDER BY checked_at DESC, run_id LIMIT 1")
     load = f"{second} || '.' || r.resource"
     syncs = {
         "run_id": run, "mode": "CASE WHEN extract(hour FROM h) = 0 THEN 'full' ELSE 'changes' END", "started_at": "h",
@@ -39,13 +41,13 @@ def write_runs(ask: Ask, begin: datetime, end: datetime, put: Put | None = None,
     made = {"run_id": run, "checked_at": "h", "_dlt_load_id": f"{second} || '.checks'", "_dlt_id": row_id, **checks}
     loads = {"load_id": load, "status": "0", "inserted_at": "h"}
     for table, values, rows in (
-        ("_checks", made, f"SELECT * FROM _checks WHERE run_id = {newest}"),
-        ("_syncs", syncs, f"SELECT * FROM _syncs WHERE run_id = {newest}"),
+        ("_checks", made, f"SELECT * FROM _checks WHERE run_id = '{newest}'"),
+        ("_syncs", syncs, f"SELECT * FROM _syncs WHERE run_id = '{newest}'"),
         (
             "_dlt_loads",
             loads,
             "SELECT l.*, n.resource FROM (SELECT * FROM _dlt_loads ORDER BY inserted_at DESC LIMIT 1) l, "
-            f"(SELECT resource FROM _syncs WHERE run_id = {newest} UNION ALL SELECT 'checks') n",
+            f"(SELECT resource FROM _syncs WHERE run_id = '{newest}' UNION ALL SELECT 'checks') n",
         ),
     ):
         names = COLUMNS[table]

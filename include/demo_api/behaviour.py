@@ -83,6 +83,8 @@ class Behaviour:
         admin_style: "documented" answers on /projects and /projects/{project_id}/api-keys, "listed" on
             /projects/api-keys alone.
         rewrite: changes a row before it is sent: (resource, row) -> row.
+        rewrite_page: changes a page of a list before it is sent: (resource, body) -> body.
+        tells_limit: whether answers carry the rate limit's headers.
         clock: seconds; a test passes its own to move the rate limit's window.
     """
 
@@ -92,6 +94,8 @@ class Behaviour:
     link_style: Literal["documented", "relative", "absolute"] = "documented"
     admin_style: Literal["documented", "listed"] = "documented"
     rewrite: Callable[[str, Row], Row] | None = None
+    rewrite_page: Callable[[str, Row], Row] | None = None
+    tells_limit: bool = True
     clock: Clock = time.monotonic
     faults: list[Fault] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)

@@ -74,7 +74,7 @@ def measure(place: Place, what: str) -> None:
     for _ in range(RUNS):
         begin = time.perf_counter()
         with timed_questions() as told:
-                report = place.load(history_days=0).report
+            report = place.load(history_days=0).report
         assert not report.failed, report
         seconds.append(time.perf_counter() - begin)
         waited.append(told.seconds)
@@ -100,12 +100,17 @@ def at_once(place: Place, now: datetime) -> None:
     try:
         measure(place, f"{YEARS} years without upkeep")
     except AssertionError as error:
-        print(f"  {YEARS} years without upkeep, {count(place.rows)}, {place.size_mb():.0f} MB: the run fails\n{error}", flush=True)
+        print(
+            f"  {YEARS} years without upkeep, {count(place.rows)}, {place.size_mb():.0f} MB: the run fails\n{error}",
+            flush=True,
+        )
     seconds = []
     for day in range(1, 15):
         seconds.append(upkeep(place, now + timedelta(days=day)))
     measure(place, "the same after the upkeep of two weeks")
-    print(f"  upkeep: {seconds[0]:.1f} s the first time, {max(seconds[1:]):.1f} s at most after it, {seconds[-1]:.2f} s the last time")
+    print(
+        f"  upkeep: {seconds[0]:.1f} s the first time, at most {max(seconds[1:]):.1f} s after it, {seconds[-1]:.2f} s at last"
+    )
 
 
 def day_by_day(place: Place, now: datetime) -> None:
@@ -119,7 +124,7 @@ def day_by_day(place: Place, now: datetime) -> None:
         write_runs(place.rows, today, today + timedelta(days=1))
         seconds.append(upkeep(place, today + timedelta(days=1)))
         if (day + 1) % 365 == 0:
-            print(f"  size {place.size_mb():.0f} MB, rows {count(place.rows)}, upkeep {statistics.median(seconds[-30:]):.2f} s")
+            print(f"  {place.size_mb():.0f} MB, {count(place.rows)}, upkeep {statistics.median(seconds[-30:]):.2f} s")
     measure(place, f"{YEARS} years with an upkeep a day")
 
 
@@ -157,7 +162,9 @@ def main() -> int:
     for name in sys.argv[1:] or ["duckdb", "postgres"]:
         with TemporaryDirectory() as folder, places(Path(folder), name) as new:
             os.environ["DLT_DATA_DIR"] = folder
-            print(f"\n{name}\n| | _checks | _syncs | _dlt_loads | MB | questions | s in questions | s per run |", flush=True)
+            print(
+                f"\n{name}\n| | _checks | _syncs | _dlt_loads | MB | questions | s in questions | s per run |", flush=True
+            )
             for story in (at_once, day_by_day):
                 place = new(story.__name__)
                 place.load()

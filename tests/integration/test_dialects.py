@@ -127,6 +127,4 @@ def test_every_question_is_understood_and_answered_alike(foreign: type[Foreign],
     assert all(left < before[table] for table, left in count(warehouse.rows).items())
     statements = " ".join(foreign.asked)
     wanted = ("UPDATE", "DELETE", "LEFT JOIN", "NOT IN", "count(DISTINCT", "LIMIT", "ROW_NUMBER", "UNION ALL")
-    assert all(words in statements for words in wanted), (
-        "the whole set"
-    )
+    assert all(words in statements for words in wanted), "the whole set"

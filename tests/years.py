@@ -21,7 +21,7 @@ COLUMNS = {
 
 
 def write_runs(ask: Ask, begin: datetime, end: datetime, put: Put | None = None, **checks: str) -> None:
-    """One run per hour from ``begin`` to ``end``, with what the newest run did and checked; the first of a day looks at all.
+    """One run per hour from ``begin`` to ``end``, with what the newest run did and checked; a day's first looks at all.
 
     ``put`` stores what is asked for, where SQL cannot. ``checks`` are expressions for columns of ``_checks``, over the hour
     ``h`` and the copied row ``r``.

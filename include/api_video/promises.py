@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 ENOUGH_ROWS = 10  # to say of a field that the API does not send it
 CLOCKS_APART = timedelta(minutes=1)
 # A name that may be shown: those of the API are words. One that holds an id or a customer's own words is only counted.
-PLAIN_NAME = re.compile(r"(?=.{1,40}$)(?:[A-Za-z]+(?:4|360)?[A-Za-z]*\.?)+")
+PLAIN_NAME = re.compile(r"[A-Za-z._]{1,40}")
 TYPES: Mapping[str, tuple[type, ...]] = {
     "text": (str,),
     "timestamp": (str,),
@@ -154,10 +154,15 @@ def _is_of(value: Any, data_type: str) -> bool:
     return isinstance(value, TYPES[data_type])
 
 
+def is_plain(name: str) -> bool:
+    """Whether a field's name is words and nothing more."""
+    return bool(PLAIN_NAME.fullmatch(name.replace("mp4", "mp")))
+
+
 def _shown(paths: Iterable[str]) -> str:
     """Names of fields; those that may hold more than a name are only counted."""
     names = list(paths)
-    plain = sorted(name for name in names if PLAIN_NAME.fullmatch(name))
+    plain = sorted(name for name in names if is_plain(name))
     odd = len(names) - len(plain)
     return ", ".join([*plain, *([f"{odd} whose name is not shown"] if odd else [])])
 
@@ -224,7 +229,7 @@ def judge_limit(limits: Sequence[RateLimit | None]) -> Finding:
     newest = told[-1]
     found = (
         f"{len(told)} of {len(limits)} answers, {newest.limit} a window, {newest.remaining} left, "
-        f"{newest.resets_in_s:g} s to go, {f'{risen} times not less' if risen else 'less each time'}"
+        f"{newest.resets_in_s:g} s to go, {f'{risen} of them not less' if risen else 'less each time'}"
     )
     return _held(promise, "all", len(told) == len(limits) and not risen and newest.limit > 0, found, otherwise)
 

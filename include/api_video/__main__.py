@@ -77,7 +77,8 @@ def report(account: Account) -> int:
 
 def doctor(account: Account) -> int:
     """Asks api.video whether what the package relies on holds; exit code 1 where it would not work."""
-    from include.api_video.doctor import examine, render
+    from include.api_video.diagnosis import render
+    from include.api_video.doctor import examine
     from include.api_video.promises import Holds
 
     try:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from include.api_video import __main__ as command_line
-from include.api_video.doctor import MOST_REQUESTS, Examination, examine, render
+from include.api_video.diagnosis import render
+from include.api_video.doctor import MOST_REQUESTS, Examination, examine
 from include.api_video.endpoints import ENDPOINTS
 from include.api_video.promises import Finding, Holds
 from include.api_video.settings import Settings

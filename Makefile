@@ -30,7 +30,7 @@ export no_proxy := $(NO_PROXY)
 LONGEST_FIRST := tests/e2e tests/integration tests/acceptance tests/benchmarks tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain notebook test bench screenshots lint docs update oldest clean
+.PHONY: help setup run ui plain doctor notebook test bench screenshots lint docs update oldest clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT
 	@if $(HAS_KEY); then $(UI) airflow standalone; else \
 		echo "No api.video API key is set: the DAG loads the demo API."; \
 		$(UI) python -m include.demo_api exec -- airflow standalone; fi
+
+doctor: $(READY) ## ask api.video, read-only, whether what the package relies on holds; for bug reports
+	@python -m include.api_video doctor $(OF_ACCOUNT)
 
 notebook: $(READY) ## charts of the loaded data in the browser, on this machine only
 	@python -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code

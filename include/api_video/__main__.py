@@ -1,6 +1,7 @@
 """``python -m include.api_video``: loads api.video without Airflow.
 
-Commands: ``run`` (the default), ``report`` (the last run's table), ``has-key`` (exit code 0 where a key is set).
+Commands: ``run`` (the default), ``report`` (the last run's table), ``doctor`` (a table for a bug report: whether api.video
+keeps what the package relies on), ``has-key`` (exit code 0 where a key is set).
 """
 
 from __future__ import annotations
@@ -74,6 +75,21 @@ def report(account: Account) -> int:
     return 0
 
 
+def doctor(account: Account) -> int:
+    """Asks api.video whether what the package relies on holds; exit code 1 where it would not work."""
+    from include.api_video.diagnosis import render
+    from include.api_video.doctor import examine
+    from include.api_video.promises import Holds
+
+    try:
+        settings = read_settings(account=account)
+    except MissingKeyError as error:
+        raise MissingKeyError(f"{error} (The doctor reads the first two only, no Connection.)") from None
+    seen = examine(settings)
+    print(render(seen))
+    return int(any(finding.holds is Holds.NO for finding in seen.findings))
+
+
 def has_key(account: Account) -> int:
     """Tells the Makefile whether to load the demo."""
     try:
@@ -88,13 +104,14 @@ def has_key(account: Account) -> int:
 def main() -> int:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m include.api_video", description=__doc__)
-    parser.add_argument("command", nargs="?", default="run", choices=["run", "report", "has-key"])
+    parser.add_argument("command", nargs="?", default="run", choices=["run", "report", "doctor", "has-key"])
     parser.add_argument("--full-refresh", action="store_true", help="start all tables anew")
     parser.add_argument("--account", help="one of API_VIDEO_ACCOUNTS; without it, all of them one after another")
     options = parser.parse_args()
     commands: dict[str, Callable[[Account], int]] = {
         "run": partial(run, full_refresh=options.full_refresh),
         "report": report,
+        "doctor": doctor,
         "has-key": has_key,
     }
     use_project_config()

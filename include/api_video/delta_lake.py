@@ -38,7 +38,7 @@ REPLACED = "_replaced"  # column of the rows that only say which keys are replac
 BATCH_ROWS = 10_000
 # Each load leaves a small file in _dlt_loads, and two or three in each table that it touched.
 MANY_FILES = 20
-JOINED = "__until_"
+JOINED, KEPT = "__until_", "__kept_"  # in the names of files that were joined, or rewritten without old lines
 # To open a table, all commits since its last checkpoint are read: one file each.
 PROPERTIES = {"delta.checkpointInterval": "10"}
 UTC_MICROSECONDS = "arrow_cast('{}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
@@ -97,6 +97,11 @@ class DeltaSqlClient(FilesystemSqlClient):
         """What ``Query.mark_removed`` says, for these keys; DuckDB cannot write Delta tables."""
         self._shown.discard(table)
         self.remote_client.mark_removed(table, key, keys, now, forget)
+
+    def delete_rows(self, table: str, key: str, keys: Sequence[str], only: str) -> None:
+        """What ``Query.delete`` says."""
+        self._shown.discard(table)
+        self.remote_client.delete_rows(table, key, keys, only)
 
 
 class DeltaClient(FilesystemClient):
@@ -232,6 +237,21 @@ class DeltaClient(FilesystemClient):
             target_alias="target",
         ).when_matched_update(values).execute()
 
+    def delete_rows(self, name: str, key: str, keys: Sequence[str], only: str) -> None:
+        """Deletes the rows of these keys; of them, where a column is named, those in which it is true."""
+        if not keys:
+            return
+        if name == self.schema.loads_table_name:
+            self._join_loads(self.list_table_files(name), KEPT, without=frozenset(keys))
+        elif delta := self.delta_table(name):
+            delta.merge(
+                source=pa.table({key: list(keys)}),
+                predicate=f"target.{key} = source.{key}",
+                source_alias="source",
+                target_alias="target",
+                streamed_exec=True,
+            ).when_matched_delete(f"target.{only}" if only else None).execute()
+
     # --- files ---------------------------------------------------------------------------------------------------------
 
     def read_files(self, name: str) -> pa.Table:
@@ -257,14 +277,7 @@ class DeltaClient(FilesystemClient):
         files = self.list_table_files(loads)
         if len(files) < MANY_FILES:
             return
-        lines = [json.dumps(row) for path in files for row in self._read_lines(path)]
-        # Written beside, then moved: a run that is killed leaves the old files or the new one, never a part of it.
-        written = self.pathlib.join(self.dataset_path, "loads_being_joined.jsonl")
-        self.fs_client.write_text(written, "\n".join(lines), encoding="utf-8")
-        joined = f"{self.schema.name}{JOINED}{now:%Y%m%d_%H%M%S}.jsonl"
-        self.fs_client.mv(written, self.pathlib.join(self.dataset_path, loads, joined))
-        for path in files:
-            self.fs_client.rm_file(path)
+        self._join_loads(files, JOINED)
         if any(f"{JOINED}{now:%Y%m%d}" in path for path in files):
             return
         for name in self.schema.data_table_names(include_incomplete=True):
@@ -273,6 +286,18 @@ class DeltaClient(FilesystemClient):
                 delta.vacuum(dry_run=False)
                 delta.create_checkpoint()
                 delta.cleanup_metadata()
+
+    def _join_loads(self, files: Sequence[str], name: str, without: frozenset[str] = frozenset()) -> None:
+        """Makes one of these files of ``_dlt_loads``, without the lines of some loads."""
+        rows = (row for path in files for row in self._read_lines(path))
+        lines = [json.dumps(row) for row in rows if row.get("load_id") not in without]
+        # Written beside, then moved: a run that is killed leaves the old files or the new one, never a part of it.
+        written = self.pathlib.join(self.dataset_path, "loads_being_joined.jsonl")
+        self.fs_client.write_text(written, "\n".join(lines), encoding="utf-8")
+        joined = f"{self.schema.name}{name}{datetime.now(timezone.utc):%Y%m%d_%H%M%S_%f}.jsonl"
+        self.fs_client.mv(written, self.pathlib.join(self.dataset_path, self.schema.loads_table_name, joined))
+        for path in files:
+            self.fs_client.rm_file(path)
 
 
 class delta_lake(dlt.destinations.filesystem):  # noqa: N801  # as dlt names destinations

@@ -15,13 +15,15 @@ from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.reading import LOCAL, origin
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
-from include.api_video.warehouse import Warehouse
+from include.api_video.upkeep import forget_old_runs
+from include.api_video.warehouse import Warehouse, now_utc
 
 log = logging.getLogger("api_video")
 
 
 def prepare_warehouse(settings: Settings) -> None:
-    """Creates the tables of all resources of the settings, with all documented columns; the demo's rows give way to others.
+    """Creates the tables of all resources of the settings, with all documented columns; the demo's rows give way to others,
+    and old runs are forgotten.
 
     Raises:
         SettingsError: the destination lacks a package or credentials.
@@ -33,6 +35,7 @@ def prepare_warehouse(settings: Settings) -> None:
             if origin(settings.base_url) != LOCAL:
                 warehouse.drop_loaded_from(LOCAL)
             warehouse.declare(schema)
+            forget_old_runs(warehouse, settings.history_days, now_utc())
             warehouse.tidy(schema)
         except Exception as error:
             if isinstance(error, DltException):

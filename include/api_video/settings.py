@@ -18,6 +18,7 @@ BASE_URLS = {"production": "https://ws.api.video", "sandbox": "https://sandbox.a
 ADMIN_BASE_URL = "https://admin.api.video"  # guide, reference/admin-api-overview
 DEFAULT_PORTS = (("https", 443), ("http", 80))
 DEFAULT_UNPROVEN_HOURS = 24.0
+DEFAULT_HISTORY_DAYS = 30
 DEFAULT_MAX_DETAIL_REQUESTS = 3000  # six minutes at the documented 500 reads a minute
 
 
@@ -33,6 +34,7 @@ class Settings:
         full_check_hours: a whole list is read and compared at least this often; 0 means every run.
         max_removed_share: largest share of a table's rows that one run may mark removed; 1 means any.
         rate_limit_reserve: share of the API's rate limit that is left for others; 0 uses it all.
+        history_days: ledger and checks of so many days are kept whole, of older ones a part; 0 keeps everything.
     """
 
     api_key: str = field(repr=False)
@@ -47,6 +49,7 @@ class Settings:
     unproven_hours: float = DEFAULT_UNPROVEN_HOURS
     max_removed_share: float = 0.5
     rate_limit_reserve: float = 0.0
+    history_days: int = DEFAULT_HISTORY_DAYS
     account: Account = DEFAULT_ACCOUNT
 
     def url_of(self, host: Host) -> str:
@@ -158,6 +161,7 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         # A sandbox video lives 24 hours: a shrinking list is normal there.
         max_removed_share=section.number("max_removed_share", 1.0 if environment == "sandbox" else 0.5, 0, highest=1),
         rate_limit_reserve=section.number("rate_limit_reserve", 0.0, lowest=0, highest=0.95),
+        history_days=section.whole("history_days", DEFAULT_HISTORY_DAYS, lowest=0),
         account=account,
     )
 

@@ -12,6 +12,8 @@ from dlt.destinations.sql_client import SqlClientBase
 from include.api_video.endpoints import Endpoint
 from include.api_video.schema import snake
 
+KEYS_PER_QUERY = 500
+
 
 class Query:
     """SQL over one open connection. Parameters are ``%s``, as in dlt."""
@@ -52,6 +54,17 @@ class Query:
     def run(self, sql: str, *args: Any) -> None:
         """A statement that answers nothing."""
         self.client.execute_sql(sql, *args)
+
+    def delete(self, name: str, key: str, keys: Sequence[str], *, only: str = "") -> None:
+        """Deletes the rows of these keys; of them, where a column is named, those in which it is true."""
+        if hasattr(self.client, "delete_rows"):  # where SQL only reads
+            self.client.delete_rows(name, key, keys, only)
+            return
+        also = f" AND {only}" if only else ""
+        for start in range(0, len(keys), KEYS_PER_QUERY):
+            some = keys[start : start + KEYS_PER_QUERY]
+            marks = ", ".join(["%s"] * len(some))
+            self.run(f"DELETE FROM {self.table(name)} WHERE {key} IN ({marks}){also}", *some)
 
     def mark_removed(self, name: str, key: str, where: str, *args: Any, now: datetime, forget: Sequence[str] = ()) -> None:
         """Sets ``removed_at`` of rows where it is null, and empties the columns ``forget``; twice changes nothing more."""

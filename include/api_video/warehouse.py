@@ -23,9 +23,8 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
 from include.api_video.schema import PARTIAL, SKIPPED, SYNCS, locate, schema_of, snake
-from include.api_video.sql import DetailSql, Query, served
+from include.api_video.sql import KEYS_PER_QUERY, DetailSql, Query, served
 
-KEYS_PER_QUERY = 500
 NEWEST_SYNCS = 50  # lines of the ledger that say how a table is: more would be readings that stopped, one after another
 
 

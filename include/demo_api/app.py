@@ -77,7 +77,8 @@ def _page(world: World, behaviour: Behaviour, entry: Endpoint, request: Request)
     )
     # Absolute links name this server, where the API's name its own: following one must not leave the machine.
     host = None if is_relative else str(request.base_url).rstrip("/")
-    return json_response(envelope(entry, query, total, _rewritten(behaviour, entry.name, rows), host))
+    page = envelope(entry, query, total, _rewritten(behaviour, entry.name, rows), host)
+    return json_response(behaviour.rewrite_page(entry.name, page) if behaviour.rewrite_page else page)
 
 
 def _list_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Handler:

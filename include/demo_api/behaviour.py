@@ -86,6 +86,8 @@ class Behaviour:
         oddities: how lists break their promises.
         traffic: who changes lists all the time.
         rewrite: changes a row before it is sent: (resource, row) -> row.
+        rewrite_page: changes a page of a list before it is sent: (resource, body) -> body.
+        tells_limit: whether answers carry the rate limit's headers.
         clock: seconds; a test passes its own to move the rate limit's window.
     """
 
@@ -97,6 +99,8 @@ class Behaviour:
     oddities: Oddities = field(default_factory=Oddities)
     traffic: list[Traffic] = field(default_factory=list)
     rewrite: Callable[[str, Row], Row] | None = None
+    rewrite_page: Callable[[str, Row], Row] | None = None
+    tells_limit: bool = True
     clock: Clock = time.monotonic
     faults: list[Fault] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)

@@ -151,6 +151,8 @@ async def _drop(receive: Receive, send: Send) -> None:
 def _sender(send: Send, behaviour: Behaviour, entry: Request, fault: Fault | None, rate: RateHeaders) -> Send:
     """A ``send`` that adds the rate limit's headers, runs hooks, notes the status and cuts a truncated body short."""
     headers = rate.pairs() if fault is None or fault.headers is None else fault.headers
+    if not behaviour.tells_limit:
+        headers = {}
     if fault and fault.kind == "html":
         headers = fault.headers or {}  # a proxy in front of the API answers: it knows nothing of the limit
 

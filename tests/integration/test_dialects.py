@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +17,13 @@ from dlt.common.destination import Destination
 from sqlglot import expressions as exp
 
 from include.api_video.destination import FILE_FORMATS
+from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.sql import Query
+from include.api_video.upkeep import forget_old_runs
+from include.api_video.warehouse import Warehouse as Tables
+from include.api_video.warehouse import now_utc
 from tests.integration.conftest import Warehouse, change
+from tests.years import count, write_runs
 
 RESOURCES = ("videos", "video_status", "discarded_videos")  # each kind of question is asked for them
 DIALECTS = [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake", "filesystem")]
@@ -114,7 +120,11 @@ def test_every_question_is_understood_and_answered_alike(foreign: type[Foreign],
 
     assert not first.report.failed + second.report.failed
     warehouse.assert_equal(*RESOURCES)
+    write_runs(warehouse.rows, (now := now_utc()) - timedelta(days=33), now)
+    before = count(warehouse.rows)
+    with short_lived_pipeline("prepare", warehouse.settings.account) as pipeline:
+        forget_old_runs(Tables(pipeline), 30, now + timedelta(days=1))
+    assert all(left < before[table] for table, left in count(warehouse.rows).items())
     statements = " ".join(foreign.asked)
-    assert all(words in statements for words in ("UPDATE", "LEFT JOIN", "NOT IN", "count(DISTINCT", "LIMIT")), (
-        "the whole set"
-    )
+    wanted = ("UPDATE", "DELETE", "LEFT JOIN", "NOT IN", "count(DISTINCT", "LIMIT", "ROW_NUMBER", "UNION ALL")
+    assert all(words in statements for words in wanted), "the whole set"

@@ -49,6 +49,7 @@ OPTIONS = [
     ("unproven_hours", "6", "6", 6.0),
     ("max_removed_share", "0.25", "0.25", 0.25),
     ("rate_limit_reserve", "0.3", "0.3", 0.3),
+    ("history_days", "7", "7", 7),
 ]
 options = pytest.mark.parametrize(("name", "text", "toml", "value"), OPTIONS, ids=[option[0] for option in OPTIONS])
 

@@ -94,3 +94,10 @@ def find_cause(error: BaseException, kind: type[E] = ApiVideoError) -> E | None:
         seen.add(id(next_one))
         next_one = next_one.__cause__ or next_one.__context__
     return None
+
+
+def root_of(error: BaseException) -> BaseException:
+    """What a driver, or the system, said first: dlt wraps it up to five times."""
+    while inner := getattr(error, "inner_exc", None) or error.__cause__:
+        error = inner
+    return error

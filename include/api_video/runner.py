@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from dlt.common.exceptions import DltException
 from dlt.common.pipeline import LoadInfo
 
-from include.api_video.destination import DestinationError, file_format
+from include.api_video.destination import check_reach, file_format
 from include.api_video.endpoints import by_name, in_load_order
-from include.api_video.errors import ApiVideoError, LeftOutError, find_cause
+from include.api_video.errors import ApiVideoError, LeftOutError
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.reading import LOCAL, origin
 from include.api_video.settings import Settings
@@ -25,19 +24,16 @@ def prepare_warehouse(settings: Settings) -> None:
 
     Raises:
         SettingsError: the destination lacks a package or credentials.
-        DestinationError: it cannot be reached, or refuses the login or the tables.
+        DestinationError: it cannot be reached.
+        DestinationRefusedError: it refuses the login or the tables.
     """
     with short_lived_pipeline("prepare", settings.account) as pipeline:
-        try:
-            warehouse, schema = Warehouse(pipeline), declared_schema(settings)
-            if origin(settings.base_url) != LOCAL:
-                warehouse.drop_loaded_from(LOCAL)
-            warehouse.declare(schema)
-            warehouse.tidy(schema)
-        except Exception as error:
-            if isinstance(error, DltException):
-                raise
-            raise DestinationError(error) from error  # drivers have errors of their own
+        check_reach(pipeline)
+        warehouse, schema = Warehouse(pipeline), declared_schema(settings)
+        if origin(settings.base_url) != LOCAL:
+            warehouse.drop_loaded_from(LOCAL)
+        warehouse.declare(schema)
+        warehouse.tidy(schema)
 
 
 def load_resource(resource: str, settings: Settings, run_id: str, *, full_refresh: bool = False) -> LoadInfo:
@@ -48,14 +44,8 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
         ApiVideoError: what the user can act on, taken out of dlt's wrapping.
     """
     with short_lived_pipeline(resource, settings.account) as pipeline:
-        try:
-            source = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
-            return pipeline.run(source, loader_file_format=file_format())
-        except Exception as error:
-            cause = find_cause(error)
-            if cause is None:
-                raise
-            raise cause from None
+        source = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
+        return pipeline.run(source, loader_file_format=file_format())
 
 
 def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Iterator[tuple[str, LoadInfo | Exception]]:

@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_ran
 from include.api_video.answers import RateLimit, read_error, read_retry_after
 from include.api_video.endpoints import Host
 from include.api_video.errors import ApiVideoLimitError, ApiVideoRequestError, ApiVideoServerError, PassingError
+from include.api_video.origin import DEMO_HEADER
 from include.api_video.settings import Settings
 from include.api_video.throttle import Throttle
 
@@ -62,6 +63,7 @@ class ApiVideoSession(requests.Session):
         self.headers["User-Agent"] = "api-video-airflow-dlt"
         self.requests_sent = 0
         self.rate_limited = 0
+        self.is_demo = False  # by its own words
         self._environment = settings.environment
         self._key_setting = settings.account.variable("admin_api_key" if host is Host.ADMIN else "api_key")
         self._missing_ok = missing_ok
@@ -212,6 +214,7 @@ class ApiVideoSession(requests.Session):
         try:
             response = super().send(request, **kwargs)
             limit, answered = _read_limit(response), True
+            self.is_demo |= DEMO_HEADER in response.headers
         except requests.RequestException as error:
             raise ApiVideoServerError(f"The connection to {url} broke ({type(error).__name__}). Is it reachable?") from None
         finally:

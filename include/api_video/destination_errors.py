@@ -26,7 +26,7 @@ from include.api_video.errors import ApiVideoError, PassingError, RefusedError, 
 from include.api_video.masking import mask
 
 LONGEST = 400  # characters of a driver's words
-OWN_MODULES = ("builtins", "include", "json", "dags")  # an error of these is a mistake in the code, whatever it says
+OWN_MODULES = ("builtins", "include", "json", "airflow")  # an error of these is a mistake in the code, whatever it says
 
 
 class DestinationError(PassingError):

@@ -10,8 +10,8 @@ from dlt.common.pipeline import LoadInfo
 from include.api_video.destination import check_reach, file_format
 from include.api_video.endpoints import by_name, in_load_order
 from include.api_video.errors import ApiVideoError, LeftOutError
+from include.api_video.origin import DEMO, is_demo
 from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.reading import LOCAL, origin
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
 from include.api_video.warehouse import Warehouse
@@ -30,10 +30,18 @@ def prepare_warehouse(settings: Settings) -> None:
     with short_lived_pipeline("prepare", settings.account) as pipeline:
         check_reach(pipeline)
         warehouse, schema = Warehouse(pipeline), declared_schema(settings)
-        if origin(settings.base_url) != LOCAL:
-            warehouse.drop_loaded_from(LOCAL)
+        drop_demo_rows(warehouse, settings)
         warehouse.declare(schema)
         warehouse.tidy(schema)
+
+
+def drop_demo_rows(warehouse: Warehouse, settings: Settings) -> None:
+    """Drops what the demo loaded, and nothing else, once another API is read."""
+    counts = warehouse.rows_from(DEMO)
+    if counts and not is_demo(settings.base_url):
+        warehouse.drop(list(counts))
+        told = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        log.warning("The demo's rows were dropped, since this run reads %s: %s", settings.base_url, told)
 
 
 def load_resource(resource: str, settings: Settings, run_id: str, *, full_refresh: bool = False) -> LoadInfo:

@@ -82,6 +82,7 @@ class Behaviour:
         link_style: of pagination links; "documented" differs from list to list, as the API's examples do.
         admin_style: "documented" answers on /projects and /projects/{project_id}/api-keys, "listed" on
             /projects/api-keys alone.
+        names_itself: whether answers have the header by which the package tells the demo from other servers.
         rewrite: changes a row before it is sent: (resource, row) -> row.
         clock: seconds; a test passes its own to move the rate limit's window.
     """
@@ -91,6 +92,7 @@ class Behaviour:
     rate_window_s: float = 60
     link_style: Literal["documented", "relative", "absolute"] = "documented"
     admin_style: Literal["documented", "listed"] = "documented"
+    names_itself: bool = True
     rewrite: Callable[[str, Row], Row] | None = None
     clock: Clock = time.monotonic
     faults: list[Fault] = field(default_factory=list)

@@ -151,7 +151,8 @@ def load_tasks(account: Account, group_id: str, names: Sequence[str]) -> dict[st
             group_id, use_data_folder=False, local_data_folder=folder, use_task_logger=False, log_progress_period=0
         )
         use_project_config()  # the helper has dlt look for its files in the folder of DAGs
-        tasks = {name: _load_task(account, group, name, str(Path(folder, name))) for name in names}
+        within = Path(os.environ["DLT_DATA_DIR"]).relative_to(folder)  # nowhere else, whatever dlt does
+        tasks = {name: _load_task(account, group, name, Path(folder, within, name)) for name in names}
     for name, later in tasks.items():
         for earlier in upstream(by_name()[name]):
             if earlier in tasks:
@@ -178,9 +179,9 @@ def own_folders() -> Iterator[str]:
         use_project_config()
 
 
-def _load_task(account: Account, group: PipelineTasksGroup, name: str, folder: str) -> Any:
+def _load_task(account: Account, group: PipelineTasksGroup, name: str, folder: Path) -> Any:
     endpoint = by_name()[name]
-    pipeline, asset = make_pipeline(name, account, pipelines_dir=folder), table_asset(account, name)
+    pipeline, asset = make_pipeline(name, account, pipelines_dir=str(folder)), table_asset(account, name)
     (loads,) = group.add_run(
         pipeline,
         partial(_source, account, name),
@@ -213,7 +214,7 @@ def _source(account: Account, name: str) -> Any:
     )
 
 
-def _run(account: Account, load: Callable[[], None], pipeline: Any, folder: str, asset: Asset) -> None:
+def _run(account: Account, load: Callable[[], None], pipeline: Any, folder: Path, asset: Asset) -> None:
     """Runs dlt's task, and tells in the asset's event what it loaded. Airflow keeps the event where the task succeeds.
 
     Raises:
@@ -231,10 +232,11 @@ def _run(account: Account, load: Callable[[], None], pipeline: Any, folder: str,
             use_warehouse_connection()
             load()
     finally:
-        # Its name was made up when the DAG was parsed, as its parent's was, in which other tasks may have theirs.
+        # Its name was made up when the DAG was parsed, as those above it were, in which other tasks may have theirs.
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
-            os.rmdir(os.path.dirname(folder))
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
     from include.api_video.report import look_at
 
     context = get_current_context()

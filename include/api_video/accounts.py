@@ -90,7 +90,10 @@ def _why_not(name: str) -> str | None:
         return "use small letters, digits and _, a letter first, 40 at most"
     if f"_{name}".endswith(STAGING):
         account, base = Account(name), Account(name.removesuffix("staging").rstrip("_"))
-        return f"its tables would be in {account.dataset}, where dlt keeps what is on its way into {base.dataset}, and empties it"
+        return (
+            f"its tables would be in {account.dataset}, where dlt keeps what is on its way into {base.dataset}, and "
+            "empties it"
+        )
     if Account(name).dag_id == WAREHOUSE_CONNECTION:
         return f"its Airflow Connection {WAREHOUSE_CONNECTION} is the destination's"
     return None

@@ -28,10 +28,13 @@ TABLES = ("destination", "sources", "api_video", "credentials")  # of dlt's file
 WORDS = r"(?:pass(?:word|wd|phrase)|pwd|secret|token|api_?key|(?:access|account|private|encryption)_?key|signature|sig)"
 SECRET_NAME = re.compile(rf"{WORDS}(?:_value)?$|secret_access_key|webhook_url|connection_string|statements", re.I)
 PLAIN_NAME = re.compile(r"(_id|_file|_path|_uri|_type|_name)$", re.I)
-PLAIN_WORDS = frozenset({"password", "user", "true", "false", "none", "null", "postgres", "duckdb", "default", "..."})
+PLAIN_WORDS = frozenset(
+    {"password", "postgres", "..."}
+)  # who has these as a password has none; they stand in our sentences
 
 LOGIN = re.compile(r"^(?:[\w+.-]+:)?/*[^:/@\s]*:(.*)@", re.DOTALL)  # also of a malformed string, up to its last @
 LOGIN_WITHOUT_HOST = re.compile(r"^[\w+.-]+:/*[^:/@\s]*:([^/@]*[^/@\d][^/@]*)")
+HOST = re.compile(r"@[\w.,:\[\]-]*(?:/[\w.-]*)?(?:\?[^@]*)?")
 AFTER_LOGIN = re.compile(r"@([\w.-]+)(?=[:/?\s][^@]*$|$)")
 BREAKS = re.compile(r"[@:/?#&\s]")
 ASSIGNED = re.compile(rf"({WORDS})\s*=\s*('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", re.I)
@@ -125,6 +128,8 @@ def _in_connection_string(text: str) -> Iterator[str]:
     """The password and other secrets in a connection string, also in one that no driver understands."""
     if found := LOGIN.search(text) or LOGIN_WITHOUT_HOST.search(text):
         yield found[1]
+        if not HOST.fullmatch(text, found.end(1)):
+            yield text[found.start(1) :]  # no telling where the password ends
     for assigned in ASSIGNED.finditer(text):
         yield assigned[2].strip("'\"")
 

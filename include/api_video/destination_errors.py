@@ -17,7 +17,6 @@ from urllib.parse import unquote, urlsplit
 from dlt.common.configuration.exceptions import ConfigFieldMissingException, ConfigurationException, LookupTrace
 from dlt.common.destination.exceptions import DestinationTransientException
 from dlt.common.exceptions import MissingDependencyException
-from dlt.destinations.exceptions import DestinationConnectionError
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, Account
 from include.api_video.config import values_of
@@ -168,7 +167,7 @@ def describe(error: BaseException, account: Account = DEFAULT_ACCOUNT) -> ApiVid
         if is_foreign and re.search(fault.pattern, words):
             kind = DestinationError if fault.passes else DestinationRefusedError
             return kind(f"The destination {name} cannot be used: {words} {_filled(fault.advice, account)}")
-    if isinstance(root, _drivers_errors()) or find_cause(error, DestinationConnectionError):
+    if isinstance(root, _passing_errors()) or find_cause(error, DestinationTransientException):
         return DestinationError(f"The destination {name} cannot be used: {words}")
     return None
 
@@ -202,11 +201,11 @@ def _words(error: BaseException) -> str:
     return f"{text[:LONGEST]} ..." if len(text) > LONGEST else f"{text}."
 
 
-def _drivers_errors() -> tuple[type[BaseException], ...]:
-    """Errors that come from no mistake of this package's code."""
+def _passing_errors() -> tuple[type[BaseException], ...]:
+    """Errors that come from no mistake of this package's code, beside those that dlt calls transient."""
     import duckdb
 
-    return (DestinationTransientException, ConnectionError, TimeoutError, duckdb.IOException, duckdb.HTTPException)
+    return (ConnectionError, TimeoutError, duckdb.IOException, duckdb.HTTPException)
 
 
 def _filled(advice: str, account: Account) -> str:

@@ -56,14 +56,17 @@ def duckdb_file() -> Path | None:
     Both of dlt's spellings count: ``DESTINATION__DUCKDB__CREDENTIALS`` and ``DESTINATION__DUCKDB__CREDENTIALS__DATABASE``.
 
     Raises:
-        SettingsError: they name different files.
+        SettingsError: they name different files, or none.
     """
     if destination_name() != "duckdb":
         return None
-    path = str(_duckdb_path() or DUCKDB_FILE)
-    if ":" in path and not path.startswith("duckdb:///"):
-        return None  # :memory:
-    return Path(path.removeprefix("duckdb:///")).expanduser().absolute()
+    path = str(_duckdb_path() or DUCKDB_FILE).removeprefix("duckdb:///")
+    if "://" in path or path.startswith(":"):
+        raise SettingsError(
+            "DESTINATION__DUCKDB__CREDENTIALS must be the path of a file, such as /data/api_video.duckdb: each task opens "
+            f"it anew. For another destination set {VARIABLE}."
+        )
+    return Path(path).expanduser().absolute()
 
 
 def _duckdb_path() -> Any:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import tempfile
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -56,6 +58,12 @@ FAULTS = (
         "The disk is full: free some space (working files are in {folder}, or where TMPDIR says). What was loaded stays, "
         "and the next run goes on from there.",
         passes=True,
+    ),
+    Fault(
+        r"invalid dsn|invalid connection option|missing \"=\" after|invalid integer value|invalid percent-encoded"
+        r"|invalid port|invalid URI|unexpected spaces|end of string reached when looking for",
+        "Correct the connection string in {variable}: postgresql://user:password@host:5432/database, with @ : / # % "
+        "in the password percent-encoded (%40 for @).",
     ),
     Fault(
         r"unsupported startup parameter",
@@ -162,6 +170,11 @@ def describe(error: BaseException, account: Account = DEFAULT_ACCOUNT) -> ApiVid
         return SettingsError(f"The destination {name} cannot be used: {_words(wrong)} Correct {credentials_variable()}.")
     root = root_of(error)
     words = _words(root)
+    if type(root).__module__ == "builtins" and _raised_in(root, "dlt/common/configuration/"):
+        return SettingsError(
+            f"The destination {name} does not understand {credentials_variable()}: dlt's documentation of {name} has its "
+            "fields and forms."
+        )
     is_foreign = isinstance(root, OSError) or type(root).__module__.split(".")[0] not in OWN_MODULES
     for fault in FAULTS:
         if is_foreign and re.search(fault.pattern, words):
@@ -199,6 +212,11 @@ def _words(error: BaseException) -> str:
     text = re.split(r"\nLINE \d+:|\nHINT: |\. Newer DuckDB version might", text)[0]
     text = " ".join(mask(text).split()).rstrip(" .!") or type(error).__name__
     return f"{text[:LONGEST]} ..." if len(text) > LONGEST else f"{text}."
+
+
+def _raised_in(error: BaseException, folder: str) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and folder in Path(frames[-1].filename).as_posix()
 
 
 def _passing_errors() -> tuple[type[BaseException], ...]:

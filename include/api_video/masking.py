@@ -12,6 +12,7 @@ import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -40,6 +41,7 @@ BREAKS = re.compile(r"[@:/?#&\s]")
 ASSIGNED = re.compile(rf"({WORDS})\s*=\s*('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", re.I)
 # In any text. `user:password@` is how our own sentences show where a password goes.
 PATTERNS = (
+    (re.compile(r"([\"'][^\"']*://[^\s:/@\"']*):(?!password@)[^\"']*@"), rf"\1:{HIDDEN}@"),
     (re.compile(r"(://[^\s:/@'\"]*):(?!password@)[^\s'\"]*@"), rf"\1:{HIDDEN}@"),
     (re.compile(rf"((?:\b|_){WORDS}\s*=\s*)(?!['\"]?\.\.\.)('[^']*'|\"[^\"]*\"|[^\s&;,'\")]+)", re.I), rf"\1{HIDDEN}"),
     (re.compile(rf"([\"'][\w-]*{WORDS}[\"']\s*:\s*)('[^']*'|\"[^\"]*\")", re.I), rf"\1{HIDDEN}"),
@@ -52,7 +54,7 @@ _told: set[str] = set()  # secrets that stand in no setting, such as those of an
 
 def mask(text: str) -> str:
     """The text without credentials."""
-    for secret in _known():
+    for secret in _known(_Settings()):
         if secret in text:
             text = text.replace(secret, HIDDEN)
     for pattern, instead in PATTERNS:
@@ -82,16 +84,32 @@ def hide(secret: str | None) -> None:
 # --- which secrets there are ---------------------------------------------------------------------------------------------
 
 
-def _known() -> list[str]:
+class _Settings:
+    """What was set, by ``repr``: every line of a log asks, and it seldom changes."""
+
+    def __init__(self) -> None:
+        self.pairs, self.told = list(_settings()), frozenset(_told)
+        self._key = repr((self.pairs, sorted(self.told)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Settings) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@lru_cache(maxsize=2)
+def _known(settings: _Settings) -> list[str]:
     """All secrets of the settings, in the forms in which they may turn up; whole ones first, then pieces of them."""
-    whole, pieces = set(_told), set[str]()
-    for name, value in _settings():
+    whole, pieces = set(settings.told), set[str]()
+    for name, value in settings.pairs:
         host = AFTER_LOGIN.search(value) if isinstance(value, str) else None
         for secret in _secrets_of(name, value):
-            whole.update(_forms(secret))
-            pieces.update(_pieces(secret))
-            if host:
-                pieces.update(f"{piece}@{host[1]}" for piece in _pieces(secret, shortest=1))
+            for form in _forms(secret):
+                whole.add(form)
+                pieces.update(_pieces(form))
+                if host:
+                    pieces.update(f"{piece}@{host[1]}" for piece in _pieces(form, shortest=1))
     found = [*sorted(whole, key=len, reverse=True), *sorted(pieces, key=len, reverse=True)]
     return [secret for secret in found if len(secret) >= SHORTEST and secret.lower() not in PLAIN_WORDS]
 
@@ -137,8 +155,9 @@ def _in_connection_string(text: str) -> Iterator[str]:
 def _forms(secret: str) -> Iterator[str]:
     """A secret as it was written, decoded, and encoded."""
     secret = secret.strip()
-    yield from (secret, unquote(secret), unquote_plus(secret))
-    yield from (quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1])
+    yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
+    for text in (secret, unquote(secret)):  # SQLAlchemy's URLs keep " +"
+        yield from (text, unquote_plus(text), quote(text, safe=""), quote(text, safe=" +"), quote_plus(text))
     yield from (line.strip() for line in secret.splitlines())
 
 

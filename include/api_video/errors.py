@@ -4,16 +4,20 @@
 
     ApiVideoError
      ├── SettingsError           an option is missing or wrong: change the configuration, nothing was requested
-     │    └── MissingKeyError         no API key is set
+     │    ├── MissingKeyError         no API key is set
+     │    └── NoLocksError            the destination's file is where no locks are
      ├── LeftOutError            a resource is left out of a run: no failure
      ├── RefusedError            trying again cannot help
      │    ├── ApiVideoKeyError         401: wrong key, or a key of the other environment
      │    ├── ApiVideoPermissionError  403: the key is right, but may not read this
      │    ├── ApiVideoRequestError     any other 4xx: api.video does not understand the request
+     │    ├── DestinationRefusedError  a wrong login, a right that is missing, a file of another kind
      │    └── RemovalBrakeError        more rows would be marked removed than the settings allow
      └── PassingError            it may work later, so Airflow tries again
           ├── ApiVideoLimitError       429 after as many waits as we allow ourselves
           ├── ApiVideoServerError      5xx, a broken connection, an answer that is no JSON
+          ├── DestinationError         the destination cannot be reached, or has no room
+          ├── FileBusyError            another program kept the destination's file open
           └── ListShiftedError         the list kept changing while it was read
 """
 

@@ -144,7 +144,7 @@ FAULTS = (
     Fault(
         r"onnection refused|could not translate host name|Could not connect|timed? ?out|No route to host|unreachable"
         r"|[Nn]ame resolution|Name or service not known|Max retries|Could not establish connection|onnection reset"
-        r"|server closed the connection|onnection error|Is the server running",
+        r"|server closed the connection|onnection error|Is the server running|error sending request",
         "Is it running, is its address in {variable} right, does a firewall stand between?",
         passes=True,
     ),

@@ -212,3 +212,23 @@ def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
     assert task_ids == str(sorted(expected))
     assert demo.requests() == 0
     assert not list((airflow.home / "tmp").iterdir())
+
+
+def test_a_malformed_catalog_is_a_sentence_without_its_password(airflow: Airflow, demo_environment: dict[str, str]) -> None:
+    """DuckDB repeats it, half decoded. Nothing of it is in the log, in XCom or anywhere else; nothing is tried again."""
+    lake = {
+        "CATALOG": "postgres://loader:per%cent%20hidden@127.0.0.1:1/lake",
+        "STORAGE__BUCKET_URL": str(airflow.home / "x"),
+    }
+    settings = {f"DESTINATION__DUCKLAKE__CREDENTIALS__{name}": value for name, value in lake.items()}
+    for extension in ("ducklake", "postgres_scanner"):
+        airflow.run("python", "-c", f"from duckdb_extensions import import_extension as i; i('{extension}')")
+    settings |= {**demo_environment, "API_VIDEO_DESTINATION": "ducklake"}
+
+    done = airflow.run("airflow", "dags", "test", "api_video", **settings)
+
+    assert done.returncode == 1
+    assert "hidden" not in done.stdout, done.stdout
+    assert "DestinationRefusedError: The destination ducklake cannot be used: " in done.stdout
+    assert "Correct the connection string in DESTINATION__DUCKLAKE__CREDENTIALS" in done.stdout
+    assert not [path for path in airflow.home.rglob("*") if path.is_file() and b"hidden@" in path.read_bytes()]

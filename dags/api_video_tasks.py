@@ -12,11 +12,12 @@ import os
 import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -34,15 +35,25 @@ from api_video_alerts import ERROR, check_alerts
 from api_video_connections import find_connection
 from api_video_timeouts import PREPARE, VALIDATE, load_timeout, over_time
 from api_video_workers import check_workers
+from dlt.common.exceptions import MissingDependencyException
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 from packaging.version import Version
 
-from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
+from include.api_video.accounts import DEFAULT_ACCOUNT, WAREHOUSE_CONNECTION, Account, read_accounts
 from include.api_video.config import use_project_config
-from include.api_video.destination import connection_variable, credentials_of, destination_name, file_format, understood
+from include.api_video.destination import (
+    connection_variable,
+    credentials_of,
+    destination_name,
+    file_format,
+    make_destination,
+)
+from include.api_video.destination_errors import understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
 from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, PassingError, SettingsError, find_cause
-from include.api_video.pipelines import make_pipeline
+from include.api_video.logs import mask_logs
+from include.api_video.masking import hide, mask, sentence_of, traceback_of
+from include.api_video.pipelines import WORKING_FILES, make_pipeline
 from include.api_video.settings import (
     DEFAULT_UNPROVEN_HOURS,
     Settings,
@@ -51,7 +62,6 @@ from include.api_video.settings import (
     read_settings,
 )
 
-WAREHOUSE_CONNECTION = "api_video_warehouse"
 REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
 RETRIES = {
     "retries": 2,
@@ -119,6 +129,7 @@ def prepare(account: Account) -> Any:
         """Checks the settings and creates the tables, before any request is sent."""
         from include.api_video.runner import prepare_warehouse
 
+        use_airflow_logging()
         with plain_words():
             check_alerts()
             settings = run_settings(account)
@@ -137,16 +148,19 @@ def load_tasks(account: Account, group_id: str, names: Sequence[str]) -> dict[st
     own = get_parsing_context().task_id
     names = [name for name in names if own in (None, f"{group_id}.{name}")]
     try:
-        destination_name()
-    except SettingsError:  # `prepare` says what is wrong
+        make_destination()
+    except (SettingsError, MissingDependencyException):  # `prepare` says what is wrong
         return {}
     if not names:
         return {}
-    with own_folders():
-        group = PipelineTasksGroup(group_id, use_task_logger=False, log_progress_period=0)
+    with own_folders() as folder:
+        # dlt's helper sets folders for the whole process, at random in what it is given here.
+        group = PipelineTasksGroup(
+            group_id, use_data_folder=False, local_data_folder=folder, use_task_logger=False, log_progress_period=0
+        )
         use_project_config()  # the helper has dlt look for its files in the folder of DAGs
-        tasks = {name: _load_task(account, group, name) for name in names}
-        shutil.rmtree(os.environ["DLT_DATA_DIR"], ignore_errors=True)  # each parse would leave one behind
+        within = Path(os.environ["DLT_DATA_DIR"]).relative_to(folder)  # nowhere else, whatever dlt does
+        tasks = {name: _load_task(account, group, name, Path(folder, within, name)) for name in names}
     for name, later in tasks.items():
         for earlier in upstream(by_name()[name]):
             if earlier in tasks:
@@ -155,11 +169,15 @@ def load_tasks(account: Account, group_id: str, names: Sequence[str]) -> dict[st
 
 
 @contextmanager
-def own_folders() -> Iterator[None]:
-    """Puts dlt's folders back after the helper has changed them in the environment of the whole process."""
+def own_folders() -> Iterator[str]:
+    """A folder for dlt that is gone after the block. What the helper changed in the environment is put back.
+
+    Nothing else is ever deleted: a folder that the user gave dlt (``DLT_DATA_DIR``, ``PIPELINES_DIR``) is not touched.
+    """
     before = {name: os.environ.get(name) for name in DLT_FOLDERS}
     try:
-        yield
+        with TemporaryDirectory(prefix=WORKING_FILES) as folder:
+            yield folder
     finally:
         for name, value in before.items():
             if value is None:
@@ -169,9 +187,9 @@ def own_folders() -> Iterator[None]:
         use_project_config()
 
 
-def _load_task(account: Account, group: PipelineTasksGroup, name: str) -> Any:
+def _load_task(account: Account, group: PipelineTasksGroup, name: str, folder: Path) -> Any:
     endpoint = by_name()[name]
-    pipeline, asset = make_pipeline(name, account), table_asset(account, name)
+    pipeline, asset = make_pipeline(name, account, pipelines_dir=str(folder)), table_asset(account, name)
     stops: list[ApiVideoError] = []  # what ended a reading early; what was read is loaded first
     (loads,) = group.add_run(
         pipeline,
@@ -184,7 +202,7 @@ def _load_task(account: Account, group: PipelineTasksGroup, name: str) -> Any:
         outlets=[asset],
         doc_md=f"{endpoint.meaning}. Reads `{endpoint.path}` ({endpoint.sync.value}) into the table `{name}`.",
     )
-    loads.python_callable = partial(_run, account, loads.python_callable, pipeline, asset, stops)
+    loads.python_callable = partial(_run, account, loads.python_callable, pipeline, folder, asset, stops)
     loads.operator_extra_links = (StateLink(),)
     return loads
 
@@ -210,7 +228,14 @@ def _source(account: Account, name: str, stops: list[ApiVideoError]) -> Any:
     )
 
 
-def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset, stops: list[ApiVideoError]) -> None:
+def _run(
+    account: Account,
+    load: Callable[[], None],
+    pipeline: Any,
+    folder: Path,
+    asset: Asset,
+    stops: list[ApiVideoError],
+) -> None:
     """Runs dlt's task, and tells in the asset's event what it loaded. Airflow keeps the event where the task succeeds.
 
     Raises:
@@ -224,18 +249,23 @@ def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset
     # dlt looks for this folder in a pipeline that was wiped before: a retry, or the same process as another task.
     os.makedirs(os.path.join(pipeline.working_dir, "schemas"), exist_ok=True)
     try:
-        with plain_words(), understood():
+        with plain_words(), understood(account):
             use_warehouse_connection()
             stops.clear()  # of an attempt before
             load()
             if stops:
                 raise stops[0]
     finally:
-        shutil.rmtree(Path(pipeline.pipelines_dir).parent, ignore_errors=True)
+        # Its name was made up when the DAG was parsed, as those above it were, in which other tasks may have theirs.
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
     from include.api_video.report import look_at
 
     context = get_current_context()
-    report = look_at(account, pipeline.pipeline_name, str(context["run_id"]))
+    with plain_words():
+        report = look_at(account, pipeline.pipeline_name, str(context["run_id"]))
     context["outlet_events"][asset].extra = report.summary()
 
 
@@ -298,7 +328,7 @@ def plain_words() -> Iterator[None]:
     Raises:
         AirflowSkipException: the resource is left out of this run.
         AirflowFailException: trying again cannot help, or took all the time that a task has.
-        RuntimeError: it can.
+        RuntimeError: it can, or nobody foresaw it; then the log has the traceback.
     """
     try:
         yield
@@ -310,15 +340,16 @@ def plain_words() -> Iterator[None]:
         raise AirflowFailException(sentence) from None
     except Exception as error:
         cause = find_cause(error)
-        if cause is None:
-            raise
         ti = get_current_context()["ti"]
         if isinstance(cause, LeftOutError):
-            ti.xcom_push(key=REFUSED, value=str(cause))
-            raise AirflowSkipException(str(cause)) from None
-        sentence = f"{type(cause).__name__}: {cause}"
+            ti.xcom_push(key=REFUSED, value=mask(str(cause)))
+            raise AirflowSkipException(mask(str(cause))) from None
+        if cause is None:
+            log.error("This was not foreseen:\n%s", traceback_of(error))
+        sentence = sentence_of(cause or error)
         ti.xcom_push(key=ERROR, value=sentence)
-        raise (RuntimeError if isinstance(cause, PassingError) else AirflowFailException)(sentence) from None
+        again = cause is None or isinstance(cause, PassingError)
+        raise (RuntimeError if again else AirflowFailException)(sentence) from None
 
 
 def run_settings(account: Account) -> Settings:
@@ -388,14 +419,16 @@ def mask_key(key: str | None) -> None:
     """Has Airflow print ``***`` for a key, and for the form in which it is sent."""
     from airflow.sdk.log import mask_secret
 
+    hide(key)
     if key:
         mask_secret(key)
         mask_secret(b64encode(f"{key}:".encode()).decode())
 
 
 def use_airflow_logging() -> None:
-    """Hands dlt's log lines to Airflow; from dlt's own handler they all arrive as errors."""
+    """Hands dlt's log lines to Airflow; from dlt's own handler they all arrive as errors. No line has a credential."""
     dlt_log = logging.getLogger("dlt")
     for handler in list(dlt_log.handlers):
         dlt_log.removeHandler(handler)
     dlt_log.propagate = True
+    mask_logs()

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import cast
 
 # Before dlt is imported: no telemetry, and no look into Airflow's Variables where Airflow is installed beside dlt.
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
@@ -20,6 +21,8 @@ os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 from include.api_video.accounts import Account, find_account, read_accounts
 from include.api_video.config import use_project_config
 from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, find_cause
+from include.api_video.logs import mask_logs
+from include.api_video.masking import mask, sentence_of, traceback_of
 from include.api_video.settings import read_settings
 
 
@@ -36,10 +39,15 @@ def run(account: Account, *, full_refresh: bool) -> int:
         if isinstance(result, LeftOutError):
             left_out.append(resource)
         elif isinstance(result, Exception):
-            errors[resource] = f"{type(result).__name__}: {result}"
+            errors[resource] = sentence_of(result)
         else:
-            print(f"--- {resource}\n{result}")
-    report = check_run(account, run_id, settings.resources, errors, left_out, unproven_hours=settings.unproven_hours)
+            print(mask(f"--- {resource}\n{result}"))
+    try:
+        report = check_run(account, run_id, settings.resources, errors, left_out, unproven_hours=settings.unproven_hours)
+    except ApiVideoError:  # without a report, this is all that is told of the tables
+        for resource, sentence in errors.items():
+            print(f"FAILED {resource}: {sentence}")
+        raise
     print(f"\n{report}")
     return 1 if report.failed else 0
 
@@ -52,9 +60,18 @@ def on_each(command: Callable[[Account], int], name: str | None) -> Iterator[int
             print(f"=== {account.dag_id}", flush=True)
         try:
             yield command(account)
-        except ApiVideoError as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            yield 1
+        except Exception as error:
+            if find_cause(error, KeyboardInterrupt):
+                raise
+            yield fail(error)
+
+
+def fail(error: Exception) -> int:
+    """Says why a command failed, with a traceback only where nobody foresaw it; its exit code."""
+    if not isinstance(error, ApiVideoError):
+        print(traceback_of(error), file=sys.stderr)
+    print(sentence_of(error), file=sys.stderr)
+    return 1
 
 
 def show_log() -> None:
@@ -115,15 +132,13 @@ def main() -> int:
         "has-key": has_key,
     }
     use_project_config()
+    mask_logs()
     show_log()
     try:
         return max(on_each(commands[options.command], options.account))
-    except ApiVideoError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
     except (KeyboardInterrupt, Exception) as error:
         if not find_cause(error, KeyboardInterrupt):
-            raise
+            return fail(cast(Exception, error))
         print("Stopped. What has been loaded stays, and the next run loads the rest.", file=sys.stderr)
         return 130  # as a shell says it
 

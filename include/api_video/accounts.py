@@ -17,6 +17,8 @@ SECTION = "sources.api_video_source"
 UNNAMED = "default"  # what the list of accounts calls the one that was loaded before there were several
 VARIABLE = "API_VIDEO_ACCOUNTS"
 NAME = re.compile("[a-z][a-z0-9_]{0,39}")
+STAGING = "_staging"  # dlt's suffix of the dataset beside each dataset
+WAREHOUSE_CONNECTION = "api_video_warehouse"  # Airflow Connection with the destination's credentials
 EXAMPLE = '["default", "training"]'
 
 
@@ -73,13 +75,28 @@ def read_accounts() -> tuple[Account, ...]:
         return (DEFAULT_ACCOUNT,)
     names = names_in(VARIABLE, setting, EXAMPLE)
     for name in names:
-        if not NAME.fullmatch(name) or name == "filters":  # [sources.api_video_source.filters] are filters
+        if reason := _why_not(name):
             raise SettingsError(
-                f"{VARIABLE}: an account cannot be called {name!r}. Use small letters, digits and _, such as {EXAMPLE}."
+                f"{VARIABLE}: an account cannot be called {name!r}: {reason}. Names such as {EXAMPLE} will do."
             )
     if not names or len(set(names)) < len(names):
         raise SettingsError(f"{VARIABLE} must name at least one account, and each once, such as {EXAMPLE}.")
     return tuple(Account("" if name == UNNAMED else name) for name in names)
+
+
+def _why_not(name: str) -> str | None:
+    """Why an account cannot have this name; None: it can. (Names of settings are refused where those are read.)"""
+    if not NAME.fullmatch(name):
+        return "use small letters, digits and _, a letter first, 40 at most"
+    if f"_{name}".endswith(STAGING):
+        account, base = Account(name), Account(name.removesuffix("staging").rstrip("_"))
+        return (
+            f"its tables would be in {account.dataset}, where dlt keeps what is on its way into {base.dataset}, and "
+            "empties it"
+        )
+    if Account(name).dag_id == WAREHOUSE_CONNECTION:
+        return f"its Airflow Connection {WAREHOUSE_CONNECTION} is the destination's"
+    return None
 
 
 def find_account(name: str) -> Account:

@@ -29,6 +29,7 @@ from include.api_video.errors import (
     TimeIsUpError,
 )
 from include.api_video.exchange import TIMEOUT_S, WHOLE_ANSWER_S, BoundedSession
+from include.api_video.origin import DEMO_HEADER
 from include.api_video.settings import Settings
 from include.api_video.throttle import Throttle
 from include.api_video.work_time import SLACK, reads_per_minute, spell, time_for
@@ -85,6 +86,7 @@ class ApiVideoSession(BoundedSession):
         super().__init__(throttle, url_setting, whole_answer_s)
         self.auth = (settings.key_of(host), "")
         self.headers["User-Agent"] = "api-video-airflow-dlt"
+        self.is_demo = False  # by its own words
         self._environment = settings.environment
         self._key_setting = settings.account.variable("admin_api_key" if is_admin else "api_key")
         self._missing_ok = missing_ok
@@ -267,6 +269,7 @@ class ApiVideoSession(BoundedSession):
         url = without_query(request.url or "")
         response = self.follow(request, **kwargs)
         text, body = response.content, _read_json(response)
+        self.is_demo |= DEMO_HEADER in response.headers
         if response.status_code >= 400:
             if response.status_code == 404 and self._missing_ok and not is_page(response.headers, text):
                 response.status_code, body = 200, {MISSING: True}

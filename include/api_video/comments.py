@@ -14,6 +14,7 @@ import dlt
 from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.sql_client import SqlClientBase
 
+from include.api_video.masking import sentence_of
 from include.api_video.sql import Query
 
 log = logging.getLogger("api_video")
@@ -31,7 +32,7 @@ def write_comments(query: Query, schema: dlt.Schema, tables: Sequence[str]) -> N
         with query.client.begin_transaction():
             query.client.execute_many(list(comment_statements(query.client, schema, tables)))
     except DatabaseException as error:
-        log.warning("The descriptions of tables and columns could not be written as comments: %s", error)
+        log.warning("The descriptions of tables and columns could not be written as comments: %s", sentence_of(error))
 
 
 def comment_statements(client: SqlClientBase[Any], schema: dlt.Schema, tables: Sequence[str]) -> Iterator[str]:

@@ -62,7 +62,7 @@ class Section:
     def values(self, name: str) -> Iterator[Any]:
         """All that was set under a name, the strongest first. An empty environment variable does not count."""
         secret = name.endswith(SECRETS)
-        yield from _in_environment(f"{self.path}.{name}")
+        yield from values_in_environment(f"{self.path}.{name}")
         if self._connection.get(name):
             yield self._connection[name]
         yield from values_in_files(f"{self.path}.{name}", secret=secret)
@@ -111,11 +111,12 @@ def variable_of(path: str) -> str:
 
 def values_of(path: str) -> Iterator[Any]:
     """All that was set under a path, in the environment or in the files, the strongest first."""
-    yield from _in_environment(path)
+    yield from values_in_environment(path)
     yield from values_in_files(path)
 
 
-def _in_environment(path: str) -> Iterator[str]:
+def values_in_environment(path: str) -> Iterator[str]:
+    """What the environment has under a path; an empty variable does not count."""
     if value := os.environ.get(variable_of(path)):
         yield value
 

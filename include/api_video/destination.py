@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from copy import copy
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import dlt
-from dlt.common.configuration.exceptions import ConfigFieldMissingException, LookupTrace
 from dlt.common.destination import Destination
 from dlt.common.exceptions import MissingDependencyException
-from dlt.destinations.exceptions import DestinationConnectionError
 
 from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.config import PROJECT_DIR, one_of, values_in_files, values_of, variable_of
-from include.api_video.errors import ApiVideoError, PassingError, SettingsError, find_cause
+from include.api_video.config import PROJECT_DIR, one_of, values_in_environment, values_in_files, values_of, variable_of
+from include.api_video.errors import SettingsError
 
 VARIABLE = "API_VIDEO_DESTINATION"
 FOLDER = "filesystem"
@@ -38,13 +35,6 @@ FILE_FORMATS: Mapping[str, Any] = {
 }
 
 
-class DestinationError(PassingError):
-    """The destination cannot be reached, or refuses the login."""
-
-    def __init__(self, reason: BaseException) -> None:
-        super().__init__(f"The destination {destination_name()} cannot be used: {' '.join(str(reason).split())}")
-
-
 def destination_name() -> str:
     """The destination's type, as dlt names it.
 
@@ -61,11 +51,37 @@ def file_format() -> Any:
 
 
 def duckdb_file() -> Path | None:
-    """The DuckDB file: ``DESTINATION__DUCKDB__CREDENTIALS`` or the project's own. None where no file is loaded into."""
-    path = dlt.config.get("destination.duckdb.credentials", str) or str(DUCKDB_FILE)
-    if destination_name() != "duckdb" or (":" in path and not path.startswith("duckdb:///")):
-        return None  # another destination, or :memory:
-    return Path(path.removeprefix("duckdb:///")).expanduser().absolute()
+    """The DuckDB file, or the project's own; None where no file is loaded into.
+
+    Both of dlt's spellings count: ``DESTINATION__DUCKDB__CREDENTIALS`` and ``DESTINATION__DUCKDB__CREDENTIALS__DATABASE``.
+
+    Raises:
+        SettingsError: they name different files, or none.
+    """
+    if destination_name() != "duckdb":
+        return None
+    path = str(_duckdb_path() or DUCKDB_FILE).removeprefix("duckdb:///")
+    if "://" in path or path.startswith(":"):
+        raise SettingsError(
+            "DESTINATION__DUCKDB__CREDENTIALS must be the path of a file, such as /data/api_video.duckdb: each task opens "
+            f"it anew. For another destination set {VARIABLE}."
+        )
+    return Path(path).expanduser().absolute()
+
+
+def _duckdb_path() -> Any:
+    setting = "destination.duckdb.credentials"
+    for values in (values_in_environment, values_in_files):
+        whole = [value for value in values(setting) if isinstance(value, str)]  # in a file it may be a table
+        paths = dict.fromkeys([*whole[:1], *islice(values(f"{setting}.database"), 1)])
+        if len(paths) > 1:
+            variable = variable_of(setting)
+            raise SettingsError(
+                f"{variable} says {whole[0]}, and {variable}__DATABASE another file: leave one of them out."
+            )
+        if paths:
+            return next(iter(paths))
+    return None
 
 
 def credentials_variable() -> str:
@@ -153,6 +169,19 @@ def check_storage(setting: str) -> None:
         )
 
 
+def check_settings() -> None:
+    """Checks what is known before the destination is asked.
+
+    Raises:
+        SettingsError: a setting of a file or of a lake is missing or malformed.
+    """
+    local_file()
+    if destination_name() in ("duckdb", "ducklake"):
+        from include.api_video.waiting_duckdb import check_limits
+
+        check_limits()
+
+
 def make_destination() -> Any:
     """The destination; where it is a file, it waits while another process has it open. DuckDB's has an absolute path."""
     destination: Any
@@ -176,6 +205,18 @@ def make_destination() -> Any:
     return remembering(destination)
 
 
+def check_reach(pipeline: Any) -> None:
+    """Asks the destination what a load would only find out after minutes.
+
+    Raises:
+        DatabaseException: it does not answer, or refuses.
+    """
+    if destination_name() == "ducklake":
+        from include.api_video.waiting_ducklake import check_bucket
+
+        check_bucket(pipeline)
+
+
 def remembering(destination: Any) -> Any:
     """The same destination, which looks its configuration up once for each dataset.
 
@@ -192,43 +233,3 @@ def remembering(destination: Any) -> Any:
 
     destination.configuration = configuration
     return destination
-
-
-@contextmanager
-def understood() -> Iterator[None]:
-    """Says in a sentence why the destination cannot be used.
-
-    Raises:
-        SettingsError: a package or a part of the credentials is missing.
-        DestinationError: it cannot be reached, or refuses the login.
-    """
-    try:
-        yield
-    except ApiVideoError:
-        raise
-    except Exception as error:
-        name = destination_name()
-        if lacking := find_cause(error, MissingDependencyException):
-            packages = " ".join(f'"{package}"' for package in lacking.dependencies)
-            raise SettingsError(
-                f"The destination {name} needs more packages: pip install --constraint constraints.txt {packages}."
-            ) from None
-        if missing := find_cause(error, ConfigFieldMissingException):
-            fields = ", ".join(dict.fromkeys(_missing_fields(missing.traces)))
-            raise SettingsError(
-                f"The destination {name} lacks {fields}: set {credentials_variable()}, or write "
-                f"[destination.{name}.credentials] into include/.dlt/secrets.toml (dlt's documentation of {name} has all "
-                "fields)."
-            ) from None
-        if refused := find_cause(error, DestinationConnectionError):
-            raise DestinationError(refused.inner_exc) from None
-        raise
-
-
-def _missing_fields(traces: Mapping[str, Sequence[Any]]) -> Iterator[str]:
-    for field, places in traces.items():
-        inner = [place for place in places if not isinstance(place, LookupTrace)]
-        for place in inner:
-            yield from _missing_fields(place.traces)
-        if not inner:
-            yield field

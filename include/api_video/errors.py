@@ -4,7 +4,8 @@
 
     ApiVideoError
      ├── SettingsError           an option is missing or wrong: change the configuration, nothing was requested
-     │    └── MissingKeyError         no API key is set
+     │    ├── MissingKeyError         no API key is set
+     │    └── NoLocksError            the destination's file is where no locks are
      ├── LeftOutError            a resource is left out of a run: no failure
      ├── RefusedError            trying again cannot help
      │    ├── ApiVideoKeyError         401: wrong key, or a key of the other environment
@@ -12,6 +13,7 @@
      │    ├── ApiVideoRequestError     any other 4xx: api.video does not understand the request
      │    ├── RedirectError            an answer leads to where no key is sent
      │    ├── ProxySettingError        the proxy on the way wants a login, or its address is wrong
+     │    ├── DestinationRefusedError  a wrong login, a right that is missing, a file of another kind
      │    └── RemovalBrakeError        more rows would be marked removed than the settings allow
      └── PassingError            it may work later, so Airflow tries again
           ├── ApiVideoLimitError       429 after as many waits as we allow ourselves
@@ -20,7 +22,8 @@
           │    └── ForeignAnswerError       a proxy, firewall or login page answered in api.video's place
           ├── TimeIsUpError            a task read much longer than its work takes at the rate limit
           ├── SecretsBackendError      Airflow could not look up a Connection
-          └── ListShiftedError         the list kept changing while it was read
+          ├── DestinationError         the destination cannot be reached, or has no room
+          └── FileBusyError            another program kept the destination's file open
 """
 
 from __future__ import annotations
@@ -114,10 +117,6 @@ class SecretsBackendError(PassingError):
     """Airflow could not look up a Connection, which is not to say that there is none."""
 
 
-class ListShiftedError(PassingError):
-    """A list never stood still long enough to be read whole."""
-
-
 def find_cause(error: BaseException, kind: type[E] = ApiVideoError) -> E | None:  # type: ignore[assignment]
     """The error of a kind, else of ours, that dlt wrapped into its own, or None."""
     next_one: BaseException | None = error
@@ -128,3 +127,10 @@ def find_cause(error: BaseException, kind: type[E] = ApiVideoError) -> E | None:
         seen.add(id(next_one))
         next_one = next_one.__cause__ or next_one.__context__
     return None
+
+
+def root_of(error: BaseException) -> BaseException:
+    """What a driver, or the system, said first: dlt wraps it up to five times."""
+    while inner := getattr(error, "inner_exc", None) or error.__cause__:
+        error = inner
+    return error

@@ -14,7 +14,9 @@ from typing import Any
 import dlt
 
 from include.api_video.accounts import Account
-from include.api_video.destination import local_file, make_destination, understood
+from include.api_video.destination import check_settings, make_destination
+from include.api_video.destination_errors import understood
+from include.api_video.masking import sentence_of
 
 log = logging.getLogger("api_video")
 WORKING_FILES = "api_video_dlt_"
@@ -41,7 +43,7 @@ def refresh_local_view(account: Account) -> None:
     try:
         make_pipeline(account.pipeline, account).drop().sync_destination()
     except Exception as error:
-        log.warning("dlt's local copy of %s could not be renewed: %s", account.pipeline, error)
+        log.warning("dlt's local copy of %s could not be renewed: %s", account.pipeline, sentence_of(error))
 
 
 @contextmanager
@@ -51,11 +53,12 @@ def short_lived_pipeline(name: str, account: Account) -> Iterator[dlt.Pipeline]:
     Raises:
         SettingsError: the destination lacks a package or credentials.
         DestinationError: it cannot be reached.
+        DestinationRefusedError: it refuses the login or a statement.
     """
-    local_file()  # refuses a lake that other tasks would not find
+    check_settings()
     for left in Path(gettempdir()).glob(f"{WORKING_FILES}*"):  # by a run that was killed
         with suppress(FileNotFoundError):  # another run ends at this moment
             if time.time() - left.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(left, ignore_errors=True)
-    with understood(), TemporaryDirectory(prefix=WORKING_FILES) as folder:
+    with understood(account), TemporaryDirectory(prefix=WORKING_FILES) as folder:
         yield make_pipeline(name, account, pipelines_dir=folder)

@@ -12,29 +12,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import dlt
 from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.answers import read_page
 from include.api_video.client import MISSING, STOPPED, UNREAD, ApiVideoSession
+from include.api_video.dependents import views_upon
 from include.api_video.detail_sync import DetailSync
 from include.api_video.drift import FieldWatch
 from include.api_video.endpoints import Endpoint
-from include.api_video.errors import ApiVideoError, SettingsError
+from include.api_video.errors import ApiVideoError
 from include.api_video.filters import filter_params
 from include.api_video.list_sync import ListSync, is_full_due
+from include.api_video.origin import DEMO, check_same, gives_way, may_be_demo
 from include.api_video.outcome import Outcome
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.schema import declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
+from include.api_video.sql import Query
 from include.api_video.warehouse import TableState, Warehouse, now_utc
 
 log = logging.getLogger("api_video")
-LOCAL = "local"  # what the ledger says of the demo, and of any server on this machine
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "demo-api")  # the last one is the demo's in docker-compose.yaml
 DETAILS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
 
 
@@ -65,6 +66,7 @@ class Reading:
         self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()
         self._unproven_since: datetime | None = None
+        self._of_demo = False
         self._expected: int | None = None
         self._sync: ListSync | DetailSync | None = None
 
@@ -145,7 +147,7 @@ class Reading:
     def _list_sync(self, warehouse: Warehouse) -> ListSync:
         endpoint, settings = self.endpoint, self.settings
         state = warehouse.list_state(endpoint)
-        if anew := self._start_anew(state.base_url):
+        if anew := self._start_anew(warehouse, state.base_url):
             state = TableState()
         self._unproven_since = state.unproven_since
         return ListSync(
@@ -171,11 +173,13 @@ class Reading:
 
     def _detail_sync(self, warehouse: Warehouse) -> DetailSync:
         budget = self.settings.max_detail_requests
+        # Nothing was answered yet: what names the objects to ask for was read from the same place.
+        self._of_demo = may_be_demo(self.settings.base_url) and warehouse.origin_of(self.endpoint.parent) == DEMO
         warehouse.remove_orphans(self.endpoint, self._started_at)
         # A 404 is believed until the next full look.
         missing_since = self._started_at - timedelta(hours=self.settings.full_check_hours)
         state = warehouse.detail_state(self.endpoint, budget, missing_since)
-        if anew := self._start_anew(state.base_url):
+        if anew := self._start_anew(warehouse, state.base_url):
             state = warehouse.detail_state(self.endpoint, budget, missing_since, anew=True)
         return DetailSync(self.endpoint, state, first=anew or state.base_url is None)
 
@@ -202,24 +206,24 @@ class Reading:
             )
         return found
 
-    def _start_anew(self, loaded_from: str | None) -> bool:
+    def _start_anew(self, warehouse: Warehouse, loaded_from: str | None) -> bool:
         """Whether to forget what is loaded: on request, or because it is the demo's.
 
         Raises:
-            SettingsError: the table was loaded from another of api.video's environments.
+            SettingsError: the table was loaded from another address.
         """
-        base_url = origin(self.settings.base_url)
-        is_demo_data = loaded_from == LOCAL and base_url != LOCAL
-        if not self._full_refresh and loaded_from not in (None, base_url) and not is_demo_data:
-            raise SettingsError(
-                f"{self.endpoint.name} was loaded from {loaded_from}, and this run reads {base_url}: mixing them would "
-                "mark every row removed. Use another dataset or DuckDB file for it (DESTINATION__DUCKDB__CREDENTIALS), "
-                "or start the tables anew with the full refresh of the trigger form."
-            )
-        if self._full_refresh or is_demo_data:
-            drop_tables(self.endpoint)
+        if not self._full_refresh:
+            check_same(self.endpoint.name, loaded_from, self._origin)
+        if self._full_refresh or gives_way(loaded_from, self._origin):
+            with warehouse.connect() as query:
+                drop_tables(self.endpoint, query)
             return True
         return False
+
+    @property
+    def _origin(self) -> str:
+        """What the ledger says was read."""
+        return DEMO if self.session.is_demo or self._of_demo else self.settings.base_url
 
     def _warehouse(self) -> Warehouse:
         return Warehouse(dlt.current.pipeline())
@@ -269,7 +273,7 @@ class Reading:
             "stopped_by": f"{type(stopped_by).__name__}: {stopped_by}" if stopped_by else None,
             "lost_fields": ", ".join(lost) or None,
             "load_id": dlt.current.load_package_state()["load_id"],
-            "base_url": origin(self.settings.base_url),
+            "base_url": self._origin,
         }
 
     def _find_lost_fields(self) -> list[str]:
@@ -304,19 +308,19 @@ def describe(outcome: Outcome, requests: int) -> str:
     return f"{outcome.active} rows, {news} ({outcome.mode}, {requests} requests)"
 
 
-def origin(base_url: str) -> str:
-    """What the ledger says was read. Local servers (the demo) change their port at every start: all count as one."""
-    host = urlsplit(base_url).hostname or ""
-    return LOCAL if host in LOCAL_HOSTS else base_url
-
-
-def drop_tables(endpoint: Endpoint) -> None:
+def drop_tables(endpoint: Endpoint, query: Query) -> None:
     """Has dlt drop an endpoint's tables before it loads the present package, and forget what nobody declared.
 
-    What ``refresh="drop_resources"`` does, but for one resource: that one would take the shared ledger along.
+    What ``refresh="drop_resources"`` does, but for one resource: that one would take the shared ledger along. Where views
+    of the user hold the tables, dlt empties them, as ``refresh="drop_data"`` would; they keep their columns.
     """
     schema, package = dlt.current.source_schema(), dlt.current.load_package_state()
     family = get_nested_tables(schema.tables, endpoint.name)  # child tables of undeclared fields, too
+    names = [str(table["name"]) for table in family]
+    if views := views_upon(query, names):
+        log.warning("%s: emptied instead of dropped, since %s depends on it", endpoint.name, ", ".join(views))
+        package["state"]["truncated_tables"] = copy.deepcopy(family)
+        return
     package["state"]["dropped_tables"] = copy.deepcopy(family)
-    schema.drop_tables([str(table["name"]) for table in family])
+    schema.drop_tables(names)
     declare_tables(schema, endpoint)

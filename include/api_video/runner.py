@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from dlt.common.exceptions import DltException
 from dlt.common.pipeline import LoadInfo
 
-from include.api_video.destination import DestinationError, file_format
+from include.api_video.destination import check_reach, file_format
 from include.api_video.endpoints import by_name, in_load_order
-from include.api_video.errors import ApiVideoError, LeftOutError, find_cause
+from include.api_video.errors import ApiVideoError, LeftOutError
+from include.api_video.origin import DEMO, is_demo
 from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.reading import LOCAL, origin
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
 from include.api_video.upkeep import forget_old_runs
@@ -27,20 +26,25 @@ def prepare_warehouse(settings: Settings) -> None:
 
     Raises:
         SettingsError: the destination lacks a package or credentials.
-        DestinationError: it cannot be reached, or refuses the login or the tables.
+        DestinationError: it cannot be reached.
+        DestinationRefusedError: it refuses the login or the tables.
     """
     with short_lived_pipeline("prepare", settings.account) as pipeline:
-        try:
-            warehouse, schema = Warehouse(pipeline), declared_schema(settings)
-            if origin(settings.base_url) != LOCAL:
-                warehouse.drop_loaded_from(LOCAL)
-            warehouse.declare(schema)
-            forget_old_runs(warehouse, settings.history_days, now_utc())
-            warehouse.tidy(schema)
-        except Exception as error:
-            if isinstance(error, DltException):
-                raise
-            raise DestinationError(error) from error  # drivers have errors of their own
+        check_reach(pipeline)
+        warehouse, schema = Warehouse(pipeline), declared_schema(settings)
+        drop_demo_rows(warehouse, settings)
+        warehouse.declare(schema)
+        forget_old_runs(warehouse, settings.history_days, now_utc())
+        warehouse.tidy(schema)
+
+
+def drop_demo_rows(warehouse: Warehouse, settings: Settings) -> None:
+    """Drops what the demo loaded, and nothing else, once another API is read."""
+    counts = warehouse.rows_from(DEMO)
+    if counts and not is_demo(settings.base_url):
+        warehouse.drop(list(counts))
+        told = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        log.warning("The demo's rows were dropped, since this run reads %s: %s", settings.base_url, told)
 
 
 def load_resource(resource: str, settings: Settings, run_id: str, *, full_refresh: bool = False) -> LoadInfo:
@@ -52,14 +56,8 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
     """
     stops: list[ApiVideoError] = []
     with short_lived_pipeline(resource, settings.account) as pipeline:
-        try:
-            source = permitted_source(resource, settings, run_id, full_refresh=full_refresh, on_stop=stops.append)
-            loaded = pipeline.run(source, loader_file_format=file_format())
-        except Exception as error:
-            cause = find_cause(error)
-            if cause is None:
-                raise
-            raise cause from None
+        source = permitted_source(resource, settings, run_id, full_refresh=full_refresh, on_stop=stops.append)
+        loaded = pipeline.run(source, loader_file_format=file_format())
     if stops:
         raise stops[0]
     return loaded

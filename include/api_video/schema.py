@@ -65,7 +65,7 @@ SYNCS_COLUMNS = (
     Column("stopped_by",    "text",      "Error that ended the reading early; what was read until then is loaded"),
     Column("lost_fields",   "text",      "Fields that the same rows had before, and none of the rows read has any more"),
     Column("load_id",       "text",      "dlt's load package", joins="_dlt_loads.load_id"),
-    Column("base_url",      "text",      "Which API was read; local servers all count as one"),
+    Column("base_url",      "text",      "Which API was read: its address, or demo"),
 )
 CHECKS_COLUMNS = (
     Column("run_id",        "text",      "Run that made the check"),

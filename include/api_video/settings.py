@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from include.api_video.accounts import DEFAULT_ACCOUNT, SECTION, Account
+from include.api_video.accounts import DEFAULT_ACCOUNT, EXAMPLE, SECTION, VARIABLE, Account, read_accounts
 from include.api_video.addresses import check_address
 from include.api_video.config import ConnectionSection, Section, names_in, one_of
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
@@ -86,7 +86,23 @@ def read_settings(
     Raises:
         SettingsError: an option is missing, unknown or out of range; the message names it and the known values.
     """
+    _check_account_names()
     return _checked_settings(_section_of(account, connection or {}), account, needs_key=needs_key)
+
+
+def _check_account_names() -> None:
+    """The section of an account must not be where a setting is.
+
+    Raises:
+        SettingsError: an account is called as a setting.
+    """
+    options = {option.name for option in fields(Settings)}
+    for account in read_accounts():
+        if account.name in options:
+            raise SettingsError(
+                f"{VARIABLE}: an account cannot be called {account.name!r}: [{account.section}] would be the setting of "
+                f"this name. Names such as {EXAMPLE} will do."
+            )
 
 
 def settings_from(connection: Mapping[str, str]) -> Settings:

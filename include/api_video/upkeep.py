@@ -22,8 +22,8 @@ from datetime import datetime, timedelta
 
 from dlt.common.json import json
 
-from include.api_video.destination import DestinationError
 from include.api_video.endpoints import ENDPOINTS
+from include.api_video.masking import sentence_of
 from include.api_video.schema import CHECKS, OWN_TABLES, SCHEMA_NAME, SYNCS
 from include.api_video.sql import Query
 from include.api_video.validation import RATED_OVER
@@ -49,7 +49,7 @@ def forget_old_runs(warehouse: Warehouse, history_days: int, now: datetime) -> N
         log.warning(
             "Old rows of %s, %s and %s were not deleted; the run goes on, and the next one tries again. It needs the right "
             "to DELETE from them, or the setting history_days = 0. %s",
-            *(SYNCS, CHECKS, LOADS, DestinationError(error)),
+            *(SYNCS, CHECKS, LOADS, sentence_of(error)),
         )
 
 

@@ -11,8 +11,7 @@ dlt is pinned, and a test with two processes watches it.
 from __future__ import annotations
 
 import os
-import random
-import time
+import re
 from typing import Any
 
 import dlt
@@ -26,10 +25,10 @@ from dlt.destinations.impl.duckdb.configuration import (
 )
 
 from include.api_video import file_lock
-from include.api_video.file_lock import FileBusyError
+from include.api_video.errors import SettingsError
 
 # DuckDB would take most of the machine's memory. It works on disk beyond a limit, but keeps a merge's keys in memory.
-MEMORY = os.environ.get("API_VIDEO_DUCKDB_MEMORY")
+MEMORY = "API_VIDEO_DUCKDB_MEMORY"
 LEAST_MEMORY_MB = 64
 FILE_SHARE = 8  # a million videos (a file of 368 MB) need more than 64 MB and pass with 110, three millions with 200
 # One thread: each keeps its own buffers, and one is as quick with rows that arrive over a network.
@@ -39,7 +38,27 @@ LIMITS = {"threads": 1, "preserve_insertion_order": False}
 def memory_limit(file: str) -> str:
     """How much memory DuckDB may take for a file: ``API_VIDEO_DUCKDB_MEMORY``, else 64 MB and an eighth of its size."""
     size = os.path.getsize(file) if os.path.exists(file) else 0
-    return MEMORY or f"{LEAST_MEMORY_MB + size // FILE_SHARE // 1_000_000}MB"
+    return os.environ.get(MEMORY) or f"{LEAST_MEMORY_MB + size // FILE_SHARE // 1_000_000}MB"
+
+
+def check_limits() -> None:
+    """Checks what the environment says of memory and waiting.
+
+    Raises:
+        SettingsError: it is no amount of memory, or no number of seconds.
+    """
+    file_lock.timeout_s()
+    if memory := os.environ.get(MEMORY):
+        try:
+            duckdb.connect(config={"memory_limit": memory}).close()
+        except duckdb.Error:
+            raise SettingsError(f"{MEMORY} must be an amount of memory, such as 500MB or 2GB, not {memory!r}.") from None
+
+
+def holder_of(error: duckdb.IOException) -> str:
+    """Who has the file open, as DuckDB tells it: a program and its process id."""
+    told = re.search(r"held in (.+? \(PID \d+\))", str(error))
+    return told[1] if told else file_lock.OTHERS
 
 
 class WaitingPool(DuckDbConnectionPool):
@@ -51,13 +70,14 @@ class WaitingPool(DuckDbConnectionPool):
         """A connection with our limits, or the user's own, once nobody else has the file open.
 
         Raises:
-            FileBusyError: it stayed open elsewhere for ``file_lock.TIMEOUT_S``.
+            FileBusyError: it stayed open elsewhere for ``file_lock.timeout_s()``.
+            NoLocksError: its file system has no locks.
         """
-        deadline = time.monotonic() + file_lock.TIMEOUT_S
+        patience = file_lock.Patience(self.credentials.database)
         with self._conn_lock:
             while True:
                 if self._conn is None and self._file is None and self._conn_owner and not self.credentials.read_only:
-                    self._file = file_lock.acquire(self.credentials.database, deadline)
+                    self._file = file_lock.acquire(self.credentials.database, patience)
                 # Anew each time: the file has grown since it was last opened.
                 limits = {"memory_limit": memory_limit(self.credentials.database), **LIMITS}
                 config = {**limits, **(self.credentials.global_config or {}), **(global_config or {})}
@@ -67,9 +87,8 @@ class WaitingPool(DuckDbConnectionPool):
                     self._give_back()
                     if not (isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)):
                         raise
-                    if time.monotonic() > deadline:
-                        raise FileBusyError(self.credentials.database) from None
-                time.sleep(random.uniform(0.1, 0.5))
+                    holder = holder_of(error)
+                patience.wait(0.1, 0.5, holder)
 
     def _close_conn(self) -> None:
         super()._close_conn()

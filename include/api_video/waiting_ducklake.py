@@ -11,19 +11,22 @@ Uses dlt's extension points (``spec``, ``on_resolved``, ``DuckDbConnectionPool``
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 import dlt
 import duckdb
 from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.utils import digest128
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.configuration import DuckDbConnectionPool
 from dlt.destinations.impl.ducklake.configuration import DuckLakeClientConfiguration, DuckLakeCredentials
 
 from include.api_video import file_lock
 
 FILES = ("sqlite", "duckdb")  # catalogs that are a file
+PROBE_TIMEOUT_S = 10
 KEPT = 2  # more than one is open only while dlt loads several tables at once
 
 
@@ -40,7 +43,7 @@ class WaitingLakePool(DuckDbConnectionPool):
         """A connection, once no other process has one.
 
         Raises:
-            FileBusyError: another process had one for ``file_lock.TIMEOUT_S``.
+            FileBusyError: another process had one for ``file_lock.timeout_s()``.
         """
         file = self._catalog()
         if file:
@@ -82,6 +85,25 @@ def empty(connection: duckdb.DuckDBPyConnection) -> bool:
         return connection.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchall() == [(1,)]
     except duckdb.Error:
         return False
+
+
+def check_bucket(pipeline: dlt.Pipeline) -> None:
+    """Lists the lake's bucket, if it has one, with little patience: DuckDB and dlt would try for minutes in each load.
+
+    Raises:
+        DatabaseException: it cannot be reached, or refuses the key.
+    """
+    with pipeline.sql_client() as client:
+        storage = cast(DuckLakeCredentials, client.credentials).storage
+        if storage.is_local_filesystem:
+            return
+        with suppress(DatabaseException):  # Azure's storage has no such settings
+            client.execute_sql(f"SET http_timeout = {PROBE_TIMEOUT_S}; SET http_retries = 1")
+        try:
+            client.execute_sql(f"SELECT count(*) FROM glob('{storage.bucket_url}/*')")
+        finally:
+            with suppress(DatabaseException):
+                client.execute_sql("RESET http_timeout; RESET http_retries")  # the DuckDB is kept
 
 
 def identity(configuration: BaseConfiguration) -> str:

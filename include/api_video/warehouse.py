@@ -172,20 +172,27 @@ class Warehouse:
                         client.update_stored_schema(only_tables={schema.version_table_name})
                     write_comments(Query(client.sql_client), schema, schema.data_table_names(include_incomplete=True))
 
-    def drop_loaded_from(self, base_url: str) -> None:
-        """Drops tables of all resources whose rows came from there; ``declare`` makes them again."""
+    def rows_from(self, base_url: str) -> dict[str, int]:
+        """Tables of all resources whose rows came from there, and how many rows they have."""
         with self.connect() as query:
             if not query.exists(SYNCS):
-                return
+                return {}
             told = query.rows(f"SELECT DISTINCT resource FROM {query.table(SYNCS)} WHERE base_url = %s", base_url)
             names = [name for (name,) in told if self._last_sync(query, name).base_url == base_url and query.exists(name)]
-            names = [name for name in names if query.rows(f"SELECT count(*) FROM {query.table(name)}")[0][0]]
-            if not names:
-                return
-            grown = self.read_growth(schema_of(names)).schema
+            counts = {name: int(query.rows(f"SELECT count(*) FROM {query.table(name)}")[0][0]) for name in names}
+        return {name: count for name, count in counts.items() if count}
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Drops the tables of resources; ``declare`` makes them again."""
+        grown = self.read_growth(schema_of(names)).schema
         client = self._client(grown)
         with client:
             client.drop_tables(*(str(table["name"]) for name in names for table in get_nested_tables(grown.tables, name)))
+
+    def origin_of(self, resource: str | None) -> str | None:
+        """Where a resource was last loaded from; None where it was not."""
+        with self.connect() as query:
+            return self._last_sync(query, resource or "").base_url
 
     def _client(self, schema: dlt.Schema) -> Any:
         """What makes and drops tables in the destination: dlt's client, of another type for each of them."""

@@ -85,6 +85,7 @@ class Behaviour:
             /projects/api-keys alone.
         oddities: how lists break their promises.
         traffic: who changes lists all the time.
+        names_itself: whether answers have the header by which the package tells the demo from other servers.
         rewrite: changes a row before it is sent: (resource, row) -> row.
         rewrite_page: changes a page of a list before it is sent: (resource, body) -> body.
         tells_limit: whether answers carry the rate limit's headers.
@@ -98,6 +99,7 @@ class Behaviour:
     admin_style: Literal["documented", "listed"] = "documented"
     oddities: Oddities = field(default_factory=Oddities)
     traffic: list[Traffic] = field(default_factory=list)
+    names_itself: bool = True
     rewrite: Callable[[str, Row], Row] | None = None
     rewrite_page: Callable[[str, Row], Row] | None = None
     tells_limit: bool = True

@@ -11,6 +11,7 @@ import orjson
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from include.api_video.origin import DEMO_HEADER
 from include.demo_api.answers import ApiError, problem, unauthorized
 from include.demo_api.behaviour import TOKEN_LIFE_S, Behaviour, Fault, RateHeaders, Request
 from include.demo_api.samples import Row
@@ -73,8 +74,11 @@ class Gate:
         self._admin_prefixes = admin_prefixes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith("/_demo/"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if scope["path"].startswith("/_demo/"):
+            await self._app(scope, receive, _named(send, self._behaviour))
             return
         behaviour, path = self._behaviour, scope["path"]
         entry = Request(behaviour.clock(), scope["method"], path, scope["query_string"].decode("latin-1"))
@@ -85,7 +89,7 @@ class Gate:
             await _drop(receive, send)
             return
         answer, rate = self._admit(scope, fault)
-        await answer(scope, receive, _sender(send, behaviour, entry, fault, rate))
+        await answer(scope, receive, _sender(_named(send, behaviour), behaviour, entry, fault, rate))
 
     def _admit(self, scope: Scope, fault: Fault | None) -> tuple[ASGIApp, RateHeaders]:
         """Who answers: the route, a fault, or a refusal."""
@@ -146,6 +150,17 @@ async def _drop(receive: Receive, send: Send) -> None:
     send.__self__.transport.abort()  # type: ignore[attr-defined]
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _named(send: Send, behaviour: Behaviour) -> Send:
+    """A ``send`` that says whose answer it is: the package drops what the demo loaded, and no other server's rows."""
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start" and behaviour.names_itself:
+            message["headers"] = [*message["headers"], (DEMO_HEADER.lower().encode(), b"1")]
+        await send(message)
+
+    return named
 
 
 def _sender(send: Send, behaviour: Behaviour, entry: Request, fault: Fault | None, rate: RateHeaders) -> Send:

@@ -39,6 +39,10 @@ def loaded(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     airflow = own_home(migrated_home, tmp_path_factory.mktemp("loaded") / "home")
     with running(World(60), Behaviour(rate_limit=100_000)) as demo, running_webhook() as webhook:
         settings = {**demo_settings(demo), "API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url}
+        for name in ("DLT_DATA_DIR", "PIPELINES_DIR"):  # dlt's own settings, which name folders of the user's
+            settings[name] = str(airflow.home / "mine" / name.lower() / "pipelines")
+            (airflow.home / "mine" / name.lower()).mkdir(parents=True)
+            (airflow.home / "mine" / name.lower() / "work.txt").write_text("of the user")
         done = airflow.run("airflow", "dags", "test", "api_video", **settings)
         assert done.returncode == 0, done.stdout[-5000:]
         assert webhook.posts == [], "a good run is not told"
@@ -62,6 +66,12 @@ def test_a_run_leaves_no_folders_behind_and_logs_no_line_as_an_error(loaded: Loa
     assert not list((loaded.airflow.home / "tmp").glob("*dlt_*"))
     assert not list((loaded.airflow.home / "tmp").glob("api_video_*"))
     assert "task.stderr" not in loaded.output
+
+
+def test_what_the_user_has_in_dlts_folders_stays(loaded: Loaded) -> None:
+    """The folder above the pipelines' was once deleted, whosever it was."""
+    kept = sorted(path.parent.name for path in (loaded.airflow.home / "mine").glob("*/work.txt"))
+    assert kept == ["dlt_data_dir", "pipelines_dir"]
 
 
 def test_no_secret_is_printed_or_stored(loaded: Loaded) -> None:
@@ -223,3 +233,23 @@ def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
     assert task_ids == str(sorted(expected))
     assert demo.requests() == 0
     assert not list((airflow.home / "tmp").iterdir())
+
+
+def test_a_malformed_catalog_is_a_sentence_without_its_password(airflow: Airflow, demo_environment: dict[str, str]) -> None:
+    """DuckDB repeats it, half decoded. Nothing of it is in the log, in XCom or anywhere else; nothing is tried again."""
+    lake = {
+        "CATALOG": "postgres://loader:per%cent%20hidden@127.0.0.1:1/lake",
+        "STORAGE__BUCKET_URL": str(airflow.home / "x"),
+    }
+    settings = {f"DESTINATION__DUCKLAKE__CREDENTIALS__{name}": value for name, value in lake.items()}
+    for extension in ("ducklake", "postgres_scanner"):
+        airflow.run("python", "-c", f"from duckdb_extensions import import_extension as i; i('{extension}')")
+    settings |= {**demo_environment, "API_VIDEO_DESTINATION": "ducklake"}
+
+    done = airflow.run("airflow", "dags", "test", "api_video", **settings)
+
+    assert done.returncode == 1
+    assert "hidden" not in done.stdout, done.stdout
+    assert "DestinationRefusedError: The destination ducklake cannot be used: " in done.stdout
+    assert "Correct the connection string in DESTINATION__DUCKLAKE__CREDENTIALS" in done.stdout
+    assert not [path for path in airflow.home.rglob("*") if path.is_file() and b"hidden@" in path.read_bytes()]

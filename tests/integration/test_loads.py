@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from include.api_video.errors import ApiVideoKeyError, ApiVideoServerError, RemovalBrakeError, SettingsError
+from include.api_video.origin import check_same
 from include.api_video.report import check_run
 from include.demo_api.behaviour import Behaviour
-from include.demo_api.server import running
+from include.demo_api.server import Demo, running
 from include.demo_api.statuses import status_in
 from include.demo_api.world import World
 from tests.integration.conftest import ALL, LISTS, Warehouse
@@ -311,10 +312,11 @@ def test_what_a_run_leaves_out_is_noted_once_and_fails_with_nothing(warehouse: W
     assert reports[0].summary()["load_ids"] == []
 
 
-def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also those of resources that are switched on in the demo alone."""
+def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    """Also those of resources that are switched on in the demo alone; and it is said."""
     warehouse.load()
-    monkeypatch.setattr("include.api_video.reading.LOCAL_HOSTS", ())  # from now on, this server is no local one
+    warehouse.demo.behaviour.names_itself = False  # from now on, this is a server as any other
+    caplog.clear()
     for key in warehouse.demo.world.ids("videos")[:20]:
         warehouse.demo.world.delete_video(key)
 
@@ -323,9 +325,61 @@ def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, monkeypatch
     report = check_run(warehouse.settings.account, "run2", ALL, {}, [name for name in ALL if name not in loaded])
 
     warehouse.assert_equal(*loaded)
+    said = [record.getMessage() for record in caplog.records if "demo" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].startswith(f"The demo's rows were dropped, since this run reads {warehouse.demo.url}: ")
+    assert "players (5)" in said[0]
     gone = ("video", "summaries", "live_streams", "projects_api_keys")
     assert [warehouse.rows(f"SELECT count(*) FROM {name}") for name in gone] == [[(0,)]] * len(gone)
     assert report.failed == []
+
+
+def test_rows_read_through_a_proxy_on_this_machine_are_not_the_demos(warehouse: Warehouse, demo: Demo) -> None:
+    """When the address changes, they stay, and nothing is mixed; another port is another server."""
+    demo.behaviour.names_itself = False
+    names = ("videos", "video_status")
+    warehouse.load(*names)
+    before = warehouse.rows("SELECT * FROM videos ORDER BY video_id")
+
+    with running(World(3, seed=7), Behaviour(rate_limit=100_000, names_itself=False)) as other:
+        elsewhere = warehouse.load(*names, base_url=other.url)
+    demo.behaviour.names_itself = True
+    in_demo = warehouse.load(*names)
+    demo.behaviour.names_itself = False
+    again = warehouse.load(*names)
+
+    assert f"videos was loaded from {demo.url}, and this run reads {other.url}" in str(elsewhere.errors["videos"])
+    assert f"videos was loaded from {demo.url}, and this run reads the demo" in str(in_demo.errors["videos"])
+    assert warehouse.rows("SELECT * FROM videos ORDER BY video_id") == before
+    assert not again.errors
+    assert not again.report.failed
+    assert again.sync("videos")["requests"] == 1
+    assert {row[0] for row in warehouse.rows("SELECT base_url FROM _syncs")} == {demo.url}
+
+
+def test_the_demo_is_the_demo_whatever_its_port(warehouse: Warehouse, demo: Demo) -> None:
+    warehouse.load("videos", "video_status")
+    with running(demo.world, Behaviour(rate_limit=100_000)) as later:
+        run = warehouse.load("videos", "video_status", base_url=later.url)
+    assert not run.errors
+    assert run.sync("videos")["mode"] == "changes"
+    assert {row[0] for row in warehouse.rows("SELECT base_url FROM _syncs")} == {"demo"}
+
+
+def test_rows_that_an_older_version_loaded_from_this_machine_stay(warehouse: Warehouse) -> None:
+    """It called each server here "local": the demo, or a proxy to the account."""
+    warehouse.load("videos")
+    warehouse.rows("UPDATE _syncs SET base_url = 'local'")
+    with pytest.raises(
+        SettingsError, match=r"videos was loaded from a server on this machine .* reads https://ws\.api\.video"
+    ):
+        check_same("videos", "local", "https://ws.api.video")
+
+    here = warehouse.load("videos")
+
+    assert not here.errors
+    assert here.sync("videos")["mode"] == "changes"
+    assert here.sync("videos")["base_url"] == "demo", "from now on it is known"
 
 
 def test_a_wrong_key_costs_one_request_per_list_and_says_what_to_do(warehouse: Warehouse) -> None:

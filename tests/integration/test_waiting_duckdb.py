@@ -92,7 +92,7 @@ def test_a_file_that_never_gets_free_is_an_error_that_says_what_to_do(tmp_path: 
     holder.wait()
 
     assert load.returncode == 1
-    assert "was open in another program for more than 1 s" in errors
+    assert "was open in another task or program for more than 1 s" in errors
     assert "API_VIDEO_DUCKDB_TIMEOUT_S" in errors
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 from include.api_video.accounts import Account, find_account, read_accounts
 from include.api_video.errors import MissingKeyError, SettingsError
-from include.api_video.settings import read_resources, read_settings
+from include.api_video.settings import Settings, read_resources, read_settings
 
 PREFIX = "SOURCES__API_VIDEO_SOURCE__"
 TRAINING = Account("training")
@@ -62,7 +63,9 @@ def test_the_accounts_may_be_in_the_file(write) -> None:
         ('["Training"]', "cannot be called 'Training'"),
         ('["a-b"]', "cannot be called 'a-b'"),
         ('["a b; DROP TABLE"]', "cannot be called"),
-        ('["filters"]', "cannot be called 'filters'"),
+        ('["staging"]', "api_video_data_staging, where dlt keeps what is on its way into api_video_data, and empties it"),
+        ('["eu", "eu_staging"]', "api_video_data_eu_staging, where dlt keeps what is on its way into api_video_data_eu,"),
+        ('["warehouse"]', "its Airflow Connection api_video_warehouse is the destination's"),
         ('["' + "a" * 41 + '"]', "cannot be called"),
     ],
 )
@@ -71,6 +74,20 @@ def test_an_impossible_list_is_refused_with_an_example(monkeypatch: pytest.Monke
     with pytest.raises(SettingsError, match=message) as caught:
         read_accounts()
     assert '["default", "training"]' in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [option.name for option in fields(Settings)])
+def test_an_account_cannot_have_the_name_of_a_setting(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """``[sources.api_video_source.environment]`` would be its section, and the environment of all others."""
+    monkeypatch.setenv("API_VIDEO_ACCOUNTS", f'["default", "{name}"]')
+    monkeypatch.setenv(f"{PREFIX}API_KEY", "k")
+    with pytest.raises(SettingsError, match=rf"cannot be called '{name}': \[sources\.api_video_source\.{name}\] would be"):
+        read_settings()
+
+
+def test_an_account_may_have_a_name_that_only_looks_like_one_of_those(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_VIDEO_ACCOUNTS", '["stagings", "mystaging", "warehouse_eu"]')
+    assert len(read_accounts()) == 3
 
 
 def test_an_account_that_is_not_in_the_list_is_answered_with_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:

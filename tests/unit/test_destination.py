@@ -12,15 +12,14 @@ from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.config import PROJECT_DIR
 from include.api_video.destination import (
     FILE_FORMATS,
-    DestinationError,
     connection_variable,
     credentials_of,
     destination_name,
     duckdb_file,
     file_format,
     local_file,
-    understood,
 )
+from include.api_video.destination_errors import DestinationError, understood
 from include.api_video.errors import SettingsError
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.runner import prepare_warehouse

@@ -1,0 +1,169 @@
+"""Takes credentials out of whatever people get to read: an error's text, a traceback, a line of a log, XCom, a report.
+
+Drivers repeat their connection string when they fail, whole or in pieces, as it was written or decoded. ``mask`` takes out
+the secrets of all settings, in each of these forms, and what looks like a secret wherever it comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+from dlt.common.configuration.container import Container
+from dlt.common.configuration.providers.doc import BaseDocProvider
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+
+from include.api_video.errors import ApiVideoError, root_of
+
+HIDDEN = "***"
+SHORTEST = 4  # a shorter one stands elsewhere by chance; it is hidden where it stands in its place, by PATTERNS
+OURS = ("DESTINATION__", "SOURCES__", "API_VIDEO", "CREDENTIALS__", "AIRFLOW_CONN_")
+TABLES = ("destination", "sources", "api_video", "credentials")  # of dlt's files
+WORDS = r"(?:pass(?:word|wd|phrase)|pwd|secret|token|api_?key|(?:access|account|private|encryption)_?key|signature|sig)"
+SECRET_NAME = re.compile(rf"{WORDS}(?:_value)?$|secret_access_key|webhook_url|connection_string|statements", re.I)
+PLAIN_NAME = re.compile(r"(_id|_file|_path|_uri|_type|_name)$", re.I)
+PLAIN_WORDS = frozenset(
+    {"password", "postgres", "..."}
+)  # who has these as a password has none; they stand in our sentences
+
+LOGIN = re.compile(r"^(?:[\w+.-]+:)?/*[^:/@\s]*:(.*)@", re.DOTALL)  # also of a malformed string, up to its last @
+LOGIN_WITHOUT_HOST = re.compile(r"^[\w+.-]+:/*[^:/@\s]*:([^/@]*[^/@\d][^/@]*)")
+HOST = re.compile(r"@[\w.,:\[\]-]*(?:/[\w.-]*)?(?:\?[^@]*)?")
+AFTER_LOGIN = re.compile(r"@([\w.-]+)(?=[:/?\s][^@]*$|$)")
+BREAKS = re.compile(r"[@:/?#&\s]")
+ASSIGNED = re.compile(rf"({WORDS})\s*=\s*('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", re.I)
+# In any text. `user:password@` is how our own sentences show where a password goes.
+PATTERNS = (
+    (re.compile(r"([\"'][^\"']*://[^\s:/@\"']*):(?!password@)[^\"']*@"), rf"\1:{HIDDEN}@"),
+    (re.compile(r"(://[^\s:/@'\"]*):(?!password@)[^\s'\"]*@"), rf"\1:{HIDDEN}@"),
+    (re.compile(rf"((?:\b|_){WORDS}\s*=\s*)(?!['\"]?\.\.\.)('[^']*'|\"[^\"]*\"|[^\s&;,'\")]+)", re.I), rf"\1{HIDDEN}"),
+    (re.compile(rf"([\"'][\w-]*{WORDS}[\"']\s*:\s*)('[^']*'|\"[^\"]*\")", re.I), rf"\1{HIDDEN}"),
+    (re.compile(r"\b(Basic|Bearer)\s+[\w+/=.~-]{8,}", re.I), rf"\1 {HIDDEN}"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), HIDDEN),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), HIDDEN),
+)
+_told: set[str] = set()  # secrets that stand in no setting, such as those of an Airflow Connection
+
+
+def mask(text: str) -> str:
+    """The text without credentials."""
+    for secret in _known(_Settings()):
+        if secret in text:
+            text = text.replace(secret, HIDDEN)
+    for pattern, instead in PATTERNS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+def sentence_of(error: BaseException) -> str:
+    """What is said of an error: its name and its text, without credentials; of one that is not ours, what it began with."""
+    if isinstance(error, ApiVideoError):
+        return mask(f"{type(error).__name__}: {error}")
+    root = root_of(error)
+    return mask(f"{type(root).__name__}: {' '.join(str(root).split())}")
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of what an error began with, without credentials."""
+    return mask("".join(traceback.format_exception(root_of(error), chain=False))).rstrip()
+
+
+def hide(secret: str | None) -> None:
+    """Has ``mask`` know a secret that stands in no setting."""
+    if secret:
+        _told.update(found for found in _forms(secret) if len(found) >= SHORTEST)
+
+
+# --- which secrets there are ---------------------------------------------------------------------------------------------
+
+
+class _Settings:
+    """What was set, by ``repr``: every line of a log asks, and it seldom changes."""
+
+    def __init__(self) -> None:
+        self.pairs, self.told = list(_settings()), frozenset(_told)
+        self._key = repr((self.pairs, sorted(self.told)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Settings) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@lru_cache(maxsize=2)
+def _known(settings: _Settings) -> list[str]:
+    """All secrets of the settings, in the forms in which they may turn up; whole ones first, then pieces of them."""
+    whole, pieces = set(settings.told), set[str]()
+    for name, value in settings.pairs:
+        host = AFTER_LOGIN.search(value) if isinstance(value, str) else None
+        for secret in _secrets_of(name, value):
+            for form in _forms(secret):
+                whole.add(form)
+                pieces.update(_pieces(form))
+                if host:
+                    pieces.update(f"{piece}@{host[1]}" for piece in _pieces(form, shortest=1))
+    found = [*sorted(whole, key=len, reverse=True), *sorted(pieces, key=len, reverse=True)]
+    return [secret for secret in found if len(secret) >= SHORTEST and secret.lower() not in PLAIN_WORDS]
+
+
+def _settings() -> Iterator[tuple[str, Any]]:
+    for name, value in os.environ.items():
+        if value and (name.startswith(OURS) or SECRET_NAME.search(name)):
+            yield name, value
+    if PluggableRunContext in Container():
+        for provider in Container()[PluggableRunContext].providers.providers:
+            if isinstance(provider, BaseDocProvider):  # files: others would ask a server for it
+                for table in TABLES:
+                    yield table, provider.get_value(table, Any, "")[0]
+
+
+def _secrets_of(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for inner, item in value.items():
+            yield from _secrets_of(str(inner), item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _secrets_of(name, item)
+    elif isinstance(value, str):
+        if value.lstrip().startswith(("{", "[")):
+            with suppress(ValueError):
+                yield from _secrets_of(name, json.loads(value))
+                return
+        yield from _in_connection_string(value)
+        if SECRET_NAME.search(name) and not PLAIN_NAME.search(name) and not value.startswith("/"):
+            yield value
+
+
+def _in_connection_string(text: str) -> Iterator[str]:
+    """The password and other secrets in a connection string, also in one that no driver understands."""
+    if found := LOGIN.search(text) or LOGIN_WITHOUT_HOST.search(text):
+        yield found[1]
+        if not HOST.fullmatch(text, found.end(1)):
+            yield text[found.start(1) :]  # no telling where the password ends
+    for assigned in ASSIGNED.finditer(text):
+        yield assigned[2].strip("'\"")
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A secret as it was written, decoded, and encoded."""
+    secret = secret.strip()
+    yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
+    for text in (secret, unquote(secret)):  # SQLAlchemy's URLs keep " +"
+        yield from (text, unquote_plus(text), quote(text, safe=""), quote(text, safe=" +"), quote_plus(text))
+    yield from (line.strip() for line in secret.splitlines())
+
+
+def _pieces(secret: str, shortest: int = SHORTEST) -> Iterator[str]:
+    """What a driver makes of a password that it takes apart at a sign within: of ``p@ss/word``, ``ss/word`` or ``p@ss``."""
+    for cut in BREAKS.finditer(secret):
+        for piece in (secret[: cut.start()], secret[cut.end() :], *BREAKS.split(secret)):
+            if len(piece) >= shortest:
+                yield from {piece, unquote(piece)}

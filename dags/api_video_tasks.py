@@ -42,6 +42,7 @@ from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
 from include.api_video.errors import LeftOutError, PassingError, SettingsError, find_cause
 from include.api_video.pipelines import make_pipeline
 from include.api_video.settings import Settings, connection_values, read_resources, read_settings
+from include.api_video.table_lock import table_lock
 
 WAREHOUSE_CONNECTION = "api_video_warehouse"
 REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
@@ -183,13 +184,11 @@ def _source(account: Account, name: str) -> Any:
     """What the task loads.
 
     Raises:
-        AirflowSkipException: it was not chosen for this run.
         LeftOutError: the admin key may not read it.
     """
-    context = get_current_context()
-    if name not in context["params"]["resources"]:
-        raise AirflowSkipException(f"{name} is not among the resources of this run.")
     from include.api_video.source import permitted_source
+
+    context = get_current_context()
 
     return permitted_source(
         name, run_settings(account), str(context["run_id"]), full_refresh=context["params"]["full_refresh"]
@@ -201,24 +200,27 @@ def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset
 
     Raises:
         AirflowFailException: it failed, and trying again cannot help.
-        AirflowSkipException: the resource was left out.
+        AirflowSkipException: the resource was left out, or not chosen for this run.
     """
     use_airflow_logging()
-    ti = get_current_context()["ti"]
+    context, name = get_current_context(), pipeline.pipeline_name
+    ti, run_id = context["ti"], str(context["run_id"])
     if unprepared := ti.xcom_pull(task_ids="prepare", key=ERROR):  # the trigger rule of a list with a bin lets it pass
         raise AirflowFailException(unprepared)
+    if name not in context["params"]["resources"]:
+        raise AirflowSkipException(f"{name} is not among the resources of this run.")
     # dlt looks for this folder in a pipeline that was wiped before: a retry, or the same process as another task.
     os.makedirs(os.path.join(pipeline.working_dir, "schemas"), exist_ok=True)
     try:
         with plain_words(), understood():
             use_warehouse_connection()
-            load()
+            with table_lock(pipeline, name, run_id):
+                load()
     finally:
         shutil.rmtree(Path(pipeline.pipelines_dir).parent, ignore_errors=True)
     from include.api_video.report import look_at
 
-    context = get_current_context()
-    report = look_at(account, pipeline.pipeline_name, str(context["run_id"]))
+    report = look_at(account, name, run_id)
     context["outlet_events"][asset].extra = report.summary()
 
 

@@ -30,6 +30,7 @@ from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.schema import declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
+from include.api_video.table_lock import check_held
 from include.api_video.warehouse import TableState, Warehouse, now_utc
 
 log = logging.getLogger("api_video")
@@ -218,6 +219,7 @@ class Reading:
 
     def conclude(self) -> dict[str, Any]:
         """The row for the ledger; marks what is gone, which a finished and consistent reading has proven."""
+        check_held(dlt.current.pipeline().dataset_name, self.endpoint.name)
         outcome = self._settle()
         lost = [] if outcome.mode == "first" else self._find_lost_fields()
         self.session.close()

@@ -15,6 +15,7 @@ from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.reading import LOCAL, origin
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
+from include.api_video.table_lock import table_lock
 from include.api_video.warehouse import Warehouse
 
 log = logging.getLogger("api_video")
@@ -34,6 +35,8 @@ def prepare_warehouse(settings: Settings) -> None:
                 warehouse.drop_loaded_from(LOCAL)
             warehouse.declare(schema)
             warehouse.tidy(schema)
+        except ApiVideoError:
+            raise
         except Exception as error:
             if isinstance(error, DltException):
                 raise
@@ -45,12 +48,14 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
 
     Raises:
         LeftOutError: the admin key may not read it.
+        TableBusyError: another run kept loading it.
         ApiVideoError: what the user can act on, taken out of dlt's wrapping.
     """
     with short_lived_pipeline(resource, settings.account) as pipeline:
         try:
             source = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
-            return pipeline.run(source, loader_file_format=file_format())
+            with table_lock(pipeline, resource, run_id):
+                return pipeline.run(source, loader_file_format=file_format())
         except Exception as error:
             cause = find_cause(error)
             if cause is None:

@@ -7,7 +7,7 @@ questions: DuckDB's file has one writer, and extraction must never hold it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice
@@ -24,6 +24,7 @@ from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
 from include.api_video.schema import SKIPPED, SYNCS, locate, schema_of, snake
 from include.api_video.sql import DetailSql, Query, served
+from include.api_video.table_lock import TABLES, TableBusyError, table_lock
 
 KEYS_PER_QUERY = 500
 
@@ -131,9 +132,12 @@ class Warehouse:
         """
         client = self._client(schema)
         with client:
-            client.initialize_storage()
             # A full refresh takes the stored versions of the schema along: its new tables are described here, too.
-            if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:
+            if client.get_stored_schema_by_hash(schema.stored_version_hash) is not None:
+                return
+        with table_lock(self._pipeline, TABLES), client:
+            client.initialize_storage()
+            if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:  # nor did another run do it meanwhile
                 client.update_stored_schema()
                 if isinstance(client, SqlJobClientWithStagingDataset):
                     with client.with_staging_dataset():
@@ -143,18 +147,25 @@ class Warehouse:
 
     def drop_loaded_from(self, base_url: str) -> None:
         """Drops tables of all resources whose rows came from there; ``declare`` makes them again."""
+        for name in self._find_loaded_from(base_url):
+            with table_lock(self._pipeline, name):
+                if name in self._find_loaded_from(base_url):  # still: another run may have loaded others meanwhile
+                    self._drop(name)
+
+    def _find_loaded_from(self, base_url: str) -> list[str]:
         with self.connect() as query:
             if not query.exists(SYNCS):
-                return
+                return []
             told = query.rows(f"SELECT DISTINCT resource FROM {query.table(SYNCS)} WHERE base_url = %s", base_url)
             names = [name for (name,) in told if self._last_sync(query, name)[1] == base_url and query.exists(name)]
-            names = [name for name in names if query.rows(f"SELECT count(*) FROM {query.table(name)}")[0][0]]
-            if not names:
-                return
-            grown = self.read_growth(schema_of(names)).schema
+            return [name for name in names if query.rows(f"SELECT count(*) FROM {query.table(name)}")[0][0]]
+
+    def _drop(self, name: str) -> None:
+        """Drops a resource's table and its child tables, also those of undeclared fields."""
+        grown = self.read_growth(schema_of([name])).schema
         client = self._client(grown)
         with client:
-            client.drop_tables(*(str(table["name"]) for name in names for table in get_nested_tables(grown.tables, name)))
+            client.drop_tables(*(str(table["name"]) for table in get_nested_tables(grown.tables, name)))
 
     def _client(self, schema: dlt.Schema) -> Any:
         """What makes and drops tables in the destination: dlt's client, of another type for each of them."""
@@ -164,7 +175,19 @@ class Warehouse:
         """Joins the small files that loads leave, where the destination is a folder of files."""
         client = self._client(schema)
         if hasattr(client, "tidy"):
-            client.tidy()
+            with table_lock(self._pipeline, TABLES):
+                client.tidy(self._is_free)
+
+    @contextmanager
+    def _is_free(self, table: str) -> Iterator[bool]:
+        """Whether nobody loads a table, and has it kept so for the block."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(table_lock(self._pipeline, table, wait_s=0))
+            except TableBusyError:
+                yield False
+            else:
+                yield True
 
     def read_growth(self, declared: dlt.Schema) -> Growth:
         """What loads have added to the declared schema for fields that nobody declared, and when.

@@ -30,6 +30,7 @@ from airflow.configuration import conf
 from airflow.sdk import Asset, Connection, TriggerRule, get_current_context, get_parsing_context, task
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.utils.types import DagRunType
 from api_video_alerts import ERROR, check_alerts
 from api_video_workers import check_workers
 from dlt.helpers.airflow_helper import PipelineTasksGroup
@@ -52,6 +53,10 @@ RETRIES = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=15),
 }
+# A table's lock would have a second run wait for it, in a worker's place; so the scheduler does not begin its task.
+ONE_AT_A_TIME = {"max_active_tis_per_dag": 1}
+# The runs of a backfill have a limit of their own, whatever max_active_runs says, and each would load the same present.
+RUN_TYPES = [kind.value for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB]
 FRAMES_ADDRESSES = Version("3.3")  # 3.2 shows a plugin's first page, whatever address stands behind it
 API = Asset(name="api.video", uri="https://ws.api.video")
 DLT_FOLDERS = ("DLT_PROJECT_DIR", "DLT_DATA_DIR", "DLT_LOCAL_DIR")

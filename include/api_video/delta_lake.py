@@ -98,6 +98,20 @@ class DeltaSqlClient(FilesystemSqlClient):
         self._shown.discard(table)
         self.remote_client.mark_removed(table, key, keys, now, forget)
 
+    def rewrite(self, table: str, key: str, keys: str, kept: str) -> None:
+        """Puts the rows of a question in the place of all rows with the keys of another one, in one commit."""
+        with self.execute_query(keys) as cursor:
+            replaced = [str(value) for (value,) in cursor.fetchall() if value is not None]
+        with self.execute_query(kept) as cursor:
+            names = [column[0] for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        delta = self.remote_client.delta_table(table)
+        if delta is not None and replaced:
+            types = pa.schema(delta.schema())
+            kept_rows = pa.Table.from_pylist(rows, schema=pa.schema([types.field(name) for name in names]))
+            self.remote_client.replace(table, key, replaced, kept_rows.to_reader())
+        self._shown.discard(table)
+
 
 class DeltaClient(FilesystemClient):
     """Creates, merges and updates Delta tables."""

@@ -22,7 +22,8 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
-from include.api_video.schema import SKIPPED, SYNCS, locate, schema_of, snake
+from include.api_video.mending import has_lost_children, mend
+from include.api_video.schema import SKIPPED, SYNCS, locate, schema_of, snake, tables_of
 from include.api_video.sql import DetailSql, Query, served
 from include.api_video.table_lock import TABLES, TableBusyError, table_lock
 
@@ -43,7 +44,7 @@ class TableState:
     """What a list's table holds before a run.
 
     ``cursor`` is the newest ``updated_at`` of rows whose load is complete, ``last_full_at`` when the whole list was last
-    read, ``base_url`` where from. ``is_whole`` is False where a load was killed halfway.
+    read, ``base_url`` where from. ``is_whole`` is False where a load was killed halfway, or a key stood twice.
     """
 
     exists: bool = False
@@ -110,6 +111,7 @@ class Warehouse:
     def __init__(self, pipeline: dlt.Pipeline) -> None:
         self._pipeline = pipeline
         self._open: Query | None = None
+        self._grown: dlt.Schema | None = None
 
     @contextmanager
     def connect(self) -> Iterator[Query]:
@@ -218,6 +220,7 @@ class Warehouse:
                         grown.update_table(cast(TTableSchema, {**table, "columns": added}))
                         seen_at = utc(inserted_at) or now_utc()
                         first_seen.setdefault(name, {}).update(dict.fromkeys(added, seen_at))
+        self._grown = grown
         return Growth(grown, first_seen)
 
     def find_filled(self, endpoint: Endpoint, fields: Mapping[str, str], keys: Iterable[str]) -> list[str]:
@@ -242,15 +245,21 @@ class Warehouse:
         return filled
 
     def list_state(self, endpoint: Endpoint) -> TableState:
-        """State of a list's table; an empty one where nothing is loaded yet."""
+        """State of a list's table; an empty one where nothing is loaded yet. Mends it before, where that is due."""
         with self.connect() as query:
-            table = query.table(endpoint.name)
+            table, parents = query.table(endpoint.name), self._parents_of(endpoint)
             newest = "max(updated_at)" if _has_cursor(endpoint) else "max(NULL)"
+            # A row of a load that was killed halfway, or that was mended, is loaded again.
+            loaded = f"removed_at IS NULL AND _content_hash <> '' AND _dlt_load_id IN {query.complete_loads}"
+            counts = (
+                f"SELECT count(*) - count(removed_at), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), "
+                f"count(*) - count(DISTINCT {snake(endpoint.key)}) FROM {table}"
+            )
             try:
-                ((active, complete),) = query.rows(
-                    f"SELECT count(*), sum(CASE WHEN _dlt_load_id IN {query.complete_loads} THEN 1 ELSE 0 END) "
-                    f"FROM {table} WHERE removed_at IS NULL"
-                )
+                ((active, complete, twice),) = query.rows(counts)
+                if twice or has_lost_children(query, parents):
+                    mend(query, endpoint, parents, stale="_content_hash")
+                    ((active, complete, twice),) = query.rows(counts)
                 # A row dated in the future would hide all changes until then.
                 past = "AND updated_at <= %s" if _has_cursor(endpoint) else ""
                 ((cursor,),) = query.rows(
@@ -262,6 +271,13 @@ class Warehouse:
             last_full_at, base_url = self._last_sync(query, endpoint.name)
         is_whole = int(complete or 0) == int(active)
         return TableState(True, int(active), utc(cursor), last_full_at, base_url, is_whole)
+
+    def _parents_of(self, endpoint: Endpoint) -> dict[str, str]:
+        """The parent of each child table, those nearest to the endpoint's first; undeclared ones once growth was read."""
+        if self._grown and endpoint.name in self._grown.tables:
+            family = get_nested_tables(self._grown.tables, endpoint.name)
+            return {str(table["name"]): str(table["parent"]) for table in family if table.get("parent")}
+        return dict.fromkeys(tables_of(endpoint)[1:], endpoint.name)
 
     @staticmethod
     def _last_sync(query: Query, resource: str) -> tuple[datetime | None, str | None]:
@@ -351,7 +367,10 @@ class Warehouse:
                 return DetailState()
             sql, args = DetailSql(query, endpoint, parent, anew=anew), tuple(endpoint.parent_where.values())
             counts = query.rows(sql.counts, missing_since, missing_since, *args)
-            ((parents, active, missing, waiting_total),) = counts
+            if counts[0][-1] or has_lost_children(query, self._parents_of(endpoint)):
+                mend(query, endpoint, self._parents_of(endpoint), stale="_parent_hash")
+                counts = query.rows(sql.counts, missing_since, missing_since, *args)
+            ((parents, active, missing, waiting_total, _),) = counts
             rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *args, missing_since)
             base_url = self._last_sync(query, endpoint.name)[1]
         waiting = tuple(

@@ -9,8 +9,6 @@ import subprocess
 import sys
 from collections import Counter
 
-import pytest
-
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 from include.demo_api.world import World

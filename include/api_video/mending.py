@@ -90,7 +90,7 @@ def _keep_one(query: Query, name: str, key: str, unique: str, order: str, stale:
     if not count:
         return 0
     names = ", ".join(query.column(column) for column in columns)
-    values = ", ".join(f"'' AS {c}" if c == stale else query.column(c) for c in columns)
+    values = ", ".join(f"'' AS {query.column(c)}" if c.lower() == stale else query.column(c) for c in columns)
     ranked = f"SELECT {names}, row_number() OVER (PARTITION BY {unique} ORDER BY {order}) AS place_ FROM {table}"
     if hasattr(query.client, "rewrite"):
         keys = f"SELECT DISTINCT {key} FROM {table} WHERE {unique} IN ({twice})"

@@ -6,13 +6,17 @@ import logging
 import os
 import re
 import signal
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -209,3 +213,49 @@ def test_another_table_of_the_same_name_is_another_lock(tmp_path: Path) -> None:
     assert one.take() is None
     assert other.take() is None
     assert sorted(os.listdir(tmp_path / "w.duckdb.locks")) == ["data.videos", "data_training.videos"]
+
+
+@contextmanager
+def pooler(database: str) -> Iterator[str]:
+    """In front of PostgreSQL, and like PgBouncer: a client is told a process id that is not the server's."""
+    place = Path(parse_qs(urlsplit(database).query)["host"][0]) / ".s.PGSQL.5432"
+
+    class Session(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.socket(socket.AF_UNIX) as server:
+                server.connect(str(place))
+                threading.Thread(target=self.pass_on, args=(self.request, server), daemon=True).start()
+                self.pass_on(server, self.request, hide=True)
+
+        @staticmethod
+        def pass_on(source: socket.socket, target: socket.socket, *, hide: bool = False) -> None:
+            with suppress(OSError):
+                while data := source.recv(65536):
+                    if hide:  # BackendKeyData: K, its length 12, the process id, a secret
+                        data = re.sub(
+                            rb"K\x00\x00\x00\x0c....", b"K\x00\x00\x00\x0c\x00\x00\x00\x07", data, flags=re.DOTALL
+                        )
+                    target.sendall(data)
+                target.shutdown(socket.SHUT_WR)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"postgresql://postgres:any@127.0.0.1:{server.server_address[1]}{urlsplit(database).path}?sslmode=disable"
+        server.shutdown()
+
+
+@places("postgres: own")
+@pytest.mark.usefixtures("anywhere", "kind")
+def test_behind_a_pooler_that_shares_sessions_a_lease_holds_the_table(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session's lock would stay with the server's session, for whoever comes next."""
+    with pooler(database) as pooled:
+        monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", pooled)
+        with locked("videos", "pooled"):
+            assert ask(database, "SELECT table_name, run_id FROM api_video_data._locks") == [("videos", "pooled")]
+            assert ask(database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [(0,)]
+            with pytest.raises(TableBusyError, match="by run pooled since"), locked("videos"):
+                pass
+        assert ask(database, "SELECT count(*) FROM api_video_data._locks") == [(0,)]

@@ -9,6 +9,9 @@ each table equals what the API lists: new and changed rows are merged, rows that
 whatever became of them, and proves the load: its log has the table, its XCom `report` the same as JSON.
 
 What each run did is in the table `_syncs`, what it proved in `_checks`.
+
+There is nothing to backfill: a run loads whatever came since the last good one, however long ago that was. So Airflow
+refuses a backfill of this DAG; trigger one run instead.
 """
 
 from __future__ import annotations
@@ -23,7 +26,16 @@ sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.p
 import pendulum  # noqa: E402
 from airflow.sdk import Param, dag  # noqa: E402
 from api_video_alerts import failure_alert, late_alert, run_is_late  # noqa: E402
-from api_video_tasks import RETRIES, accounts_to_parse, dag_resources, load_tasks, prepare, validate  # noqa: E402
+from api_video_tasks import (  # noqa: E402
+    ONE_AT_A_TIME,
+    RETRIES,
+    RUN_TYPES,
+    accounts_to_parse,
+    dag_resources,
+    load_tasks,
+    prepare,
+    validate,
+)
 from api_video_timeouts import run_timeout  # noqa: E402
 
 from include.api_video.accounts import Account  # noqa: E402
@@ -66,8 +78,9 @@ def make_dag(account: Account) -> None:
         catchup=False,
         max_active_runs=1,
         dagrun_timeout=run_timeout(account),
+        allowed_run_types=RUN_TYPES,
         params=params,
-        default_args=RETRIES,
+        default_args={**RETRIES, **ONE_AT_A_TIME},
         doc_md=__doc__,
         tags=["api.video", "dlt"],
         on_failure_callback=failure_alert(),

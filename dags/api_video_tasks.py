@@ -31,6 +31,7 @@ from airflow.configuration import conf
 from airflow.sdk import Asset, TriggerRule, get_current_context, get_parsing_context, task
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, AirflowTaskTimeout
+from airflow.utils.types import DagRunType
 from api_video_alerts import ERROR, check_alerts
 from api_video_connections import find_connection
 from api_video_timeouts import PREPARE, VALIDATE, load_timeout, over_time
@@ -61,6 +62,7 @@ from include.api_video.settings import (
     read_resources,
     read_settings,
 )
+from include.api_video.table_lock import table_lock
 
 REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
 RETRIES = {
@@ -69,6 +71,10 @@ RETRIES = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=15),
 }
+# A table's lock would have a second run wait for it, in a worker's place; so the scheduler does not begin its task.
+ONE_AT_A_TIME = {"max_active_tis_per_dag": 1}
+# The runs of a backfill have a limit of their own, whatever max_active_runs says, and each would load the same present.
+RUN_TYPES = [kind.value for kind in DagRunType if kind is not DagRunType.BACKFILL_JOB]
 FRAMES_ADDRESSES = Version("3.3")  # 3.2 shows a plugin's first page, whatever address stands behind it
 API = Asset(name="api.video", uri="https://ws.api.video")
 DLT_FOLDERS = ("DLT_PROJECT_DIR", "DLT_DATA_DIR", "DLT_LOCAL_DIR")
@@ -211,13 +217,11 @@ def _source(account: Account, name: str, stops: list[ApiVideoError]) -> Any:
     """What the task loads.
 
     Raises:
-        AirflowSkipException: it was not chosen for this run.
         LeftOutError: the admin key may not read it.
     """
-    context = get_current_context()
-    if name not in context["params"]["resources"]:
-        raise AirflowSkipException(f"{name} is not among the resources of this run.")
     from include.api_video.source import permitted_source
+
+    context = get_current_context()
 
     return permitted_source(
         name,
@@ -240,19 +244,23 @@ def _run(
 
     Raises:
         AirflowFailException: it failed, and trying again cannot help.
-        AirflowSkipException: the resource was left out.
+        AirflowSkipException: the resource was left out, or not chosen for this run.
     """
     use_airflow_logging()
-    ti = get_current_context()["ti"]
+    context, name = get_current_context(), pipeline.pipeline_name
+    ti, run_id = context["ti"], str(context["run_id"])
     if unprepared := ti.xcom_pull(task_ids="prepare", key=ERROR):  # the trigger rule of a list with a bin lets it pass
         raise AirflowFailException(unprepared)
+    if name not in context["params"]["resources"]:
+        raise AirflowSkipException(f"{name} is not among the resources of this run.")
     # dlt looks for this folder in a pipeline that was wiped before: a retry, or the same process as another task.
     os.makedirs(os.path.join(pipeline.working_dir, "schemas"), exist_ok=True)
     try:
         with plain_words(), understood(account):
             use_warehouse_connection()
             stops.clear()  # of an attempt before
-            load()
+            with table_lock(pipeline, name, run_id):
+                load()
             if stops:
                 raise stops[0]
     finally:
@@ -263,9 +271,8 @@ def _run(
             folder.parent.parent.rmdir()
     from include.api_video.report import look_at
 
-    context = get_current_context()
     with plain_words():
-        report = look_at(account, pipeline.pipeline_name, str(context["run_id"]))
+        report = look_at(account, name, run_id)
     context["outlet_events"][asset].extra = report.summary()
 
 

@@ -33,7 +33,7 @@ def run(account: Account, *, full_refresh: bool) -> int:
     from include.api_video.warehouse import now_utc
 
     settings = read_settings(account=account)
-    run_id = f"plain__{now_utc().isoformat(timespec='seconds')}"
+    run_id = f"plain__{now_utc().isoformat(timespec='seconds')}_{os.urandom(4).hex()}"  # two may begin in one second
     errors, left_out = dict[str, str](), list[str]()
     for resource, result in load_all(settings, run_id, full_refresh=full_refresh):
         if isinstance(result, LeftOutError):

@@ -11,8 +11,8 @@ Uses dlt's extension points (``client_class``, ``batch_table_chain``, ``get_refe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, cast
@@ -27,7 +27,7 @@ from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.common.json import json
 from dlt.common.libs.deltalake import deltalake_storage_options, evolve_delta_table_schema
 from dlt.common.libs.pyarrow import columns_to_arrow
-from dlt.common.schema.utils import get_nested_tables
+from dlt.common.schema.utils import get_nested_tables, get_root_table
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
 from dlt.destinations.impl.filesystem.sql_client import FilesystemSqlClient
@@ -103,6 +103,20 @@ class DeltaSqlClient(FilesystemSqlClient):
         self._shown.discard(table)
         self.remote_client.delete_rows(table, key, keys, only)
 
+    def rewrite(self, table: str, key: str, keys: str, kept: str) -> None:
+        """Puts the rows of a question in the place of all rows with the keys of another one, in one commit."""
+        with self.execute_query(keys) as cursor:
+            replaced = [str(value) for (value,) in cursor.fetchall() if value is not None]
+        with self.execute_query(kept) as cursor:
+            names = [column[0] for column in cursor.description]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        delta = self.remote_client.delta_table(table)
+        if delta is not None and replaced:
+            types = pa.schema(delta.schema())
+            kept_rows = pa.Table.from_pylist(rows, schema=pa.schema([types.field(name) for name in names]))
+            self.remote_client.replace(table, key, replaced, kept_rows.to_reader())
+        self._shown.discard(table)
+
 
 class DeltaClient(FilesystemClient):
     """Creates, merges and updates Delta tables."""
@@ -135,7 +149,7 @@ class DeltaClient(FilesystemClient):
 
     def delta_table(self, name: str) -> DeltaTable | None:
         """A table as it is now; None where there is none."""
-        where, options = self.get_open_table_location("delta", name), self._storage_options
+        where, options = self.get_open_table_location("delta", name), self.storage_options
         known_options, delta = self.opened.get(where, ({}, None))
         if delta and known_options == options:  # others: it keeps credentials that may have run out
             delta.update_incremental()  # one request, where to open it reads all its newest commits
@@ -148,7 +162,8 @@ class DeltaClient(FilesystemClient):
         return delta
 
     @property
-    def _storage_options(self) -> dict[str, str]:
+    def storage_options(self) -> dict[str, str]:
+        """What opens a Delta table."""
         return deltalake_storage_options(self.config.credentials, self.config.deltalake_storage_options)
 
     def update_stored_schema(self, *args: Any, **kwargs: Any) -> Any:
@@ -167,7 +182,7 @@ class DeltaClient(FilesystemClient):
             mode="ignore",
             description=table.get("description"),
             configuration=PROPERTIES,
-            storage_options=self._storage_options,
+            storage_options=self.storage_options,
         )
 
     def drop_tables(self, *tables: str, delete_schema: bool = True) -> None:
@@ -192,7 +207,7 @@ class DeltaClient(FilesystemClient):
             mode="append",
             schema_mode="merge",
             configuration=PROPERTIES if delta is None else None,
-            storage_options=self._storage_options,
+            storage_options=self.storage_options,
         )
 
     def replace(self, name: str, key: str, keys: Sequence[str], rows: pa.RecordBatchReader | None) -> None:
@@ -268,10 +283,11 @@ class DeltaClient(FilesystemClient):
             with suppress(ValueError):
                 yield json.loads(line)
 
-    def tidy(self) -> None:
+    def tidy(self, is_free: Callable[[str], AbstractContextManager[bool]]) -> None:
         """Joins the small files that loads left: those of ``_dlt_loads`` soon, those of the tables once a day.
 
-        Older versions of a table can be read for a week, as long as its files are kept.
+        Older versions of a table can be read for a week, as long as its files are kept. A table that is being loaded is
+        left as it is (``is_free`` says so, for a block): its load would fail.
         """
         loads, now = self.schema.loads_table_name, datetime.now(timezone.utc)
         files = self.list_table_files(loads)
@@ -281,11 +297,12 @@ class DeltaClient(FilesystemClient):
         if any(f"{JOINED}{now:%Y%m%d}" in path for path in files):
             return
         for name in self.schema.data_table_names(include_incomplete=True):
-            if delta := self.delta_table(name):
-                delta.optimize.compact()
-                delta.vacuum(dry_run=False)
-                delta.create_checkpoint()
-                delta.cleanup_metadata()
+            with is_free(str(get_root_table(self.schema.tables, name)["name"])) as ours:
+                if ours and (delta := self.delta_table(name)):
+                    delta.optimize.compact()
+                    delta.vacuum(dry_run=False)
+                    delta.create_checkpoint()
+                    delta.cleanup_metadata()
 
     def _join_loads(self, files: Sequence[str], name: str, without: frozenset[str] = frozenset()) -> None:
         """Makes one of these files of ``_dlt_loads``, without the lines of some loads."""

@@ -33,6 +33,7 @@ from include.api_video.redaction import Redaction
 from include.api_video.schema import declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
 from include.api_video.sql import Query
+from include.api_video.table_lock import check_held
 from include.api_video.warehouse import TableState, Warehouse, now_utc
 
 log = logging.getLogger("api_video")
@@ -240,6 +241,7 @@ class Reading:
 
     def conclude(self) -> dict[str, Any]:
         """The row for the ledger; marks what is proven to be gone."""
+        check_held(dlt.current.pipeline().dataset_name, self.endpoint.name)
         outcome = self._settle()
         if stopped_by := outcome.stopped_by or self.session.given_up:
             self._on_stop(stopped_by)

@@ -14,6 +14,7 @@ from include.api_video.origin import DEMO, is_demo
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
+from include.api_video.table_lock import table_lock
 from include.api_video.upkeep import forget_old_runs
 from include.api_video.warehouse import Warehouse, now_utc
 
@@ -40,9 +41,8 @@ def prepare_warehouse(settings: Settings) -> None:
 
 def drop_demo_rows(warehouse: Warehouse, settings: Settings) -> None:
     """Drops what the demo loaded, and nothing else, once another API is read."""
-    counts = warehouse.rows_from(DEMO)
-    if counts and not is_demo(settings.base_url):
-        warehouse.drop(list(counts))
+    if warehouse.rows_from(DEMO) and not is_demo(settings.base_url):
+        counts = warehouse.drop_loaded_from(DEMO)
         told = ", ".join(f"{name} ({count})" for name, count in counts.items())
         log.warning("The demo's rows were dropped, since this run reads %s: %s", settings.base_url, told)
 
@@ -52,12 +52,14 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
 
     Raises:
         LeftOutError: the admin key may not read it.
+        TableBusyError: another run kept loading it.
         ApiVideoError: what the user can act on, taken out of dlt's wrapping. What was read before it happened is loaded.
     """
     stops: list[ApiVideoError] = []
     with short_lived_pipeline(resource, settings.account) as pipeline:
         source = permitted_source(resource, settings, run_id, full_refresh=full_refresh, on_stop=stops.append)
-        loaded = pipeline.run(source, loader_file_format=file_format())
+        with table_lock(pipeline, resource, run_id):
+            loaded = pipeline.run(source, loader_file_format=file_format())
     if stops:
         raise stops[0]
     return loaded

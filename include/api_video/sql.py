@@ -84,8 +84,8 @@ def served(endpoint: Endpoint, alias: str = "") -> str:
 class DetailSql:
     """The questions about a detail resource, over the parents that have such an object.
 
-    ``counts`` (parents, active, missing, waiting) takes the time since which something may be missing, twice, then the
-    values of ``parent_where``; ``waiting`` takes those values, then the time.
+    ``counts`` (parents, active, missing, waiting, rows with a key seen before) takes the time since which something may be
+    missing, twice, then the values of ``parent_where``; ``waiting`` takes those values, then the time.
     """
 
     def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, anew: bool) -> None:
@@ -103,7 +103,8 @@ class DetailSql:
         loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
         sums = ", ".join(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)" for condition in (loaded, missing, waits))
         where = f"WHERE {served(endpoint, 'p.')}"
-        self.counts = f"SELECT count(*), {sums} {source} {where}"
+        twice = f"(SELECT count(*) - count(DISTINCT {key}) FROM {query.table(endpoint.name)})"
+        self.counts = f"SELECT count(*), {sums}, {twice} {source} {where}"
         self.waiting = (
             f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at {source} {where} "
             f"AND {waits} ORDER BY CASE WHEN {changed} THEN 0 ELSE 1 END, "

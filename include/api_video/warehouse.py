@@ -7,7 +7,7 @@ questions: DuckDB's file has one writer, and extraction must never hold it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from itertools import islice, takewhile
@@ -22,8 +22,10 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
-from include.api_video.schema import PARTIAL, SKIPPED, SYNCS, locate, schema_of, snake
+from include.api_video.mending import has_lost_children, mend
+from include.api_video.schema import PARTIAL, SKIPPED, SYNCS, locate, schema_of, snake, tables_of
 from include.api_video.sql import KEYS_PER_QUERY, DetailSql, Query, served
+from include.api_video.table_lock import TABLES, TableBusyError, table_lock
 
 NEWEST_SYNCS = 50  # lines of the ledger that say how a table is: more would be readings that stopped, one after another
 
@@ -43,9 +45,9 @@ class TableState:
 
     ``cursor`` is the newest ``updated_at`` of rows whose load is complete, ``last_full_at`` when the whole list was last
     read, ``base_url`` where from. ``is_whole`` is False where only a whole reading shows what is missing: a load was killed
-    halfway, or a row may have slipped through a reading. ``undated`` counts rows without ``updated_at``, ``unaccounted``
-    those marked removed by a run that left no line in the ledger. ``total_off``, ``is_sorted``, ``unproven`` and
-    ``unproven_since`` are as the last run left them there.
+    halfway, a key stood twice, or a row may have slipped through a reading. ``undated`` counts rows without
+    ``updated_at``, ``unaccounted`` those marked removed by a run that left no line in the ledger. ``total_off``,
+    ``is_sorted``, ``unproven`` and ``unproven_since`` are as the last run left them there.
     """
 
     exists: bool = False
@@ -140,6 +142,7 @@ class Warehouse:
     def __init__(self, pipeline: dlt.Pipeline) -> None:
         self._pipeline = pipeline
         self._open: Query | None = None
+        self._grown: dlt.Schema | None = None
 
     @contextmanager
     def connect(self) -> Iterator[Query]:
@@ -162,9 +165,12 @@ class Warehouse:
         """
         client = self._client(schema)
         with client:
-            client.initialize_storage()
             # A full refresh takes the stored versions of the schema along: its new tables are described here, too.
-            if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:
+            if client.get_stored_schema_by_hash(schema.stored_version_hash) is not None:
+                return
+        with table_lock(self._pipeline, TABLES), client:
+            client.initialize_storage()
+            if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:  # nor did another run do it meanwhile
                 client.update_stored_schema()
                 if isinstance(client, SqlJobClientWithStagingDataset):
                     with client.with_staging_dataset():
@@ -182,12 +188,25 @@ class Warehouse:
             counts = {name: int(query.rows(f"SELECT count(*) FROM {query.table(name)}")[0][0]) for name in names}
         return {name: count for name, count in counts.items() if count}
 
-    def drop(self, names: Sequence[str]) -> None:
-        """Drops the tables of resources; ``declare`` makes them again."""
-        grown = self.read_growth(schema_of(names)).schema
+    def drop_loaded_from(self, base_url: str) -> dict[str, int]:
+        """Drops tables of all resources whose rows came from there, and tells how many those were; ``declare`` makes them
+        again.
+        """
+        dropped: dict[str, int] = {}
+        for name in self.rows_from(base_url):
+            with table_lock(self._pipeline, name):
+                # Still: another run may have loaded others meanwhile.
+                if count := self.rows_from(base_url).get(name):
+                    self._drop(name)
+                    dropped[name] = count
+        return dropped
+
+    def _drop(self, name: str) -> None:
+        """Drops a resource's table and its child tables, also those of undeclared fields."""
+        grown = self.read_growth(schema_of([name])).schema
         client = self._client(grown)
         with client:
-            client.drop_tables(*(str(table["name"]) for name in names for table in get_nested_tables(grown.tables, name)))
+            client.drop_tables(*(str(table["name"]) for table in get_nested_tables(grown.tables, name)))
 
     def origin_of(self, resource: str | None) -> str | None:
         """Where a resource was last loaded from; None where it was not."""
@@ -202,7 +221,19 @@ class Warehouse:
         """Joins the small files that loads leave, where the destination is a folder of files."""
         client = self._client(schema)
         if hasattr(client, "tidy"):
-            client.tidy()
+            with table_lock(self._pipeline, TABLES):
+                client.tidy(self._is_free)
+
+    @contextmanager
+    def _is_free(self, table: str) -> Iterator[bool]:
+        """Whether nobody loads a table, and has it kept so for the block."""
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(table_lock(self._pipeline, table, wait_s=0))
+            except TableBusyError:
+                yield False
+            else:
+                yield True
 
     def read_growth(self, declared: dlt.Schema) -> Growth:
         """What loads have added to the declared schema for fields that nobody declared, and when.
@@ -233,6 +264,7 @@ class Warehouse:
                         grown.update_table(cast(TTableSchema, {**table, "columns": added}))
                         seen_at = utc(inserted_at) or now_utc()
                         first_seen.setdefault(name, {}).update(dict.fromkeys(added, seen_at))
+        self._grown = grown
         return Growth(grown, first_seen)
 
     def find_filled(self, endpoint: Endpoint, fields: Mapping[str, str], keys: Iterable[str]) -> list[str]:
@@ -257,15 +289,23 @@ class Warehouse:
         return filled
 
     def list_state(self, endpoint: Endpoint) -> TableState:
-        """State of a list's table; an empty one where nothing is loaded yet."""
+        """State of a list's table; an empty one where nothing is loaded yet. Mends it before, where that is due."""
         with self.connect() as query:
-            table, last = query.table(endpoint.name), self._last_sync(query, endpoint.name)
-            dated = "updated_at" if _has_cursor(endpoint) else "removed_at"  # without a cursor, no row counts as undated
+            table, parents = query.table(endpoint.name), self._parents_of(endpoint)
+            last = self._last_sync(query, endpoint.name)
+            undated = "updated_at" if _has_cursor(endpoint) else "_dlt_id"  # without a cursor, no row counts as undated
+            # A row of a load that was killed halfway, or that was mended, is loaded again.
+            loaded = f"removed_at IS NULL AND _content_hash <> '' AND _dlt_load_id IN {query.complete_loads}"
+            counts = (
+                f"SELECT count(*) - count(removed_at), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), "
+                f"count(*) - count(DISTINCT {snake(endpoint.key)}), "
+                f"sum(CASE WHEN removed_at IS NULL AND {undated} IS NULL THEN 1 ELSE 0 END) FROM {table}"
+            )
             try:
-                ((active, complete, undated),) = query.rows(
-                    f"SELECT count(*), sum(CASE WHEN _dlt_load_id IN {query.complete_loads} THEN 1 ELSE 0 END), "
-                    f"sum(CASE WHEN {dated} IS NULL THEN 1 ELSE 0 END) FROM {table} WHERE removed_at IS NULL"
-                )
+                ((active, complete, twice, undated_rows),) = query.rows(counts)
+                if twice or has_lost_children(query, parents):
+                    mend(query, endpoint, parents, stale="_content_hash")
+                    ((active, complete, twice, undated_rows),) = query.rows(counts)
                 cursor = self._find_cursor(query, endpoint, last.partial_loads)
                 unaccounted = self._count_unaccounted(query, endpoint.name, last)
             except DatabaseUndefinedRelation:
@@ -277,13 +317,20 @@ class Warehouse:
             last_full_at=last.full_at,
             base_url=last.base_url,
             is_whole=int(complete or 0) == int(active) and not last.may_lack,
-            undated=int(undated or 0) if _has_cursor(endpoint) else 0,
+            undated=int(undated_rows or 0),
             unaccounted=unaccounted,
             total_off=last.total_off,
             is_sorted=last.is_sorted,
             unproven=last.unproven,
             unproven_since=last.unproven_since,
         )
+
+    def _parents_of(self, endpoint: Endpoint) -> dict[str, str]:
+        """The parent of each child table, those nearest to the endpoint's first; undeclared ones once growth was read."""
+        if self._grown and endpoint.name in self._grown.tables:
+            family = get_nested_tables(self._grown.tables, endpoint.name)
+            return {str(table["name"]): str(table["parent"]) for table in family if table.get("parent")}
+        return dict.fromkeys(tables_of(endpoint)[1:], endpoint.name)
 
     @staticmethod
     def _find_cursor(query: Query, endpoint: Endpoint, partial_loads: Sequence[str]) -> datetime | None:
@@ -413,7 +460,10 @@ class Warehouse:
                 return DetailState()
             sql, args = DetailSql(query, endpoint, parent, anew=anew), tuple(endpoint.parent_where.values())
             counts = query.rows(sql.counts, missing_since, missing_since, *args)
-            ((parents, active, missing, waiting_total),) = counts
+            if counts[0][-1] or has_lost_children(query, self._parents_of(endpoint)):
+                mend(query, endpoint, self._parents_of(endpoint), stale="_parent_hash")
+                counts = query.rows(sql.counts, missing_since, missing_since, *args)
+            ((parents, active, missing, waiting_total, _),) = counts
             rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *args, missing_since)
             last = self._last_sync(query, endpoint.name)
             unaccounted = self._count_unaccounted(query, endpoint.name, last)

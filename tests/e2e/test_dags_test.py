@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,23 @@ def assert_equal(loaded: Loaded) -> None:
 def test_the_dag_loads_nine_tables_that_equal_the_api(loaded: Loaded) -> None:
     assert_equal(loaded)
     assert loaded.airflow.rows("SELECT count(*) FROM api_video_data._syncs WHERE mode = 'first'") == [(9,)]
+
+
+def test_a_backfill_is_refused(loaded: Loaded) -> None:
+    """Its runs ran five at once in spite of ``max_active_runs=1``."""
+    dates = ["--from-date", "2026-03-01", "--to-date", "2026-03-01T04:00"]
+
+    done = loaded.airflow.run("airflow", "backfill", "create", "--dag-id", "api_video", *dates)
+
+    assert done.returncode != 0
+    assert "Dag with dag_id: 'api_video' does not allow backfill runs" in done.stdout
+    with sqlite3.connect(loaded.airflow.home / "airflow.db") as database:
+        assert database.execute("SELECT count(*) FROM backfill").fetchall() == [(0,)]
+        ((serialized,),) = database.execute("SELECT data FROM serialized_dag WHERE dag_id = 'api_video'").fetchall()
+    tasks = [task["__var"] for task in json.loads(serialized)["dag"]["tasks"]]
+    limits = {task["task_id"]: task.get("max_active_tis_per_dag") for task in tasks}
+    assert len(limits) == 2 + len(ENDPOINTS)
+    assert set(limits.values()) == {1}
 
 
 def test_a_run_leaves_no_folders_behind_and_logs_no_line_as_an_error(loaded: Loaded) -> None:

@@ -66,7 +66,9 @@ def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeyp
         settings["BUCKET_URL"] = f"s3://videos/{tmp_path.name}"
     else:
         settings["BUCKET_URL"] = str(tmp_path / "lake")
-    if name == "postgres":
+    if name == "duckdb":
+        settings = {"CREDENTIALS": str(tmp_path / "warehouse.duckdb")}
+    elif name == "postgres":
         settings = {"CREDENTIALS": request.getfixturevalue("database")}
     elif name == "ducklake":
         catalog = f"sqlite:///{tmp_path}/catalog.sqlite" if "sqlite" in place else request.getfixturevalue("database")

@@ -238,6 +238,7 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
             errors, left_out = _read_errors(context["ti"], resources), _left_out(context, resources)
             report = check_run(account, str(context["run_id"]), resources, errors, left_out)
             context["ti"].xcom_push(key="report", value=report.to_json())
+            context["ti"].xcom_push(key="proof", value=report.proof())
             log.info("What this run did, and whether it holds:\n%s", report)
             report.raise_if_failed()
             context["outlet_events"][proven].extra = report.summary()

@@ -91,8 +91,8 @@ class Alert:
     """One message about one run. ``str()`` is all of it, for people; the parts are for a notifier's templates.
 
     Attributes:
-        event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, a check failed), ``unproven`` (all was loaded,
-            the proof of a table is missing for longer than ``unproven_hours``) or ``late``.
+        event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, a check failed), ``unproven`` (all was
+            loaded, the proof of a table is missing for longer than ``unproven_hours``) or ``late``.
         details: one sentence per way to fail, with its tables.
         source: whose run it is: api.video, or the DAG of one of several accounts.
     """

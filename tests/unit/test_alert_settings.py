@@ -198,8 +198,8 @@ def test_a_proof_that_is_missing_for_too_long_is_an_event_of_its_own() -> None:
     assert str(alone) == (
         "api.video: all tables were loaded, but for too long there is no proof that videos equal what is listed.\n"
         f"videos: complete: expected 351 rows, found 350 rows. {why}\n"
-        "What was read is loaded, and nothing was removed without proof. Compare with api.video's dashboard; unproven_hours "
-        "says how long a proof may take before a run fails.\n"
+        "What was read is loaded, and nothing was removed without proof. Compare with api.video's dashboard; "
+        "unproven_hours says how long a proof may take before a run fails.\n"
         "Run r1"
     )
 

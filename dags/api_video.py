@@ -23,15 +23,25 @@ sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.p
 import pendulum  # noqa: E402
 from airflow.sdk import Param, dag  # noqa: E402
 from api_video_alerts import failure_alert, late_alert, run_is_late  # noqa: E402
-from api_video_tasks import RETRIES, accounts_to_parse, dag_resources, load_tasks, prepare, validate  # noqa: E402
+from api_video_tasks import (  # noqa: E402
+    RETRIES,
+    accounts_to_parse,
+    dag_resources,
+    demo_tags,
+    load_tasks,
+    prepare,
+    validate,
+)
 
 from include.api_video.accounts import Account  # noqa: E402
 from include.api_video.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
+from include.api_video.settings import read_demo_note  # noqa: E402
 
 
 def make_dag(account: Account) -> None:
     """The DAG of one account."""
     resources, switched_on = dag_resources(account)
+    demo = read_demo_note(account)
     groups = group_names(endpoint for endpoint in ENDPOINTS if endpoint.name in resources)
     params = {
         "resources": Param(
@@ -48,13 +58,11 @@ def make_dag(account: Account) -> None:
             title="Full refresh",
             description="Drop the tables of the chosen resources and load them anew. The ledger and the checks are kept.",
         ),
-        "max_removed_share": Param(
-            None,
-            type=["null", "number"],
-            minimum=0,
-            maximum=1,
-            title="Largest share that may be marked removed",
-            description="Empty: as configured (0.5). 1 lets a mass removal through that a run before this one stopped at.",
+        "allow_mass_removal": Param(
+            False,
+            type="boolean",
+            title="Allow a mass removal in this run",
+            description="Lets a removal through that a run before this one stopped at: more than max_removed_share (0.5).",
         ),
     }
 
@@ -66,8 +74,8 @@ def make_dag(account: Account) -> None:
         max_active_runs=1,
         params=params,
         default_args=RETRIES,
-        doc_md=__doc__,
-        tags=["api.video", "dlt"],
+        doc_md=f"{demo}\n\n{__doc__}" if demo else __doc__,
+        tags=["api.video", "dlt", *demo_tags(demo)],
         on_failure_callback=failure_alert(),
         deadline=late_alert(f"{__name__}.{run_is_late.__name__}"),
     )

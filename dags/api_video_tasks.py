@@ -36,7 +36,8 @@ from dlt.helpers.airflow_helper import PipelineTasksGroup
 from packaging.version import Version
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
-from include.api_video.config import use_project_config
+from include.api_video.config import one_of, use_project_config
+from include.api_video.demo import demo_url
 from include.api_video.destination import connection_variable, credentials_of, destination_name, file_format, understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
 from include.api_video.errors import LeftOutError, PassingError, SettingsError, find_cause
@@ -44,6 +45,7 @@ from include.api_video.pipelines import make_pipeline
 from include.api_video.settings import Settings, connection_values, read_resources, read_settings
 
 WAREHOUSE_CONNECTION = "api_video_warehouse"
+MASS_REMOVAL = "allow_mass_removal"  # parameter of the trigger form
 REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
 RETRIES = {
     "retries": 2,
@@ -77,6 +79,11 @@ def dag_resources(account: Account) -> tuple[list[str], list[str]]:
     switched_on = read_resources(account)
     shown = [e.name for e in ENDPOINTS if e.host is Host.MAIN or e.name in switched_on]
     return shown, list(switched_on)
+
+
+def demo_tags(note: str) -> list[str]:
+    """How the list of DAGs calls one that loads the demo's data, as ``note`` says. A Connection is not asked for here."""
+    return ["demo data until a key is set"] if note else []
 
 
 def table_asset(account: Account, resource: str) -> Asset:
@@ -114,6 +121,7 @@ def prepare(account: Account) -> Any:
         with plain_words():
             check_alerts()
             settings = run_settings(account)
+            tell_source(account, settings)
             use_warehouse_connection()
             check_workers()
             prepare_warehouse(settings)
@@ -254,10 +262,10 @@ def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
 
 
 def _left_out(context: Any, resources: Sequence[str]) -> list[str]:
-    """Resources that were not chosen for this run, or that an admin key may not read."""
+    """Resources that were not chosen for this run, that an admin key may not read, or that only the demo switched on."""
     ti, chosen = context["ti"], context["params"]["resources"]
-    of_admin = [name for name in resources if by_name()[name].host is Host.ADMIN]
-    refused = [name for name in of_admin if ti.xcom_pull(task_ids=_task_id(name), key=REFUSED)]
+    may_be_refused = [name for name in resources if not by_name()[name].on_by_default]
+    refused = [name for name in may_be_refused if ti.xcom_pull(task_ids=_task_id(name), key=REFUSED)]
     return [name for name in resources if name not in chosen or name in refused]
 
 
@@ -292,14 +300,48 @@ def plain_words() -> Iterator[None]:
 
 
 def run_settings(account: Account) -> Settings:
-    """The settings of this run: environment, Airflow Connection, files, and the trigger form; keys masked in logs."""
+    """The settings of this run: environment, Airflow Connection, files, and the trigger form; keys masked in logs.
+
+    Raises:
+        SettingsError: something is missing or wrong, or the run was given a parameter that there is not.
+    """
     read_accounts()  # these two were forgiven when the DAG was parsed
     destination_name()
     settings = read_settings(read_connection(account), account=account)
     for key in (settings.api_key, settings.admin_api_key):
         mask_key(key)
-    share = get_current_context()["params"]["max_removed_share"]
-    return settings if share is None else replace(settings, max_removed_share=float(share))
+    context = get_current_context()
+    check_parameters(context)
+    return replace(settings, max_removed_share=1.0) if context["params"][MASS_REMOVAL] else settings
+
+
+def check_parameters(context: Any) -> None:
+    """A run that is triggered by API or command line can be given anything, and Airflow ignores what it does not know.
+
+    Raises:
+        SettingsError: a parameter is unknown; the message names those that are.
+    """
+    for name in context["dag_run"].conf or {}:
+        if name == "max_removed_share":
+            raise SettingsError(
+                f"A run has no parameter max_removed_share any more: {MASS_REMOVAL} (true or false) lets one mass removal "
+                f"through. The share itself is a setting, {DEFAULT_ACCOUNT.variable('max_removed_share')}."
+            )
+        one_of("parameter of a run", name, tuple(context["dag"].params))
+
+
+def tell_source(account: Account, settings: Settings) -> None:
+    """Says in the log what is read, where that may surprise: the demo, or another key than that of the Connection."""
+    variable = account.variable("api_key")
+    key = read_connection(account).get("api_key")
+    if settings.base_url == demo_url():
+        log.warning(
+            "This run loads demo data: no API key is set. To load your account, put its key into an Airflow Connection %s; "
+            "the next run reads it.",
+            account.dag_id,
+        )
+    elif key and key != settings.api_key:
+        log.warning("The key of the Airflow Connection %s is not used: %s wins over it.", account.dag_id, variable)
 
 
 def read_connection(account: Account) -> dict[str, str]:

@@ -628,7 +628,8 @@ def fresh(ask, freshness, is_loaded, last_checks):
 
     def _states() -> pd.DataFrame:
         said = [judge(row.resource, row.run_id, last_checks) for row in freshness.itertuples()]
-        rows = freshness.drop(columns="base_url").assign(age=freshness.finished_at.map(_age))
+        rows = freshness.drop(columns=["base_url", "mode"])
+        rows.insert(2, "age", rows.finished_at.map(_age))
         rows.insert(1, "state", [verdict for verdict, _ in said])
         if any(reason for _, reason in said):
             rows.insert(2, "why", [reason for _, reason in said])

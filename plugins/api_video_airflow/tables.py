@@ -125,7 +125,7 @@ def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceS
         checks=checks,
         state=state,
         reason=_reason(name, state, checks, sync, newest),
-        since=_unproven_since(name, sync, newest_first) if state == UNPROVEN else None,
+        since=_unproven_since(name, sync, newest_first) if state == UNPROVEN or sync.get("unproven") else None,
         proven_at=next((run.checked_at for run in reported if _proves(run, name)), None),
         loaded_at=loaded_at,
         age_s=age_s,
@@ -180,6 +180,8 @@ def _reason(name: str, state: str, checks: Sequence[CheckState], sync: Mapping[s
             return (
                 "Its task failed after the load." if name in newest.read else "Not loaded: its task failed or did not run."
             )
+        if sync.get("unproven") and name in newest.read:  # longer than unproven_hours allows
+            return f"Not proven for too long: {sync['unproven']}"
         return f"Does not hold: {', '.join(broken)}."
     if state == UNPROVEN:
         notes = [check.note for check in checks if check.is_current and check.passed is None and check.note]

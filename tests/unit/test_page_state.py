@@ -101,6 +101,17 @@ def test_a_run_that_is_not_proven_is_no_failure_and_ends_the_row_of_proven_ones(
     assert (later.kind, later.streak, later.streak_s) == ("proven", 1, 0)
 
 
+def test_a_proof_that_is_missing_for_too_long_fails_with_its_reason_and_since_when() -> None:
+    said, since = "api.video says 351, three readings listed 350.", NOW - timedelta(hours=25)
+    row = sync("videos", NOW, unproven=said, unproven_since=since.isoformat())
+
+    state = page(run(0, [row], [check("videos", passed=False, note=said)], "failed"))
+
+    videos = table(state, "videos")
+    assert (state.kind, videos.state, videos.reason) == ("failed", "failed", f"Not proven for too long: {said}")
+    assert videos.since == since
+
+
 def test_without_a_word_of_the_ledger_a_table_is_not_proven_since_the_first_run_that_could_not() -> None:
     opened = [run(hour, [sync("videos", NOW)], [check("videos", passed=None, note="Why.")]) for hour in (0, 1, 2)]
 

@@ -40,7 +40,8 @@ class PageState:
             unchecked (over, and nothing is known of it) or failed.
         newest: the run that is shown: the newest one that is over.
         sentences: what went wrong and what to do, where something did.
-        streak: how many runs in a row were proven, up to the newest one that is over; ``streak_s`` since the first proof.
+        streak: how many runs in a row were proven, up to the newest one that is over; ``streak_s`` since the first proof,
+            ``proof_age_s`` since the last one, None where that is no longer ago than a run may take to come.
         requests: of the run that is shown, as far as its tables were loaded; None where the ledger has nothing of it.
         is_demo: whether what is loaded is the demo's.
         chart: series for the charts, oldest run first.
@@ -56,6 +57,7 @@ class PageState:
     runs: int = 0
     streak: int = 0
     streak_s: float = 0
+    proof_age_s: float | None = None
     requests: int | None = None
     expected: int | None = None
     rate_limited: int = 0
@@ -123,7 +125,8 @@ def build_state(history: History, now: datetime) -> PageState:
     resources = [state_of(name, alike, now) for name in names_of(alike)]
     age_s = (now - newest.checked_at).total_seconds() if newest.checked_at else None
     source = next((run.source for run in alike if run.source), None)
-    streak, since = _streak(history.proofs, source)
+    times = list(_streak(history.proofs, source))
+    proof_age_s = (now - times[0]).total_seconds() if times else 0
     return PageState(
         kind=_kind(newest, resources, age_s),
         newest=newest,
@@ -133,8 +136,9 @@ def build_state(history: History, now: datetime) -> PageState:
         sentences=list(_sentences(newest)),
         resources=resources,
         runs=len(reported),
-        streak=streak,
-        streak_s=(now - since).total_seconds() if since else 0,
+        streak=len(times),
+        streak_s=(now - times[-1]).total_seconds() if times else 0,
+        proof_age_s=proof_age_s if proof_age_s > STALE_AFTER_S else None,
         is_demo=source == DEMO,
         of_one_run=history.of_one_run,
         chart=series(list(reversed(reported)), names_of(alike)),
@@ -188,16 +192,14 @@ def _verdict(check: Mapping[str, Any]) -> str:
     return f"{check['name']}: expected {check['expected']}, found {check['found']}. {check['note']}".strip()
 
 
-def _streak(proofs: Sequence[Proof], source: str | None) -> tuple[int, datetime | None]:
-    """How many of the newest runs proved what they read, without one between that did not, and when the first proof was.
+def _streak(proofs: Sequence[Proof], source: str | None) -> Iterator[datetime]:
+    """When the newest runs proved what they read, newest first, as long as none between did not.
 
     Runs that read nothing count neither way. The demo's proofs are none of an account's.
     """
-    streak, since = 0, None
     for proof in proofs:
         if proof.proven is None:
             continue
-        if not proof.proven or proof.source != source:
+        if not proof.proven or proof.source != source or proof.checked_at is None:
             break
-        streak, since = streak + 1, proof.checked_at or since
-    return streak, since
+        yield proof.checked_at

@@ -104,6 +104,7 @@ def test_a_proof_of_yesterday_is_not_told_in_the_present() -> None:
     assert "Equal to what api.video listed 30 h ago" in said
     assert "Nothing has looked since: unpause the DAG, or trigger it." in said
     assert "out of date" in said
+    assert "Proven equal until 30 h ago" in said
 
 
 def test_demo_data_is_called_so_and_what_to_do_is_said() -> None:

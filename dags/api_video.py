@@ -21,8 +21,9 @@ HERE = Path(__file__).resolve().parent
 sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.path]
 
 import pendulum  # noqa: E402
-from airflow.sdk import Param, dag  # noqa: E402
+from airflow.sdk import dag  # noqa: E402
 from api_video_alerts import failure_alert, late_alert, run_is_late  # noqa: E402
+from api_video_form import run_params  # noqa: E402
 from api_video_tasks import (  # noqa: E402
     RETRIES,
     accounts_to_parse,
@@ -43,28 +44,6 @@ def make_dag(account: Account) -> None:
     resources, switched_on = dag_resources(account)
     demo = read_demo_note(account)
     groups = group_names(endpoint for endpoint in ENDPOINTS if endpoint.name in resources)
-    params = {
-        "resources": Param(
-            switched_on,
-            type="array",
-            items={"type": "string", "enum": resources},
-            examples=resources,  # the form offers them as a list to choose from
-            title="Resources",
-            description="Which tables to load in this run; the others are left as they are.",
-        ),
-        "full_refresh": Param(
-            False,
-            type="boolean",
-            title="Full refresh",
-            description="Drop the tables of the chosen resources and load them anew. The ledger and the checks are kept.",
-        ),
-        "allow_mass_removal": Param(
-            False,
-            type="boolean",
-            title="Allow a mass removal in this run",
-            description="Lets a removal through that a run before this one stopped at: more than max_removed_share (0.5).",
-        ),
-    }
 
     @dag(
         account.dag_id,
@@ -72,7 +51,7 @@ def make_dag(account: Account) -> None:
         start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
         catchup=False,
         max_active_runs=1,
-        params=params,
+        params=run_params(resources, switched_on),
         default_args=RETRIES,
         doc_md=f"{demo}\n\n{__doc__}" if demo else __doc__,
         tags=["api.video", "dlt", *demo_tags(demo)],

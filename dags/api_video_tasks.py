@@ -13,7 +13,6 @@ import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -31,12 +30,13 @@ from airflow.sdk import Asset, Connection, TriggerRule, get_current_context, get
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
 from api_video_alerts import ERROR, check_alerts
+from api_video_form import with_params
 from api_video_workers import check_workers
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 from packaging.version import Version
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, Account, read_accounts
-from include.api_video.config import one_of, use_project_config
+from include.api_video.config import use_project_config
 from include.api_video.demo import demo_url
 from include.api_video.destination import connection_variable, credentials_of, destination_name, file_format, understood
 from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
@@ -45,7 +45,6 @@ from include.api_video.pipelines import make_pipeline
 from include.api_video.settings import Settings, connection_values, read_resources, read_settings
 
 WAREHOUSE_CONNECTION = "api_video_warehouse"
-MASS_REMOVAL = "allow_mass_removal"  # parameter of the trigger form
 REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
 RETRIES = {
     "retries": 2,
@@ -310,24 +309,7 @@ def run_settings(account: Account) -> Settings:
     settings = read_settings(read_connection(account), account=account)
     for key in (settings.api_key, settings.admin_api_key):
         mask_key(key)
-    context = get_current_context()
-    check_parameters(context)
-    return replace(settings, max_removed_share=1.0) if context["params"][MASS_REMOVAL] else settings
-
-
-def check_parameters(context: Any) -> None:
-    """A run that is triggered by API or command line can be given anything, and Airflow ignores what it does not know.
-
-    Raises:
-        SettingsError: a parameter is unknown; the message names those that are.
-    """
-    for name in context["dag_run"].conf or {}:
-        if name == "max_removed_share":
-            raise SettingsError(
-                f"A run has no parameter max_removed_share any more: {MASS_REMOVAL} (true or false) lets one mass removal "
-                f"through. The share itself is a setting, {DEFAULT_ACCOUNT.variable('max_removed_share')}."
-            )
-        one_of("parameter of a run", name, tuple(context["dag"].params))
+    return with_params(settings, get_current_context())
 
 
 def tell_source(account: Account, settings: Settings) -> None:

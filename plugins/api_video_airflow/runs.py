@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 SKIPPED = "skipped"  # mode of a table that a run left out, as the ledger has it
@@ -43,12 +44,12 @@ class Run:
         """When its checks were made."""
         return time_of(self.report.get("checked_at")) if self.report else None
 
-    @property
+    @cached_property
     def syncs(self) -> dict[str, Mapping[str, Any]]:
         """Its rows of the ledger by table, also of tables that it left out."""
         return {str(sync["resource"]): sync for sync in (self.report or {}).get("syncs", ())}
 
-    @property
+    @cached_property
     def read(self) -> dict[str, Mapping[str, Any]]:
         """Those of the tables that it read: its figures, and what its checks are about."""
         return {name: sync for name, sync in self.syncs.items() if sync.get("mode") != SKIPPED}
@@ -57,6 +58,14 @@ class Run:
     def checks(self) -> Sequence[Mapping[str, Any]]:
         """All of its checks, also of tables that it did not read."""
         return list((self.report or {}).get("checks", ()))
+
+    @cached_property
+    def made(self) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Its checks by table and name."""
+        tables: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for check in self.checks:
+            tables.setdefault(str(check["table"]), {})[str(check["name"])] = check
+        return tables
 
     @property
     def source(self) -> str | None:

@@ -133,20 +133,16 @@ def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceS
     )
 
 
-def _made(run: Run, name: str) -> dict[str, Mapping[str, Any]]:
-    return {str(check["name"]): check for check in run.checks if check["table"] == name}
-
-
 def _proves(run: Run, name: str) -> bool:
-    made = _made(run, name)
+    made = run.made.get(name, {})
     return name in run.read and bool(made) and all(check["passed"] is True for check in made.values())
 
 
 def _checks(name: str, reported: Sequence[Run], newest: Run) -> list[CheckState]:
     """The newest checks that there are of a table, with their history."""
-    last = next((run for run in reported if _made(run, name)), None)
+    last = next((run for run in reported if name in run.made), None)
     states = []
-    for check_name, check in (_made(last, name) if last else {}).items():
+    for check_name, check in (last.made[name] if last else {}).items():
         passed, is_read = check["passed"], last is newest and name in newest.read
         expected, found, note = (str(check.get(word) or "") for word in ("expected", "found", "note"))
         is_current = is_read or (last is newest and passed is not True)
@@ -156,7 +152,7 @@ def _checks(name: str, reported: Sequence[Run], newest: Run) -> list[CheckState]
 
 
 def _mark(run: Run, name: str, check_name: str) -> str:
-    check = _made(run, name).get(check_name)
+    check = run.made.get(name, {}).get(check_name)
     if check is None or (check["passed"] is True and name not in run.read):
         return NONE  # not made, or made over what an earlier run read
     return MARKS[check["passed"]]
@@ -207,7 +203,7 @@ def _unproven_since(name: str, sync: Mapping[str, Any], newest_first: Sequence[R
         return since
     first = None
     for run in newest_first:
-        made = _made(run, name)
+        made = run.made.get(name, {})
         if made and not any(check["passed"] is None for check in made.values()):
             break
         first = run.checked_at or first

@@ -52,7 +52,7 @@ run: $(READY) ## load api.video through the DAG; without an API key, load the de
 		$(QUIET) airflow dags test $(DAG); \
 	else \
 		echo "No api.video API key is set (README: Load your own account): loading the demo API with all nine resources."; \
-		$(QUIET) python -m include.demo_api exec -- airflow dags test $(DAG); \
+		$(QUIET) python -m include.demo_api exec --fallback -- airflow dags test $(DAG); \
 	fi; status=$$?; python -m include.api_video report $(OF_ACCOUNT); exit $$status
 
 plain: $(READY) ## load without Airflow; needs an API key
@@ -63,8 +63,8 @@ ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT
 		file.exists() or file.write_text(json.dumps({"admin": secrets.token_urlsafe(12)})); \
 		print("Airflow: http://127.0.0.1:$(PORT)  user admin, password", json.loads(file.read_text())["admin"])'
 	@if $(HAS_KEY); then $(UI) airflow standalone; else \
-		echo "No api.video API key is set: the DAG loads the demo API."; \
-		$(UI) python -m include.demo_api exec -- airflow standalone; fi
+		echo "No api.video API key is set: the DAG loads the demo API, until an Airflow Connection $(DAG) has your key."; \
+		$(UI) python -m include.demo_api exec --fallback -- airflow standalone; fi
 
 doctor: $(READY) ## ask api.video, read-only, whether what the package relies on holds; for bug reports
 	@python -m include.api_video doctor $(OF_ACCOUNT)

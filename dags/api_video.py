@@ -24,14 +24,16 @@ HERE = Path(__file__).resolve().parent
 sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.path]
 
 import pendulum  # noqa: E402
-from airflow.sdk import Param, dag  # noqa: E402
+from airflow.sdk import dag  # noqa: E402
 from api_video_alerts import failure_alert, late_alert, run_is_late  # noqa: E402
+from api_video_form import run_params  # noqa: E402
 from api_video_tasks import (  # noqa: E402
     ONE_AT_A_TIME,
     RETRIES,
     RUN_TYPES,
     accounts_to_parse,
     dag_resources,
+    demo_tags,
     load_tasks,
     prepare,
     validate,
@@ -40,36 +42,14 @@ from api_video_timeouts import run_timeout  # noqa: E402
 
 from include.api_video.accounts import Account  # noqa: E402
 from include.api_video.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
+from include.api_video.settings import read_demo_note  # noqa: E402
 
 
 def make_dag(account: Account) -> None:
     """The DAG of one account."""
     resources, switched_on = dag_resources(account)
+    demo = read_demo_note(account)
     groups = group_names(endpoint for endpoint in ENDPOINTS if endpoint.name in resources)
-    params = {
-        "resources": Param(
-            switched_on,
-            type="array",
-            items={"type": "string", "enum": resources},
-            examples=resources,  # the form offers them as a list to choose from
-            title="Resources",
-            description="Which tables to load in this run; the others are left as they are.",
-        ),
-        "full_refresh": Param(
-            False,
-            type="boolean",
-            title="Full refresh",
-            description="Drop the tables of the chosen resources and load them anew. The ledger and the checks are kept.",
-        ),
-        "max_removed_share": Param(
-            None,
-            type=["null", "number"],
-            minimum=0,
-            maximum=1,
-            title="Largest share that may be marked removed",
-            description="Empty: as configured (0.5). 1 lets a mass removal through that a run before this one stopped at.",
-        ),
-    }
 
     @dag(
         account.dag_id,
@@ -79,10 +59,10 @@ def make_dag(account: Account) -> None:
         max_active_runs=1,
         dagrun_timeout=run_timeout(account),
         allowed_run_types=RUN_TYPES,
-        params=params,
+        params=run_params(resources, switched_on),
         default_args={**RETRIES, **ONE_AT_A_TIME},
-        doc_md=__doc__,
-        tags=["api.video", "dlt"],
+        doc_md=f"{demo}\n\n{__doc__}" if demo else __doc__,
+        tags=["api.video", "dlt", *demo_tags(demo)],
         on_failure_callback=failure_alert(),
         deadline=late_alert(f"{__name__}.{run_is_late.__name__}"),
     )

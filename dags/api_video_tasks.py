@@ -13,7 +13,6 @@ import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -34,6 +33,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, Airfl
 from airflow.utils.types import DagRunType
 from api_video_alerts import ERROR, check_alerts
 from api_video_connections import find_connection
+from api_video_form import with_params
 from api_video_timeouts import PREPARE, VALIDATE, load_timeout, over_time
 from api_video_workers import check_workers
 from dlt.common.exceptions import MissingDependencyException
@@ -42,6 +42,7 @@ from packaging.version import Version
 
 from include.api_video.accounts import DEFAULT_ACCOUNT, WAREHOUSE_CONNECTION, Account, read_accounts
 from include.api_video.config import use_project_config
+from include.api_video.demo import demo_url
 from include.api_video.destination import (
     connection_variable,
     credentials_of,
@@ -103,6 +104,11 @@ def dag_resources(account: Account) -> tuple[list[str], list[str]]:
     return shown, list(switched_on)
 
 
+def demo_tags(note: str) -> list[str]:
+    """How the list of DAGs calls one that loads the demo's data, as ``note`` says. A Connection is not asked for here."""
+    return ["demo data until a key is set"] if note else []
+
+
 def table_asset(account: Account, resource: str) -> Asset:
     """The table of a resource, for lineage and for DAGs that are scheduled on it: ``Asset("api_video.videos")``."""
     return Asset(name=f"{account.dag_id}.{resource}")
@@ -139,6 +145,7 @@ def prepare(account: Account) -> Any:
         with plain_words():
             check_alerts()
             settings = run_settings(account)
+            tell_source(account, settings)
             use_warehouse_connection()
             check_workers()
             prepare_warehouse(settings)
@@ -294,6 +301,7 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
                 account, str(context["run_id"]), resources, errors, left_out, unproven_hours=_unproven_hours(account)
             )
             context["ti"].xcom_push(key="report", value=report.to_json())
+            context["ti"].xcom_push(key="proof", value=report.proof())
             log.info("What this run did, and whether it holds:\n%s", report)
             report.raise_if_failed()
             context["outlet_events"][proven].extra = report.summary()
@@ -317,10 +325,10 @@ def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
 
 
 def _left_out(context: Any, resources: Sequence[str]) -> list[str]:
-    """Resources that were not chosen for this run, or that an admin key may not read."""
+    """Resources that were not chosen for this run, that an admin key may not read, or that only the demo switched on."""
     ti, chosen = context["ti"], context["params"]["resources"]
-    of_admin = [name for name in resources if by_name()[name].host is Host.ADMIN]
-    refused = [name for name in of_admin if ti.xcom_pull(task_ids=_task_id(name), key=REFUSED)]
+    may_be_refused = [name for name in resources if not by_name()[name].on_by_default]
+    refused = [name for name in may_be_refused if ti.xcom_pull(task_ids=_task_id(name), key=REFUSED)]
     return [name for name in resources if name not in chosen or name in refused]
 
 
@@ -360,14 +368,31 @@ def plain_words() -> Iterator[None]:
 
 
 def run_settings(account: Account) -> Settings:
-    """The settings of this run: environment, Airflow Connection, files, and the trigger form; keys masked in logs."""
+    """The settings of this run: environment, Airflow Connection, files, and the trigger form; keys masked in logs.
+
+    Raises:
+        SettingsError: something is missing or wrong, or the run was given a parameter that there is not.
+    """
     read_accounts()  # these two were forgiven when the DAG was parsed
     destination_name()
     settings = _settings_with(read_connection(account), account)
     for key in (settings.api_key, settings.admin_api_key):
         mask_key(key)
-    share = get_current_context()["params"]["max_removed_share"]
-    return settings if share is None else replace(settings, max_removed_share=float(share))
+    return with_params(settings, get_current_context())
+
+
+def tell_source(account: Account, settings: Settings) -> None:
+    """Says in the log what is read, where that may surprise: the demo, or another key than that of the Connection."""
+    variable = account.variable("api_key")
+    key = read_connection(account).get("api_key")
+    if settings.base_url == demo_url():
+        log.warning(
+            "This run loads demo data: no API key is set. To load your account, put its key into an Airflow Connection %s; "
+            "the next run reads it.",
+            account.dag_id,
+        )
+    elif key and key != settings.api_key:
+        log.warning("The key of the Airflow Connection %s is not used: %s wins over it.", account.dag_id, variable)
 
 
 def _settings_with(connection: dict[str, str], account: Account) -> Settings:

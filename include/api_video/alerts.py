@@ -10,16 +10,19 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.api_video.config import Section, one_of, values_in_files
 from include.api_video.errors import SettingsError
+
+if TYPE_CHECKING:
+    from include.api_video.validation import Check
 
 SECTION = "api_video.alerts"
 ENV_PREFIX = "API_VIDEO__ALERTS__"
 DEFAULT_LATE_AFTER_MINUTES = 60.0  # the DAG runs every hour, one run at a time: from then on a run holds up the next one
 SENDERS = ("webhook_url", "webhook_conn_id", "notifier")
-FAILED, INVALID, LATE = "failed", "invalid", "late"
+FAILED, INVALID, UNPROVEN, LATE = "failed", "invalid", "unproven", "late"
 SHOWN_LINES, SHOWN_CHARACTERS = 10, 350  # Google Chat takes 4,096 characters a message
 
 
@@ -88,7 +91,8 @@ class Alert:
     """One message about one run. ``str()`` is all of it, for people; the parts are for a notifier's templates.
 
     Attributes:
-        event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, a check failed) or ``late``.
+        event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, a check failed), ``unproven`` (all was
+            loaded, the proof of a table is missing for longer than ``unproven_hours``) or ``late``.
         details: one sentence per way to fail, with its tables.
         source: whose run it is: api.video, or the DAG of one of several accounts.
     """
@@ -117,15 +121,38 @@ def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: 
         details = tuple(_short(errors)) or ("Its last task was stopped; the task's log may say why.",)
         advice = "The next run makes up for it, once the cause is gone."
         return Alert(FAILED, "the run failed before its tables were checked.", run_id, url, details, advice)
-    details = tuple(_short(by_sentence(failed, lambda check: check.note if check.name == SYNCED else check.verdict)))
+    opened = [check for check in checks if check.passed is None]
+    lines = by_sentence(failed, lambda check: check.note if check.name == SYNCED else check.verdict)
+    lines += [f"Not proven, which is no failure: {line}" for line in by_sentence(opened, lambda check: check.verdict)]
+    event, summary, advice = _weigh(failed, len(checks), _unproven(report or {}))
+    return Alert(event, summary, run_id, url, tuple(_short(lines)), advice)
+
+
+def _weigh(failed: Sequence[Check], made: int, unproven: set[str]) -> tuple[str, str, str]:
+    """Event, summary and advice: the worst that there is decides."""
+    from include.api_video.validation import SYNCED
+
     not_loaded = [check.table for check in failed if check.name == SYNCED]
     if not_loaded:
-        summary = f"the run failed, it did not load {', '.join(not_loaded)}."
         advice = "They stay as they were; the next run makes up for it, once the cause is gone."
-        return Alert(FAILED, summary, run_id, url, details, advice)
-    summary = f"all tables were loaded, but {len(failed)} of {len(checks)} checks failed."
+        return FAILED, f"the run failed, it did not load {', '.join(not_loaded)}.", advice
+    tables = list(dict.fromkeys(check.table for check in failed))
+    if unproven.issuperset(tables):
+        summary = (
+            f"all tables were loaded, but for too long there is no proof that {', '.join(tables)} equal what is listed."
+        )
+        advice = (
+            "What was read is loaded, and nothing was removed without proof. Compare with api.video's dashboard; "
+            "unproven_hours says how long a proof may take before a run fails."
+        )
+        return UNPROVEN, summary, advice
     advice = "Trigger the DAG again; if it stays, trigger it for these tables with a full refresh."
-    return Alert(INVALID, summary, run_id, url, details, advice)
+    return INVALID, f"all tables were loaded, but {len(failed)} of {made} checks failed.", advice
+
+
+def _unproven(report: Mapping[str, Any]) -> set[str]:
+    """Tables of which the ledger says that they are not proven."""
+    return {str(sync["resource"]) for sync in report.get("syncs", ()) if sync.get("unproven")}
 
 
 def late_run(run_id: str, url: str, minutes: float, *, is_queued: bool) -> Alert:

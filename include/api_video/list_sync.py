@@ -347,7 +347,8 @@ class ListSync:
         return RemovalBrakeError(
             f"{self._endpoint.name}: {gone} of {active} rows are no longer listed by the API, more than the share "
             f"of {self._max_removed_share:g} that one run may mark removed. Nothing was removed. If this is right, "
-            f"run once with {self._brake_variable}=1; if not, check the key, the environment and the filters."
+            'trigger one run with "Allow a mass removal in this run" (without Airflow: '
+            f"{self._brake_variable}=1); if not, check the key, the environment and the filters."
         )
 
 

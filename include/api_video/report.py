@@ -79,6 +79,17 @@ class Report:
             "checks": [vars(check) for check in self.checks],
         }
 
+    def proof(self) -> dict[str, Any]:
+        """What the run proved, in short: of so many tables that it read. The row of proven runs is counted by it."""
+        read = [sync for sync in self.syncs if sync["mode"] != SKIPPED]
+        return {
+            "checked_at": self.checked_at.isoformat(),
+            "passed": not self.failed,
+            "proven": not self.failed and not self.unproven,
+            "tables": len(read),
+            "source": next((str(sync["base_url"]) for sync in read if sync["base_url"]), None),
+        }
+
     def summary(self) -> dict[str, Any]:
         """What others may want to know of a load before they build on it: rows, changes, load id, checks."""
         sums = {name: sum(int(sync[name] or 0) for sync in self.syncs) for name in SUMMED}
@@ -125,6 +136,8 @@ class Report:
         seconds = f"{(finished_at - started_at).total_seconds():.1f}" if started_at and finished_at else ""
         numbers = [sync[name] for name in SHOWN]
         verdict = f"{counts[PASSED]}/{len(checks)} passed" if checks else ""
+        if sync["mode"] == SKIPPED and counts[PASSED] == len(checks):
+            verdict = "not checked"  # they held over what an earlier run read
         verdict += f", {counts[NOT_PROVEN]} not proven" if counts[NOT_PROVEN] else ""
         return [sync["resource"], sync["mode"], *("" if n is None else n for n in numbers), seconds, verdict]
 

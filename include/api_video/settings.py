@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from include.api_video.accounts import DEFAULT_ACCOUNT, EXAMPLE, SECTION, VARIABLE, Account, read_accounts
 from include.api_video.addresses import check_address
 from include.api_video.config import ConnectionSection, Section, names_in, one_of
+from include.api_video.demo import demo_note, demo_or
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
 from include.api_video.filters import Filters, read_filters
@@ -79,7 +80,8 @@ def read_settings(
     """Reads and checks all settings of an account.
 
     Args:
-        connection: values of an Airflow Connection; they win over the files, environment variables win over both.
+        connection: values of an Airflow Connection; they win over the files, environment variables win over both. Where
+            there are none, and no key anywhere else, the demo is read that is beside this process, if it is.
         account: what its own section lacks is taken from the general one, but never a key.
         needs_key: False for commands that send nothing.
 
@@ -87,7 +89,10 @@ def read_settings(
         SettingsError: an option is missing, unknown or out of range; the message names it and the known values.
     """
     _check_account_names()
-    return _checked_settings(_section_of(account, connection or {}), account, needs_key=needs_key)
+    section = _section_of(account, connection or {})
+    if needs_key and not connection:
+        section = demo_or(section, account)
+    return _checked_settings(section, account, needs_key=needs_key)
 
 
 def _check_account_names() -> None:
@@ -121,9 +126,18 @@ def read_resources(account: Account = DEFAULT_ACCOUNT) -> tuple[str, ...]:
     """
     section = _section_of(account, {})
     try:
+        section = demo_or(section, account)
         return _resources(section, section.value("resources"))
     except SettingsError:
         return _resources(section, None)
+
+
+def read_demo_note(account: Account = DEFAULT_ACCOUNT) -> str:
+    """What a DAG's documentation says where it loads the demo; empty where it does not. Nor does this break parsing."""
+    try:
+        return demo_note(account, _section_of(account, {}))
+    except SettingsError:
+        return ""
 
 
 def connection_values(

@@ -21,6 +21,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 from requests import PreparedRequest, Request, Response
 
 from include.api_video.client import ApiVideoSession
+from include.api_video.demo import check_meant
 from include.api_video.endpoints import MAX_PAGE_SIZE, Host, by_name
 from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, LeftOutError
 from include.api_video.filters import filter_params
@@ -82,8 +83,9 @@ def permitted_source(
 
     Raises:
         ApiVideoPermissionError: the main API's key may not read it.
-        LeftOutError: the admin key may not read it.
+        LeftOutError: the admin key may not read it, or only the demo had it switched on.
     """
+    check_meant(resource, settings.resources, settings.base_url)
     try:
         return api_video_source([resource], settings=settings, run_id=run_id, full_refresh=full_refresh, on_stop=on_stop)
     except ApiVideoPermissionError as error:

@@ -5,8 +5,8 @@ Results are data (``Check``); ``report`` renders them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -22,6 +22,8 @@ from include.api_video.warehouse import Warehouse, utc
 
 FIELDS, AS_DOCUMENTED = "fields", "as documented"
 SYNCED = "synced"  # of a table whose task failed, its note says why
+NO_ROW = "no row in _syncs"
+OF_EARLIER = "Made over what an earlier run read."
 RATED_OVER = timedelta(days=30)
 FRESH_FOR = timedelta(hours=3)  # the DAG runs every hour; two may fail before a table counts as stale
 
@@ -106,8 +108,16 @@ def run_checks(warehouse: Warehouse, resources: Sequence[str], facts: RunFacts) 
     with warehouse.connect() as query:
         for endpoint in by_name().values():
             if endpoint.name in resources:
-                checks.extend(_check_resource(query, endpoint, facts))
+                checks.extend(_tell_apart(_check_resource(query, endpoint, facts)))
     return checks
+
+
+def _tell_apart(checks: Iterable[Check]) -> Iterator[Check]:
+    """Has checks of a table say where they are no proof of this run: it did not read the table."""
+    synced, *others = checks
+    yield synced
+    is_read = synced.found not in (SKIPPED, NO_ROW)
+    yield from others if is_read else (replace(check, note=f"{check.note} {OF_EARLIER}".strip()) for check in others)
 
 
 def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[Check]:
@@ -133,7 +143,7 @@ def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterat
 
 
 def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Check:
-    mode = str(synced.this_run["mode"]) if synced.this_run else "no row in _syncs"
+    mode = str(synced.this_run["mode"]) if synced.this_run else NO_ROW
     passed = synced.this_run is not None and error is None
     note = error or ("" if passed else "Its task failed or did not run: see the task's log.")
     return Check(endpoint.name, SYNCED, passed, "a sync of this run", mode, note)

@@ -3,7 +3,8 @@
     python -m include.demo_api serve --port 8090 --videos 300
     python -m include.demo_api exec --videos 300 -- command args...
 
-The command finds the demo's address and keys in its environment, under the names of the source's settings.
+The command finds the demo's address and keys in its environment, under the names of the source's settings. With
+``--fallback`` it finds the address alone, which is read where no API key is set, and gives way to one that is set later.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import threading
 from collections.abc import Sequence
 
 from include.api_video.addresses import beside_a_proxy
+from include.api_video.demo import VARIABLE
 from include.api_video.endpoints import ENDPOINTS
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import HOST, Demo, running
@@ -53,12 +55,13 @@ def serve(world: World, behaviour: Behaviour, host: str, port: int) -> int:
     return 0
 
 
-def execute(world: World, behaviour: Behaviour, command: Sequence[str]) -> int:
+def execute(world: World, behaviour: Behaviour, command: Sequence[str], *, fallback: bool = False) -> int:
     """Run a command beside a demo API of its own; returns the command's exit code."""
     # Ctrl-C reaches the command as well: let it end in its own way, and give the terminal back as it was.
     signal.signal(signal.SIGINT, lambda *_: None)
     with running(world, behaviour) as demo:
-        environment = {**os.environ, **beside_a_proxy(os.environ), **settings(demo)}
+        address = {VARIABLE: demo.url} if fallback else settings(demo)
+        environment = {**os.environ, **beside_a_proxy(os.environ), **address}
         return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603 (the user's own command)
 
 
@@ -71,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serving.add_argument("--host", default=HOST, help="0.0.0.0 serves other machines, too (default: %(default)s)")
     executing = commands.add_parser("exec", help="run a command with the demo API as its source")
     executing.add_argument("command", nargs="+", metavar="command", help="put -- before it")
+    executing.add_argument("--fallback", action="store_true", help="only where no API key is set: any key wins")
     for command in (serving, executing):
         command.add_argument("--videos", type=int, default=300, help="how many (default: %(default)s)")
         command.add_argument(
@@ -85,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError as error:
             print(f"cannot listen on port {options.port}: {error.strerror}. Try --port 0.", file=sys.stderr)
             return 1
-    return execute(world, behaviour, options.command)
+    return execute(world, behaviour, options.command, fallback=options.fallback)
 
 
 if __name__ == "__main__":

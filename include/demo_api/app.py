@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from include.api_video.demo import DEMO_API_KEY
 from include.api_video.endpoints import Endpoint, Host
 from include.demo_api.answers import (
     NO_ROUTE,
@@ -27,7 +28,7 @@ from include.demo_api.answers import (
 )
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.control import control_routes
-from include.demo_api.gate import DEMO_API_KEY, Gate, Tokens, json_response, wrong_credentials
+from include.demo_api.gate import Gate, Tokens, json_response, wrong_credentials
 from include.demo_api.oddities import ALL
 from include.demo_api.samples import Row
 from include.demo_api.world import World, via_name

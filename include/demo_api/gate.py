@@ -11,13 +11,12 @@ import orjson
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from include.api_video.demo import DEMO_ADMIN_API_KEY, DEMO_API_KEY
 from include.api_video.origin import DEMO_HEADER
 from include.demo_api.answers import ApiError, problem, unauthorized
 from include.demo_api.behaviour import TOKEN_LIFE_S, Behaviour, Fault, RateHeaders, Request
 from include.demo_api.samples import Row
 
-DEMO_API_KEY = "demo-key-opens-nothing-else"
-DEMO_ADMIN_API_KEY = "demo-admin-key-opens-nothing-else"
 PROXY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 

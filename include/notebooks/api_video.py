@@ -35,12 +35,14 @@ with app.setup(hide_code=True):
     from include.api_video.config import use_project_config
     from include.api_video.destination import duckdb_file, make_destination
     from include.api_video.endpoints import ENDPOINTS
-    from include.api_video.schema import build_schema
+    from include.api_video.schema import SKIPPED, build_schema
     from include.api_video.warehouse import now_utc
 
     use_project_config()
     BLUE, VIOLET, GREEN, AMBER, RED, GREY = "#3b82f6", "#8b5cf6", "#10a37f", "#e0a100", "#e5484d", "#8b95a3"
     HEIGHT = 240
+    DEMO_SOURCES = ("demo", "local")  # what the ledger's base_url says of the demo
+    LAST_CHECKED = "(SELECT max(checked_at) FROM _checks)"
 
 
 @app.cell(hide_code=True)
@@ -48,8 +50,8 @@ def _():
     mo.md("""
     # api.video: the library
 
-    What the warehouse holds, as api.video listed it at the last load. Rows that are gone or in the bin count only where it
-    says so.
+    What the warehouse holds of each table, as it was listed when a run last read it. Rows that are gone or in the bin count
+    only where it says so. "Freshness", at the end, says of each table which run that was, and what of it is proven.
     """)
     return
 
@@ -160,25 +162,56 @@ def not_loaded(*tables: str) -> mo.Html:
     return note(f"Needs {names}, which is not loaded: switch it on (`resources` in `include/.dlt/config.toml`).")
 
 
+@app.function(hide_code=True)
+def say_source(freshness: pd.DataFrame | None) -> mo.Html | None:
+    """What to say above all figures: that there are none, or that they are the demo's."""
+    if freshness is None or not len(freshness):
+        text = "**Nothing is loaded yet.** Run `make run` first: with your API key, or without one for demo data."
+    elif freshness.base_url.iloc[0] in DEMO_SOURCES:
+        text = (
+            '**Demo data.** None of it is of your account. Set your API key (README, "Load your own account") and run '
+            "again: the demo's rows give way to yours."
+        )
+    else:
+        return None
+    return mo.callout(mo.md(text), kind="warn")
+
+
+@app.function(hide_code=True)
+def judge(resource: str, run_id: str, checks: pd.DataFrame | None) -> tuple[str, str]:
+    """What the newest checks prove of a table that ``run_id`` was the last run to read, and why not more."""
+    if checks is None or not len(checks):
+        return "not checked", "No run has made checks."
+    made = checks[checks.table_name == resource]
+    broke, opened = made[made.passed.eq(False)], made[made.passed.isna()]
+    if len(broke):
+        return "failed", "Does not hold: " + ", ".join(broke.check_name)
+    if len(opened):
+        return "not proven", " ".join(dict.fromkeys(opened.note.dropna()))
+    if not len(made) or run_id != checks.run_id.iloc[0]:
+        return "not checked", "The run that made the newest checks did not read it."
+    return "equal", ""
+
+
 @app.cell(hide_code=True)
 def ledger(ask):
-    freshness = ask("""
-        SELECT s.resource, s.mode, s.finished_at, s.active_rows, s.waiting_rows
+    freshness = ask(f"""
+        SELECT s.resource, s.mode, s.finished_at, s.active_rows, s.waiting_rows, s.run_id, s.base_url
         FROM _syncs s
-        JOIN (SELECT resource, max(finished_at) AS newest FROM _syncs WHERE mode <> 'skipped' GROUP BY resource) n
+        JOIN (SELECT resource, max(finished_at) AS newest FROM _syncs WHERE mode <> '{SKIPPED}' GROUP BY resource) n
           ON n.resource = s.resource AND n.newest = s.finished_at
         ORDER BY s.finished_at DESC
     """)
+    last_checks = ask(f"""
+        SELECT run_id, checked_at, table_name, check_name, passed, note FROM _checks WHERE checked_at = {LAST_CHECKED}
+    """)
     is_loaded = freshness is not None and len(freshness) > 0
-    None if is_loaded else mo.callout(
-        mo.md("**Nothing is loaded yet.** Run `make run` first: with your API key, or without one for demo data."),
-        kind="warn",
-    )
-    return freshness, is_loaded
+    say_source(freshness)
+    return freshness, is_loaded, last_checks
 
 
 @app.cell(hide_code=True)
-def key_figures(ask_one, freshness, is_loaded):
+def key_figures(ask_one, freshness, is_loaded, last_checks):
     videos = ask_one("""
         SELECT count(*) AS active, sum(CASE WHEN NOT "public" THEN 1 ELSE 0 END) AS private
         FROM videos WHERE removed_at IS NULL
@@ -200,32 +233,37 @@ def key_figures(ask_one, freshness, is_loaded):
         SELECT count(*) AS active, sum(CASE WHEN broadcasting THEN 1 ELSE 0 END) AS on_air
         FROM live_streams WHERE removed_at IS NULL
     """)
-    checks = ask_one("""
-        SELECT count(*) AS made, sum(CASE WHEN passed THEN 1 ELSE 0 END) AS passed
-        FROM _checks WHERE checked_at = (SELECT max(checked_at) FROM _checks)
-    """)
+
+    def _checks() -> tuple[str, str, str]:
+        """Of the newest run that made some: those over what it read itself, or that do not hold."""
+        if last_checks is None or not len(last_checks):
+            return "none", "Checks", "made so far"
+        run = last_checks.iloc[0]
+        read = set(freshness[freshness.run_id == run.run_id].resource)
+        own = last_checks[last_checks.table_name.isin(read) | ~last_checks.passed.eq(True)]
+        opened, broke = int(own.passed.isna().sum()), int(own.passed.eq(False).sum())
+        said = [f"{opened} not proven"] * bool(opened) + [f"{broke} failed"] * bool(broke)
+        said += [f"{run.checked_at:%d %b %H:%M} UTC, run {run.run_id}"]
+        return f"{int(own.passed.eq(True).sum())} of {len(own)}", "Checks that held", "; ".join(said)
 
     def _figure(value: float | None, form: str = ",.0f", unit: str = "") -> str:
         return "–" if value is None else f"{value:{form}}{unit}"
 
     def _stats() -> mo.Html:
-        last = freshness.finished_at.max()
+        last = freshness.iloc[0]
         figures = [
             (_figure(videos.get("active")), "Videos", f"{_figure(videos.get('private'))} not public"),
             (_figure(media.get("hours"), ",.1f"), "Hours of video", f"length known of {media.get('timed', 0):,.0f}"),
             (_figure(media.get("gigabytes"), ",.1f", " GB"), "Source files", f"size known of {media.get('sized', 0):,.0f}"),
             (_figure(failed.get("videos")), "Failed videos", f"a rendition failed, of {media.get('known', 0):,.0f}"),
             (_figure(streams.get("on_air")), "On air", f"of {_figure(streams.get('active'))} live streams"),
-            (
-                f"{last:%H:%M} UTC",
-                "Last load",
-                f"{last:%d %b}, {_figure(checks.get('passed'))} of {_figure(checks.get('made'))} checks",
-            ),
+            (f"{last.finished_at:%H:%M} UTC", "Last load", f"{last.finished_at:%d %b}, run {last.run_id}"),
+            _checks(),
         ]
         return mo.hstack([mo.stat(*figure, bordered=True) for figure in figures], widths="equal", gap=0.75, wrap=True)
 
     _stats() if is_loaded else None
-    return checks, failed, media, streams, videos
+    return failed, media, streams, videos
 
 
 @app.cell(hide_code=True)
@@ -575,7 +613,7 @@ def gone(ask, is_loaded):
 
 
 @app.cell(hide_code=True)
-def fresh(ask, freshness, is_loaded):
+def fresh(ask, freshness, is_loaded, last_checks):
     changes = ask("""
         SELECT run_id, max(finished_at) AS finished_at, CAST(sum(new_rows) AS BIGINT) AS new,
                CAST(sum(changed_rows) AS BIGINT) AS changed, CAST(sum(removed_rows) AS BIGINT) AS removed,
@@ -588,10 +626,24 @@ def fresh(ask, freshness, is_loaded):
         minutes = int((now_utc() - finished_at).total_seconds() // 60)
         return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
 
+    def _states() -> pd.DataFrame:
+        said = [judge(row.resource, row.run_id, last_checks) for row in freshness.itertuples()]
+        rows = freshness.drop(columns=["base_url", "mode"])
+        rows.insert(2, "age", rows.finished_at.map(_age))
+        rows.insert(1, "state", [verdict for verdict, _ in said])
+        if any(reason for _, reason in said):
+            rows.insert(2, "why", [reason for _, reason in said])
+        return rows
+
     def _section() -> mo.Html:
         title = "Freshness"
-        text = "When each table was last compared with api.video, and what the runs since the first load found."
-        state = table(freshness.assign(age=freshness.finished_at.map(_age)), pagination=False, show_download=False)
+        text = (
+            "Which run last read each table, whether the newest checks prove it equal to what was listed, and what the "
+            "runs since the first load found."
+        )
+        rows = _states()
+        wrapped = [name for name in ("why", "run id") if name.replace(" ", "_") in rows]
+        state = table(rows, pagination=False, show_download=False, wrapped_columns=wrapped)
         if changes is None or not len(changes):
             return section(title, text, state, note("No run after the first one yet."))
         kinds = {"new": GREEN, "changed": BLUE, "removed": RED, "restored": AMBER}

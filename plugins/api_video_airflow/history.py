@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow.models.dag import DagModel
@@ -13,11 +13,12 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api_video_airflow.state import History, Run
+from api_video_airflow.runs import History, Run, proof_of
 
 SHOWN = 48  # runs: two days of the hourly schedule
 COUNTED = 1000  # runs that the unbroken row of proven ones is counted in
-REPORT, ERROR = "report", "error"  # keys of XComs
+# Keys of XComs: of validate what it proved, in full and in short; of a task why it failed, or left its table out.
+REPORT, PROOF, ERROR, REFUSED = "report", "proof", "error", "refused"
 
 
 def read_dag_ids(session: Session) -> list[str]:
@@ -36,37 +37,49 @@ def read_history(session: Session, dag_id: str, run_id: str | None = None) -> Hi
             return History([], of_one_run=True)
         query = query.where((started < its_start) | (DagRun.run_id == run_id))
     rows = session.scalars(query.order_by(started.desc(), DagRun.id.desc()).limit(COUNTED)).all()
-    shown = rows[:SHOWN]
-    reports, errors = _xcoms(session, dag_id, [row.run_id for row in shown])
+    left = {row.run_id: _Left() for row in rows}
+    for key, task_id, value, of_run in _xcoms(session, dag_id, list(left)):
+        left[of_run].take(key, task_id, value)
     runs = [
         Run(
             row.run_id,
             str(row.state),
             row.start_date,
             row.end_date,
-            reports.get(row.run_id),
-            errors.get(row.run_id, {}),
+            left[row.run_id].report,
+            left[row.run_id].errors,
+            left[row.run_id].refused,
             _tasks(session, row) if str(row.state) == "running" else {},
         )
-        for row in shown
+        for row in rows[:SHOWN]
     ]
-    return History(runs, [(str(row.state), row.start_date, row.end_date) for row in rows], of_one_run=bool(run_id))
+    proofs = [proof_of(str(row.state), left[row.run_id].proof or left[row.run_id].report) for row in rows]
+    return History(runs, proofs, of_one_run=bool(run_id))
 
 
-def _xcoms(
-    session: Session, dag_id: str, run_ids: Iterable[str]
-) -> tuple[dict[str, Mapping[str, Any]], dict[str, dict[str, str]]]:
-    query = select(XComModel.run_id, XComModel.task_id, XComModel.key, XComModel.value).where(
-        XComModel.dag_id == dag_id, XComModel.run_id.in_(list(run_ids)), XComModel.key.in_((REPORT, ERROR))
-    )
-    reports: dict[str, Mapping[str, Any]] = {}
-    errors: dict[str, dict[str, str]] = {}
-    for run_id, task_id, key, value in session.execute(query):
-        if key == ERROR:
-            errors.setdefault(run_id, {})[task_id] = str(value).strip('"')
-        elif isinstance(report := _parsed(value), Mapping):
-            reports[run_id] = report
-    return reports, errors
+class _Left:
+    """What one run left."""
+
+    def __init__(self) -> None:
+        self.report: Mapping[str, Any] | None = None
+        self.proof: Mapping[str, Any] | None = None
+        self.errors: dict[str, str] = {}
+        self.refused: dict[str, str] = {}
+
+    def take(self, key: str, task_id: str, value: Any) -> None:
+        if key in (ERROR, REFUSED):
+            said = _parsed(value)
+            (self.errors if key == ERROR else self.refused)[task_id] = str(value if said is None else said)
+        elif isinstance(found := _parsed(value), Mapping):
+            setattr(self, key, found)
+
+
+def _xcoms(session: Session, dag_id: str, run_ids: Sequence[str]) -> Iterator[tuple[str, str, Any, str]]:
+    """Key, task, value and run: the short proofs of all runs, everything of those that are shown."""
+    of_dag = select(XComModel.key, XComModel.task_id, XComModel.value, XComModel.run_id).where(XComModel.dag_id == dag_id)
+    for keys, some in (((PROOF,), run_ids), ((REPORT, ERROR, REFUSED), run_ids[:SHOWN])):
+        for row in session.execute(of_dag.where(XComModel.key.in_(keys), XComModel.run_id.in_(some))):
+            yield row.key, row.task_id, row.value, row.run_id
 
 
 def _parsed(value: Any) -> Any:

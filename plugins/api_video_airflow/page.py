@@ -5,6 +5,7 @@ The warehouse is never asked: the API server may not reach it, and DuckDB's file
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +36,7 @@ except ImportError as error:
 
 HERE = Path(__file__).parent
 DAG_ID = "api_video"
+DEMO_VARIABLE = "API_VIDEO_DEMO_URL"
 OURS = re.compile(rf"{DAG_ID}(_[A-Za-z0-9_.-]+)?")  # one DAG per account
 HEADERS = {
     # An answer is one user's: nobody may keep it, no other site may frame it, nothing but the page's own files may run.
@@ -126,7 +128,9 @@ def show(
     if run_id and not history.runs:
         raise HTTPException(404)
     state = build_state(history, words.now())
-    return render("page.html", state=state, dag_id=dag_id, dag_ids=dag_ids, run_id=run_id)
+    # Where the whole of Airflow has the demo beside it, this process has the same environment.
+    has_demo = bool(os.environ.get(DEMO_VARIABLE))
+    return render("page.html", state=state, dag_id=dag_id, dag_ids=dag_ids, run_id=run_id, has_demo=has_demo)
 
 
 @app.exception_handler(HTTPException)

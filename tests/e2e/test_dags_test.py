@@ -183,6 +183,27 @@ def test_a_connection_has_the_key_and_a_form_chooses_resources(
     assert demo.requests() == demo.requests("/players") == 1
 
 
+def test_a_connection_that_somebody_makes_wins_over_the_demo_from_the_next_run_on(airflow: Airflow, demo: Demo) -> None:
+    """As in `make ui` and the compose file: Airflow goes on as it was started, beside the demo."""
+    beside = {"API_VIDEO_DEMO_URL": demo.url}
+    with running(World(20), Behaviour(rate_limit=100_000)) as account:
+        connection = json.dumps({"conn_type": "http", "host": account.url, "password": account.api_key})
+        command = ("airflow", "dags", "test", "api_video", "-c")
+
+        first = airflow.run(*command, '{"resources": ["projects_api_keys"]}', **beside)
+        asked = demo.requests()
+        everything = {"resources": [endpoint.name for endpoint in ENDPOINTS]}  # the form's, as it was parsed without a key
+        second = airflow.run(*command, json.dumps(everything), **beside, AIRFLOW_CONN_API_VIDEO=connection)
+
+        assert (first.returncode, second.returncode) == (0, 0), second.stdout[-5000:]
+        assert "This run loads demo data: no API key is set." in first.stdout
+        assert asked == demo.requests() > 0
+        assert account.requests("/videos") > 0
+        modes = dict(airflow.rows("SELECT resource, mode FROM api_video_data._syncs ORDER BY finished_at"))
+        assert {name for name, mode in modes.items() if mode == "skipped"} == {"video", "projects_api_keys"}
+        assert "video was switched on for the demo only, and this run reads http://127.0.0.1" in second.stdout
+
+
 def test_the_files_beside_the_source_are_read_by_the_dag(airflow: Airflow, demo: Demo) -> None:
     settings = airflow.home / "include/.dlt"
     (settings / "secrets.toml").write_text(f'[sources.api_video_source]\napi_key = "{demo.api_key}"\n', encoding="utf-8")

@@ -152,7 +152,8 @@ def test_a_run_by_the_form_shows_on_the_page_as_it_is_in_the_tables(page: Page, 
 
     frame = open_page(page, server)
 
-    expect(frame.get_by_role("heading", name="Equal to what api.video lists")).to_be_visible()
+    expect(frame.get_by_role("heading", name="Demo data")).to_be_visible()
+    expect(frame.get_by_role("heading", name="What was read equals what the demo API lists")).to_be_visible()
     for resource in CHOSEN:
         ((rows,),) = server.airflow.rows(f"SELECT count(*) FROM api_video_data.{resource} WHERE removed_at IS NULL")
         ((new, sent),) = server.airflow.rows(
@@ -161,7 +162,10 @@ def test_a_run_by_the_form_shows_on_the_page_as_it_is_in_the_tables(page: Page, 
         )
         row = cells(frame, resource)
         assert (row["State"], row["Rows"], row["New"], row["Requests"]) == ("equal", str(rows), str(new), str(sent))
-    assert "left out" in cells(frame, "videos")["State"]
+    left_out = cells(frame, "videos")
+    assert "not checked" in left_out["State"]
+    assert "Left out of this run." in left_out["State"]
+    assert (left_out["New"], left_out["Checks"]) == ("\N{EN DASH}", "none")
     assert frame.locator("img").count() == 0
 
 
@@ -190,7 +194,14 @@ def test_after_a_failed_run_the_page_says_what_to_do(page: Page, server: Server,
 
     expect(frame.get_by_role("heading", name="The last run failed")).to_be_visible()
     expect(frame.get_by_text("players: The API key may not read this (403")).to_be_visible()
-    assert cells(frame, "players")["State"] == "failed"
+    failed = cells(frame, "players")
+    assert failed["State"].startswith("failed")
+    assert (failed["New"], failed["Requests"], failed["Checks"]) == ("\N{EN DASH}", "\N{EN DASH}", "0 / 1")
+    assert "by an earlier run" in failed["Read"], "whose rows are shown"
+    frame.get_by_role("button", name="failed 1").click()
+    expect(frame.locator(".figures-table tbody tr:visible")).to_have_count(1)
+    frame.get_by_role("button", name="Rows", exact=True).click()
+    expect(frame.locator("th[aria-sort=descending]")).to_have_text("Rows")
     frame.get_by_role("link", name="Open the last run").click()  # out of the frame, into Airflow
     page.wait_for_url(re.compile(r"/dags/api_video/runs/"))
 
@@ -301,7 +312,9 @@ def test_a_dag_that_is_scheduled_on_a_table_runs_when_it_was_loaded(server: Serv
 
     assert (run["run_type"], run["state"]) == ("asset_triggered", "success")
     log = server.call("GET", f"/dagRuns/{run['dag_run_id']}/taskInstances/tell/logs/1", "video_report")
-    assert re.search(r"5 videos, \d new; checks: \{'passed': \d+, 'failed': \[\]\}", str(log).replace("\\", ""))
+    assert re.search(
+        r"5 videos, \d new; checks: \{'passed': \d+, 'not_proven': \[\], 'failed': \[\]\}", str(log).replace("\\", "")
+    )
 
 
 def test_each_table_is_an_asset_of_its_task_and_what_a_task_does_is_said(server: Server) -> None:

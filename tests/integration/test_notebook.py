@@ -15,7 +15,7 @@ from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.statuses import status_in
 from include.demo_api.world import World
-from include.notebooks.api_video import app
+from include.notebooks.api_video import app, judge
 from tests.integration.conftest import Warehouse
 
 UNKNOWN = "\N{EN DASH}"
@@ -36,6 +36,13 @@ def figures(html: str) -> dict[str, str]:
         attributes = dict(re.findall(r"data-(\w+)='(?:&quot;)?(.*?)(?:&quot;)?'", stat))
         found[attributes["label"]] = attributes["value"]
     return found
+
+
+def judged(values: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """What the notebook says of each table, and why."""
+    return {
+        row.resource: judge(row.resource, row.run_id, values["last_checks"]) for row in values["freshness"].itertuples()
+    }
 
 
 @pytest.fixture
@@ -131,6 +138,41 @@ def test_before_the_first_load_it_says_what_to_do_and_makes_no_file(tmp_path: Pa
     assert "make run" in html
     assert "marimo-stat" not in html
     assert not file.exists()
+
+
+def test_the_demo_is_called_so_and_each_figure_names_its_run(warehouse: Warehouse) -> None:
+    warehouse.load("videos", "players")
+    warehouse.demo.behaviour.fail("/players", status=403, times=None)
+    warehouse.load("videos", "players")
+
+    html, values = run()
+
+    assert "Demo data." in html
+    stats = re.findall(r"data-label='&quot;(?:Last load|Checks that held)&quot;'[^>]*", html)
+    assert len(stats) == 2
+    assert all("run run2" in stat for stat in stats)
+    made = warehouse.rows("SELECT count(*) FROM _checks WHERE run_id = 'run2' AND table_name = 'videos'")[0][0]
+    assert figures(html)["Checks that held"] == f"{made} of {made + 1}", "what holds over older data is none of this run's"
+    assert judged(values) == {"videos": ("equal", ""), "players": ("failed", "Does not hold: synced")}
+    assert set(values["freshness"].run_id) == {"run1", "run2"}
+
+
+def test_what_is_not_proven_or_not_checked_is_not_called_equal(warehouse: Warehouse) -> None:
+    warehouse.load("videos", "players", "live_streams")
+    warehouse.rows(
+        "UPDATE _checks SET passed = NULL, note = 'Why.' WHERE table_name = 'videos' AND check_name = 'complete'"
+    )
+    warehouse.rows("UPDATE _syncs SET run_id = 'an earlier one' WHERE resource = 'players'")
+
+    html, values = run()
+
+    assert judged(values) == {
+        "videos": ("not proven", "Why."),
+        "players": ("not checked", "The run that made the newest checks did not read it."),
+        "live_streams": ("equal", ""),
+    }
+    assert "1 not proven; " in html
+    assert judge("videos", "run1", None) == ("not checked", "No run has made checks.")
 
 
 def test_resources_that_are_switched_off_are_named(warehouse: Warehouse) -> None:

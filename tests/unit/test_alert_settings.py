@@ -172,6 +172,38 @@ def test_a_check_that_failed_is_said_as_the_report_says_it() -> None:
     assert alert.event == "invalid"
 
 
+def test_a_table_that_is_not_proven_is_told_apart_from_what_failed() -> None:
+    opened = Check("videos", "complete", None, "351 rows", "350 rows", "api.video says 351, three readings listed 350.")
+    orphans = Check("players", "orphans", False, "0 rows without their parent", "1")
+
+    alert = failed_run("r1", "", report(passed("videos"), opened, orphans), [])
+
+    assert (alert.event, alert.summary) == ("invalid", "all tables were loaded, but 1 of 3 checks failed.")
+    assert alert.details == (
+        "players: orphans: expected 0 rows without their parent, found 1.",
+        "Not proven, which is no failure: videos: complete: expected 351 rows, found 350 rows. "
+        "api.video says 351, three readings listed 350.",
+    )
+
+
+def test_a_proof_that_is_missing_for_too_long_is_an_event_of_its_own() -> None:
+    why = "api.video says 351, three readings listed 350 different videos, since 25 h."
+    late = Check("videos", "complete", False, "351 rows", "350 rows", why)
+    ledger = [{"resource": "videos", "unproven": why}, {"resource": "players", "unproven": None}]
+
+    alone = failed_run("r1", "", {**report(passed("videos"), late), "syncs": ledger}, [])
+    beside = failed_run("r1", "", {**report(late, Check("players", "keys", False, "0", "1")), "syncs": ledger}, [])
+
+    assert (alone.event, beside.event) == ("unproven", "invalid")
+    assert str(alone) == (
+        "api.video: all tables were loaded, but for too long there is no proof that videos equal what is listed.\n"
+        f"videos: complete: expected 351 rows, found 350 rows. {why}\n"
+        "What was read is loaded, and nothing was removed without proof. Compare with api.video's dashboard; "
+        "unproven_hours says how long a proof may take before a run fails.\n"
+        "Run r1"
+    )
+
+
 def test_a_run_that_failed_before_its_report_says_what_its_tasks_said() -> None:
     alert = failed_run("r1", "", None, ["MissingKeyError: No api.video API key is set."])
     assert alert.details == ("MissingKeyError: No api.video API key is set.",)

@@ -1,4 +1,4 @@
-// Draws the charts, follows links out of the frame, and renews the page when a run has moved on.
+// Draws the charts, filters and sorts the tables, follows links out of the frame, and renews the page when a run moved on.
 "use strict";
 
 const RENEWED_EVERY_MS = 15_000;
@@ -112,6 +112,40 @@ function followInAirflow(event) {
   outer.remove();
 }
 
+// What the reader chose stays where the page renews itself.
+const chosen = { state: "", column: null, falls: false };
+
+function show() {
+  const buttons = [...document.querySelectorAll("[data-filter]")];
+  const state = buttons.some((button) => button.dataset.filter === chosen.state) ? chosen.state : "";
+  buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.filter === state)));
+  for (const element of document.querySelectorAll("[data-state]")) element.hidden = state !== "" && element.dataset.state !== state;
+  const body = document.querySelector(".figures-table tbody");
+  if (chosen.column === null || !body) return;
+  const value = (row) => row.cells[chosen.column].dataset.value ?? row.cells[chosen.column].textContent.trim();
+  const compare = (a, b) => (isNaN(a) || isNaN(b) ? a.localeCompare(b) : a - b);
+  const rows = [...body.rows].sort((a, b) => compare(value(a), value(b)));
+  body.append(...(chosen.falls ? rows.reverse() : rows));
+  document.querySelectorAll(".figures-table thead th").forEach((head, index) => {
+    if (index === chosen.column) head.setAttribute("aria-sort", chosen.falls ? "descending" : "ascending");
+    else head.removeAttribute("aria-sort");
+  });
+}
+
+function choose(event) {
+  const button = event.target.closest("[data-filter], [data-sort]");
+  if (!button) return;
+  if (button.dataset.filter !== undefined) {
+    chosen.state = button.dataset.filter;
+  } else {
+    const column = Number(button.dataset.sort);
+    // Numbers begin with the largest, words with A, states with what is wrong.
+    chosen.falls = column === chosen.column ? !chosen.falls : button.parentElement.classList.contains("n");
+    chosen.column = column;
+  }
+  show();
+}
+
 async function renew() {
   if (document.hidden) return;
   const main = document.querySelector("main");
@@ -122,6 +156,7 @@ async function renew() {
   const open = [...main.querySelectorAll("details[open]")].map((details) => details.id);
   main.replaceWith(page);
   open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+  show();
   drawCharts();
 }
 
@@ -132,6 +167,7 @@ function showTarget() {
 }
 
 document.addEventListener("click", followInAirflow);
+document.addEventListener("click", choose);
 document.addEventListener("themechange", drawCharts);
 window.addEventListener("hashchange", showTarget);
 drawCharts();

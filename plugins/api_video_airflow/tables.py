@@ -1,0 +1,210 @@
+"""What is known of each table: as which run left it, what the newest run checked of it, and what it did not. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api_video_airflow.runs import Run, plain, resource_of, time_of
+
+STALE_AFTER_S = 3 * 3600  # as the check "fresh" has it
+FAILED, UNPROVEN, UNCHECKED, STALE, PROVEN = "failed", "unproven", "unchecked", "stale", "proven"
+VERDICTS = {
+    FAILED: "failed",
+    UNPROVEN: "not proven",
+    UNCHECKED: "not checked",
+    STALE: "out of date",
+    PROVEN: "equal",
+}
+HELD, OPEN, BROKE, NONE = "held", "open", "broke", "none"  # of a check in a run; also classes of the style sheet
+EARLIER = "earlier"  # it held, over what an earlier run read
+MARKS = {True: HELD, None: OPEN, False: BROKE}
+SYNCED = "synced"
+
+
+@dataclass(frozen=True)
+class CheckState:
+    """A check as the newest run found it, and its mark in each run shown, oldest first.
+
+    Attributes:
+        passed: None where it is not proven.
+        is_current: whether the newest run made it over what it read itself; what is wrong or open in any data is current.
+    """
+
+    name: str
+    passed: bool | None
+    expected: str
+    found: str
+    note: str
+    is_current: bool
+    marks: Sequence[str]
+
+    @property
+    def mark(self) -> str:
+        """How it stands."""
+        return EARLIER if self.passed and not self.is_current else MARKS[self.passed]
+
+    @property
+    def history(self) -> str:
+        """The marks in words."""
+        made = len(self.marks) - self.marks.count(NONE)
+        said = f"held in {self.marks.count(HELD)} of {made} runs"
+        said += f", not proven in {opened}" if (opened := self.marks.count(OPEN)) else ""
+        return said + (f", did not hold in {broke}" if (broke := self.marks.count(BROKE)) else "")
+
+
+@dataclass(frozen=True)
+class ResourceState:
+    """A table.
+
+    Attributes:
+        sync: the ledger's row of the newest run that read it, ``run``; empty where none did.
+        is_current: whether that is the run that is shown, so that its figures are this run's.
+        state: failed, unproven, unchecked, stale or proven; ``reason`` says why where it is not proven, ``since`` when.
+        proven_at: when a run last proved all of what it had read of the table.
+    """
+
+    name: str
+    sync: Mapping[str, Any]
+    run: Run | None
+    is_current: bool
+    checks: Sequence[CheckState]
+    state: str
+    reason: str
+    since: datetime | None
+    proven_at: datetime | None
+    loaded_at: datetime | None
+    age_s: float | None
+    seconds: float | None
+
+    @property
+    def verdict(self) -> str:
+        """The state for people."""
+        return VERDICTS[self.state]
+
+    @property
+    def current(self) -> list[CheckState]:
+        """The checks that count for the run that is shown."""
+        return [check for check in self.checks if check.is_current]
+
+    @property
+    def held(self) -> int:
+        """How many of those held."""
+        return sum(check.passed is True for check in self.current)
+
+    @property
+    def open(self) -> int:
+        """How many of those are not proven."""
+        return sum(check.passed is None for check in self.current)
+
+
+def names_of(newest_first: Sequence[Run]) -> list[str]:
+    """Tables: those of the newest report in its order, then those of older ones."""
+    reported = [run for run in newest_first if run.report]
+    newest = [str(check["table"]) for run in reported[:1] for check in run.checks]
+    return list(dict.fromkeys([*newest, *(name for run in reported for name in run.syncs)]))
+
+
+def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceState:
+    """A table after these runs; all of them are over."""
+    newest = newest_first[0]
+    reported = [run for run in newest_first if run.report]
+    reader = next((run for run in reported if name in run.read), None)
+    sync = reader.read[name] if reader else {}
+    loaded_at, started_at = time_of(sync.get("finished_at")), time_of(sync.get("started_at"))
+    age_s = (now - loaded_at).total_seconds() if loaded_at else None
+    checks = _checks(name, reported, newest)
+    state = _state(name, checks, newest, age_s)
+    return ResourceState(
+        name=name,
+        sync=sync,
+        run=reader,
+        is_current=reader is newest,
+        checks=checks,
+        state=state,
+        reason=_reason(name, state, checks, sync, newest),
+        since=_unproven_since(name, sync, newest_first) if state == UNPROVEN or sync.get("unproven") else None,
+        proven_at=next((run.checked_at for run in reported if _proves(run, name)), None),
+        loaded_at=loaded_at,
+        age_s=age_s,
+        seconds=(loaded_at - started_at).total_seconds() if loaded_at and started_at else None,
+    )
+
+
+def _proves(run: Run, name: str) -> bool:
+    made = run.made.get(name, {})
+    return name in run.read and bool(made) and all(check["passed"] is True for check in made.values())
+
+
+def _checks(name: str, reported: Sequence[Run], newest: Run) -> list[CheckState]:
+    """The newest checks that there are of a table, with their history."""
+    last = next((run for run in reported if name in run.made), None)
+    states = []
+    for check_name, check in (last.made[name] if last else {}).items():
+        passed, is_read = check["passed"], last is newest and name in newest.read
+        expected, found, note = (str(check.get(word) or "") for word in ("expected", "found", "note"))
+        is_current = is_read or (last is newest and passed is not True)
+        marks = [_mark(run, name, check_name) for run in reversed(reported)]
+        states.append(CheckState(check_name, passed, expected, found, note, is_current, marks))
+    return states
+
+
+def _mark(run: Run, name: str, check_name: str) -> str:
+    check = run.made.get(name, {}).get(check_name)
+    if check is None or (check["passed"] is True and name not in run.read):
+        return NONE  # not made, or made over what an earlier run read
+    return MARKS[check["passed"]]
+
+
+def _state(name: str, checks: Sequence[CheckState], newest: Run, age_s: float | None) -> str:
+    outcomes = {check.passed for check in checks if check.is_current}
+    if False in outcomes:
+        return FAILED
+    if None in outcomes:
+        return UNPROVEN
+    if name not in newest.read or not outcomes:
+        return UNCHECKED
+    return STALE if age_s is not None and age_s > STALE_AFTER_S else PROVEN
+
+
+def _reason(name: str, state: str, checks: Sequence[CheckState], sync: Mapping[str, Any], newest: Run) -> str:
+    if state == FAILED:
+        broken = [check.name for check in checks if check.is_current and check.passed is False]
+        if SYNCED in broken:
+            return (
+                "Its task failed after the load." if name in newest.read else "Not loaded: its task failed or did not run."
+            )
+        if sync.get("unproven") and name in newest.read:  # longer than unproven_hours allows
+            return f"Not proven for too long: {sync['unproven']}"
+        return f"Does not hold: {', '.join(broken)}."
+    if state == UNPROVEN:
+        notes = [check.note for check in checks if check.is_current and check.passed is None and check.note]
+        return str(sync.get("unproven") or " ".join(dict.fromkeys(notes)) or "Its proof is still to come.")
+    if state == UNCHECKED:
+        return _why_unchecked(name, newest)
+    return "No run has read it since." if state == STALE else ""
+
+
+def _why_unchecked(name: str, newest: Run) -> str:
+    said = {resource_of(task_id): plain(sentence) for task_id, sentence in newest.errors.items()}
+    refused = {resource_of(task_id): sentence for task_id, sentence in newest.refused.items()}
+    if newest.report is None:
+        return f"Its task failed: {said[name]}" if name in said else "validate did not run, or failed itself."
+    if name in refused:
+        return refused[name]
+    return "Left out of this run." if name in newest.syncs else "This run has no task for it."
+
+
+def _unproven_since(name: str, sync: Mapping[str, Any], newest_first: Sequence[Run]) -> datetime | None:
+    """As the ledger says; else the first of the newest runs that all had an open check."""
+    if since := time_of(sync.get("unproven_since")):
+        return since
+    first = None
+    for run in newest_first:
+        made = run.made.get(name, {})
+        if made and not any(check["passed"] is None for check in made.values()):
+            break
+        first = run.checked_at or first
+    return first

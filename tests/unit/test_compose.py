@@ -122,5 +122,5 @@ def test_no_service_is_reached_through_a_proxy(name: str) -> None:
 
 
 def test_the_demo_s_address_in_the_example_is_one_that_the_settings_take() -> None:
-    (url,) = re.findall(r"SOURCE__BASE_URL=(http://\S+)", EXAMPLE)
+    (url,) = re.findall(r"API_VIDEO_DEMO_URL=(http://\S+)", EXAMPLE)
     assert check_address("base_url", url) == url

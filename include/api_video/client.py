@@ -11,13 +11,13 @@ from itertools import islice
 from typing import Any, cast
 
 import requests
-from dlt.common.json import json
 from requests.hooks import default_hooks, dispatch_hook
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from include.api_video.answers import RateLimit, read_error, read_retry_after
 from include.api_video.endpoints import Host
 from include.api_video.errors import ApiVideoLimitError, ApiVideoRequestError, ApiVideoServerError, PassingError
+from include.api_video.odd_json import parse_json
 from include.api_video.settings import Settings
 from include.api_video.throttle import Throttle
 
@@ -27,6 +27,8 @@ TIMEOUT_S = (10.0, 60.0)  # to connect, and between two bytes
 AT_ONCE = 8  # requests that this session has under way by itself: pages ahead, single objects
 MISSING = "_missing"  # the field of the row that stands for a 404 where a 404 says "there is none"
 UNREAD = "_unread"  # the field of the row that stands for an object that the API failed to give
+ODD = "_odd"  # the field of the row that stands for JSON that cannot be one: it holds that JSON
+MARKS = frozenset({MISSING, UNREAD, ODD})
 # One object that the API fails on must not keep all others away; when nothing is answered at all, the API is down.
 MOST_UNREAD, MOST_UNREAD_AT_FIRST = 20, 5
 
@@ -43,7 +45,8 @@ class ApiVideoSession(requests.Session):
 
     Args:
         missing_ok: a 404 is an answer, the row ``{MISSING: True}``.
-        unread_ok: an object that the API fails to give again and again is the row ``{UNREAD: why}``, for a few of them.
+        unread_ok: an object that the API fails to give again and again is the row ``{UNREAD: why}``, for a few of them,
+            and an answer that is no object is the row ``{ODD: answer}``.
         attempts: how often one request is tried.
     """
 
@@ -233,11 +236,14 @@ class ApiVideoSession(requests.Session):
         response.json = lambda **_: body  # type: ignore[method-assign]  # parsed once, read by dlt several times
         return response
 
-    @staticmethod
-    def _read_body(response: requests.Response, url: str) -> Any:
+    def _read_body(self, response: requests.Response, url: str) -> Any:
         """Content types differ (application/json, application/problem+json), so the text decides."""
         try:
-            body = json.loadb(response.content)
+            body = parse_json(response.content)
+            if self._unread_ok and response.status_code < 400 and not isinstance(body, dict):
+                return {ODD: body}  # of one object: all others go on
+            if isinstance(body, dict) and not MARKS.isdisjoint(body):
+                body = without_marks(body)
         except ValueError:
             body = None
         if not isinstance(body, dict) and response.status_code < 400:
@@ -246,6 +252,11 @@ class ApiVideoSession(requests.Session):
                 f"({response.headers.get('Content-Type', 'no content type')}). A proxy in between?"
             )
         return body
+
+
+def without_marks(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the API that has a field of the name of one of our marks: it is stored as a new field is."""
+    return {f"api{name}" if name in MARKS else name: value for name, value in row.items()}
 
 
 def _read_limit(response: requests.Response) -> RateLimit | None:

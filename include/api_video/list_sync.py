@@ -289,7 +289,7 @@ class ListSync:
     def _looks_alike(self, one: Page, other: Page) -> bool:
         """Whether two answers for a page say the same: as many rows in all, the same rows here, none of them updated."""
         # In any order: rows of one second may come in another one each time.
-        first, second = ({(self._key_of(row), row.get("updatedAt")) for row in page.rows} for page in (one, other))
+        first, second = ({(self._key_of(row), repr(row.get("updatedAt"))) for row in page.rows} for page in (one, other))
         return first == second and one.items_total == other.items_total
 
     def _is_as_loaded(self, keys: set[str]) -> bool:

@@ -10,7 +10,8 @@ import copy
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -18,16 +19,18 @@ import dlt
 from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.answers import read_page
-from include.api_video.client import MISSING, UNREAD, ApiVideoSession
+from include.api_video.client import MISSING, ODD, UNREAD, ApiVideoSession
 from include.api_video.detail_sync import DetailSync
 from include.api_video.drift import FieldWatch
 from include.api_video.endpoints import Endpoint
 from include.api_video.errors import SettingsError
 from include.api_video.filters import filter_params
+from include.api_video.fitting import Fitting
 from include.api_video.list_sync import ListSync, is_full_due
-from include.api_video.outcome import Outcome
+from include.api_video.outcome import Outcome, hash_row
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
+from include.api_video.rejected import Rejections, WithRejected, is_stand_in, why_no_detail, why_no_row, with_keys
 from include.api_video.schema import declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
 from include.api_video.warehouse import TableState, Warehouse, now_utc
@@ -64,6 +67,9 @@ class Reading:
         self._orphans = 0
         self._expected: int | None = None
         self._sync: ListSync | DetailSync | None = None
+        self._rejections: Rejections  # from here on: as soon as the sync is there
+        self._fit: Fitting
+        self.is_concluded = False
 
     @property
     def is_done(self) -> bool:
@@ -85,7 +91,9 @@ class Reading:
             sync.finish_list()
             self._count("pages", sync.lists_left)
             return range(0)
-        following = sync.next_page(read_page(body))
+        page = replace(read_page(body), rows=list(with_keys(self.endpoint, rows, self._clean)))
+        rows[:] = page.rows
+        following = sync.next_page(page)
         if sync.is_done:
             rows.extend(sync.late_rows())
         self._expect(sync.expected_requests)  # a first load knows only now how long the list is
@@ -96,6 +104,7 @@ class Reading:
     def on_via_page(self, body: dict[str, Any], rows: list[Any]) -> range:
         """Takes a page of the list that leads to the lists; returns the number of the next one."""
         page, sync = read_page(body), self._begin_list()
+        rows[:] = self._that_lead_on(rows)
         sync.expect_lists(len(rows))
         self._expect(sync.expected_requests)
         if not page.has_next:
@@ -105,14 +114,51 @@ class Reading:
 
     def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """A row of the list as it is to be loaded; None where it is no news."""
-        return self._begin_list().take(self._look_at(row), now_utc())
+        sync, key, now = self._begin_list(), row[self.endpoint.key], now_utc()
+        if is_stand_in(key):
+            self._take_stand_in(sync, row, now)
+            return None
+        return self._fitted(sync.take(self._look_at(row), now))
+
+    def _take_stand_in(self, sync: ListSync, row: dict[str, Any], now: datetime) -> None:
+        """Notes a row that cannot be one of the table; MISSING: it was read, and is not listed any more."""
+        key = row[self.endpoint.key]
+        taken = sync.take(row if MISSING in row else self._clean(row), now)
+        if MISSING in row:
+            self._rejections.resolve([key])
+        elif taken is None:
+            self._rejections.see(key)
+        else:
+            reason = why_no_row(self.endpoint, row[ODD]) or ""
+            self._rejections.add(key, reason, taken[ODD], taken["_content_hash"], now)
 
     def take_detail(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
         """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
-        key, sync = unquote(row.pop(parent_key)), self._begin_detail()
-        taken = sync.take({**self._look_at(row), self.endpoint.key: key}, now_utc())
+        key, sync, now = unquote(row.pop(parent_key)), self._begin_detail(), now_utc()
+        reason, clean = why_no_detail(self.endpoint, key, row), self._look_at(row)
+        if reason:
+            sync.reject(key)
+            content = clean.get(ODD, clean)
+            self._rejections.add(key, reason, content, hash_row({ODD: content}), now)
+            taken = None
+        else:
+            taken = self._fitted(sync.take({**clean, self.endpoint.key: key}, now))
+            if UNREAD not in row:
+                self._rejections.resolve([key])
         self._count("objects", sync.left)
         return taken
+
+    def _fitted(self, row: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The row that was cleaned last, each value where the warehouse has a column that can hold it."""
+        return row if row is None or self._clean.is_plain else self._fit(row)
+
+    def _that_lead_on(self, rows: list[Any]) -> list[Any]:
+        """Those rows of the list that leads to the lists that have the key of one."""
+        _, key = cast("tuple[str, str]", self.endpoint.via)
+        leading = [row for row in rows if isinstance(row, dict) and isinstance(row.get(key), (str, int))]
+        if len(leading) < len(rows):
+            log.warning("%s: %d rows without %s lead nowhere", self.endpoint.name, len(rows) - len(leading), key)
+        return leading
 
     def _count(self, unit: str, left: int | None) -> None:
         """Takes note of an answer, for who waits; ``left`` more are certain to come."""
@@ -120,7 +166,7 @@ class Reading:
 
     def _look_at(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row without secrets, once it was noted which fields it has."""
-        if MISSING not in row and UNREAD not in row:
+        if MISSING not in row and UNREAD not in row and ODD not in row:
             self._watch.see(row)
         return self._clean(row)
 
@@ -129,7 +175,9 @@ class Reading:
     def _begin_list(self) -> ListSync:
         if self._sync is None:
             with self._prepared_warehouse() as warehouse:
+                self._rejections = Rejections(self.endpoint, warehouse.rejected(self.endpoint))
                 self._sync = self._list_sync(warehouse)
+                self._fit = Fitting(self.endpoint, dlt.current.source_schema())
             self._expect(self._sync.expected_requests)
         return cast(ListSync, self._sync)
 
@@ -137,10 +185,11 @@ class Reading:
         endpoint, settings = self.endpoint, self.settings
         state = warehouse.list_state(endpoint)
         anew = self._start_anew(state.base_url)
+        known = WithRejected(warehouse, self._rejections.known)
         return ListSync(
             endpoint,
-            TableState() if anew else state,
-            warehouse,
+            TableState() if anew else known.count(state),
+            known,
             ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings.filters) else None,
             moved=warehouse.find_moved(endpoint),
             may_have_moved=warehouse.has_exchanged(endpoint, state.last_full_at),
@@ -153,7 +202,9 @@ class Reading:
     def _begin_detail(self) -> DetailSync:
         if self._sync is None:
             with self._prepared_warehouse() as warehouse:
+                self._rejections = Rejections(self.endpoint, warehouse.rejected(self.endpoint))
                 self._sync = self._detail_sync(warehouse)
+                self._fit = Fitting(self.endpoint, dlt.current.source_schema())
             self._expect(len(self._sync.parents))
         return cast(DetailSync, self._sync)
 
@@ -180,7 +231,7 @@ class Reading:
         urls = [path.replace("{" + endpoint.key + "}", quote(key, safe="")) for key in keys]
         found: dict[str, dict[str, Any] | None] = {}
         for key, row in zip(keys, self.session.find_all(urls), strict=True):
-            found[key] = None if row is None else dict(row)
+            found[key] = None if row is None else next(with_keys(endpoint, [row], self._clean))
             self._count("objects", len(keys) - len(found))
         return found
 
@@ -223,6 +274,9 @@ class Reading:
         self.session.close()
         self._sync = None  # one entry per row of the list: not needed while dlt loads
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
+        if self._rejections.count:
+            log.warning("%s: %d rows cannot be loaded; _rejected holds them", self.endpoint.name, self._rejections.count)
+        self.is_concluded = True
         return {
             "run_id": self._run_id,
             "resource": self.endpoint.name,
@@ -238,6 +292,7 @@ class Reading:
             "drifted_rows": outcome.drifted,
             "waiting_rows": outcome.waiting,
             "unread_rows": outcome.unread,
+            "rejected_rows": self._rejections.count,
             "expected_requests": self._expected,
             "requests": self.session.requests_sent,
             "rate_limited": self.session.rate_limited,
@@ -246,6 +301,10 @@ class Reading:
             "load_id": dlt.current.load_package_state()["load_id"],
             "base_url": origin(self.settings.base_url),
         }
+
+    def rejected_rows(self) -> list[dict[str, Any]]:
+        """Rows for ``_rejected``, once it is concluded."""
+        return self._rejections.rows(self._run_id, str(dlt.current.load_package_state()["load_id"]))
 
     def _find_lost_fields(self) -> list[str]:
         """Fields that the rows of this run had when they were loaded, and none has now."""
@@ -257,7 +316,12 @@ class Reading:
 
     def _settle(self) -> Outcome:
         sync = cast("ListSync | DetailSync", self._sync)
-        outcome = sync.conclude(self._orphans) if isinstance(sync, DetailSync) else sync.conclude()
+        if isinstance(sync, DetailSync):
+            outcome = sync.conclude(self._orphans)
+            if sync.asks_for_all:  # what was not asked for has no parent any more
+                self._rejections.resolve(self._rejections.known.keys() - sync.parents.keys())
+        else:
+            outcome = self._rejections.settle(sync.conclude())
         if isinstance(sync, ListSync) and sync.has_versions:
             keep_newest(dlt.current.source_schema(), self.endpoint)
         if outcome.gone:

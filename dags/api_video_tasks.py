@@ -203,6 +203,8 @@ def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset
         AirflowFailException: it failed, and trying again cannot help.
         AirflowSkipException: the resource was left out.
     """
+    from include.api_video.runner import in_a_sentence
+
     use_airflow_logging()
     ti = get_current_context()["ti"]
     if unprepared := ti.xcom_pull(task_ids="prepare", key=ERROR):  # the trigger rule of a list with a bin lets it pass
@@ -212,7 +214,8 @@ def _run(account: Account, load: Callable[[], None], pipeline: Any, asset: Asset
     try:
         with plain_words(), understood():
             use_warehouse_connection()
-            load()
+            with in_a_sentence(pipeline.pipeline_name):
+                load()
     finally:
         shutil.rmtree(Path(pipeline.pipelines_dir).parent, ignore_errors=True)
     from include.api_video.report import look_at

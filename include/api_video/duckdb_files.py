@@ -10,8 +10,9 @@ Uses dlt's ``create_load_job``, and what every job is given before it runs (``_j
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from dlt.common.destination.client import LoadJob, PreparedTableSchema
+from dlt.common.destination.client import LoadJob
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 
 LONG_ROW_BYTES = 1 << 24  # DuckDB's limit for a row, unless told otherwise; it sets aside a multiple of it
@@ -40,7 +41,7 @@ class TypedFileJob(DuckDbCopyJob):
 class TypedFilesClient(DuckDbClient):
     """dlt's client for DuckDB, with ``TypedFileJob`` for files of JSON lines."""
 
-    def create_load_job(self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False) -> LoadJob:
+    def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> LoadJob:
         job = super().create_load_job(table, file_path, load_id, restore)
         return TypedFileJob(file_path) if type(job) is DuckDbCopyJob and ".jsonl" in file_path else job
 

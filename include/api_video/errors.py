@@ -14,13 +14,17 @@
      └── PassingError            it may work later, so Airflow tries again
           ├── ApiVideoLimitError       429 after as many waits as we allow ourselves
           ├── ApiVideoServerError      5xx, a broken connection, an answer that is no JSON
+          ├── UnforeseenError          a fault of this package or of what it uses
           └── ListShiftedError         the list kept changing while it was read
 """
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TypeVar
 
+MOST_WORDS = 300  # characters of a text that is not ours
 E = TypeVar("E", bound=BaseException)
 
 
@@ -80,8 +84,30 @@ class ApiVideoServerError(PassingError):
     """5xx, a broken connection, or an answer that is no JSON object."""
 
 
+class UnforeseenError(PassingError):
+    """Something failed that nobody thought of; ``str()`` says which resource, what, and where."""
+
+    def __init__(self, resource: str, error: BaseException) -> None:
+        cause = _root_of(error)
+        frames = traceback.extract_tb(cause.__traceback__)
+        where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+        what = " ".join(str(cause).split())[:MOST_WORDS] or "no reason given"
+        super().__init__(
+            f"{resource} could not be loaded, for a reason that this package does not know: {type(cause).__name__}: "
+            f"{what}{where}. Nothing was lost; the task's log has the whole story, please report it with that."
+        )
+
+
 class ListShiftedError(PassingError):
     """A list never stood still long enough to be read whole."""
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """What dlt wrapped into its own errors: the first one of the chain."""
+    chain = [error]
+    while (following := chain[-1].__cause__ or chain[-1].__context__) is not None and following not in chain:
+        chain.append(following)
+    return chain[-1]
 
 
 def find_cause(error: BaseException, kind: type[E] = ApiVideoError) -> E | None:  # type: ignore[assignment]

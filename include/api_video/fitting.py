@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import dlt
-from dlt.common.schema.typing import TColumnSchema, TDataType
+from dlt.common.data_types import TDataType
+from dlt.common.schema.typing import TColumnSchema, TTableSchema
 from dlt.common.schema.utils import get_nested_tables, is_complete_column, new_table
 from dlt.common.typing import VARIANT_FIELD_FORMAT
 
@@ -26,8 +27,9 @@ from include.api_video.schema import MORE_FIELDS, locate
 from include.api_video.values import INT64, read_timestamp
 
 # PostgreSQL has room for 1,600 columns, and a payload whose names are keys of a map has ever more.
-MOST_COLUMNS = 500  # of a table
-MOST_TABLES = 50  # of a resource
+MOST_COLUMNS = 250  # of a table
+MOST_TABLES = 25  # of a resource
+LONGEST_TABLE = 120  # characters of a name: dlt has files that are called after their table
 EXACT = 2**53  # whole numbers up to here are exact as floats
 
 
@@ -48,7 +50,7 @@ class Fitting:
             name = str(table["name"])
             self._parents[name] = table.get("parent")
             complete = {column: hints for column, hints in table["columns"].items() if is_complete_column(hints)}
-            self._types[name] = {column: hints["data_type"] for column, hints in complete.items()}
+            self._types[name] = {column: cast(TDataType, hints["data_type"]) for column, hints in complete.items()}
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row, each value under the name of a column that can hold it."""
@@ -97,7 +99,7 @@ class Fitting:
             name, path = f"{name}_of_item", (*path[:-1], f"{path[-1]}_of_item")
         child = self._table((*trail, *path))
         if items and child not in self._parents:
-            if len(self._parents) >= MOST_TABLES:
+            if len(self._parents) >= MOST_TABLES or len(child) > LONGEST_TABLE:
                 more["__".join(path)] = items
                 return
             self._parents[child], self._types[child] = parent, {}
@@ -143,7 +145,8 @@ class Fitting:
             hints["description"] = "Values that the column without __v_ cannot hold"
         self._types[table][column] = data_type
         self._schema.update_table(
-            {"name": table, "columns": {column: hints}, **_parent(self._parents[table])}, normalize_identifiers=False
+            cast(TTableSchema, {"name": table, "columns": {column: hints}, **_parent(self._parents[table])}),
+            normalize_identifiers=False,
         )
 
     def _identifier(self, name: str) -> str:

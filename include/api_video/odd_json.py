@@ -1,6 +1,6 @@
-"""Reads JSON that the fast parser refuses or rounds, and writes values that are too deep for it. No recursion: any depth.
+r"""Reads JSON that the fast parser refuses or rounds, and writes values that are too deep for it. No recursion: any depth.
 
-orjson refuses half of an emoji (``"\\ud83d"``), ``NaN``, ``1e400`` and more than 1,024 levels, and makes a rounded float of
+orjson refuses half of an emoji (``"\ud83d"``), ``NaN``, ``1e400`` and more than 1,024 levels, and makes a rounded float of
 ``18446744073709551617``. A page with one of these is read here instead: slower, and exact.
 """
 
@@ -66,22 +66,23 @@ class _Reader:
             raise ValueError("JSON that ends too early.")
         return self._root
 
-    def _take_sign_or_key(self, kind: str, token: str) -> None:
-        if self._next is _COLON and token == ":":
+    def _take_sign_or_key(self, kind: str, sign: str) -> None:
+        if self._next is _COLON and sign == ":":
             self._next, self._may_end = _VALUE, False
         elif self._next is _KEY and kind == "text":
-            self._key, self._next = _text(token), _COLON
-        elif self._next is _VALUE and token in "{[" and kind == "sign":
-            self._take_value(opened := {} if token == "{" else [])
+            self._key, self._next = _text(sign), _COLON
+        elif self._next is _VALUE and sign in "{[" and kind == "sign":
+            opened: Any = {} if sign == "{" else []
+            self._take_value(opened)
             self._open.append(opened)
-            self._next, self._may_end = _KEY if token == "{" else _VALUE, True
-        elif self._open and (self._may_end or self._next is _COMMA) and token == "]}"[isinstance(self._open[-1], dict)]:
+            self._next, self._may_end = _KEY if sign == "{" else _VALUE, True
+        elif self._open and (self._may_end or self._next is _COMMA) and sign == "]}"[isinstance(self._open[-1], dict)]:
             self._open.pop()
             self._next = _COMMA
-        elif self._open and self._next is _COMMA and token == ",":
+        elif self._open and self._next is _COMMA and sign == ",":
             self._next, self._may_end = _KEY if isinstance(self._open[-1], dict) else _VALUE, False
         else:
-            raise ValueError(f"JSON with {token[:20]!r} where {self._next} should be.")
+            raise ValueError(f"JSON with {sign[:20]!r} where {self._next} should be.")
 
     def _take_value(self, value: Any) -> None:
         if not self._open:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dlt.common.exceptions import DltException
 from dlt.common.pipeline import LoadInfo
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from include.api_video.destination import DestinationError, file_format
 from include.api_video.endpoints import by_name, in_load_order
-from include.api_video.errors import ApiVideoError, LeftOutError, find_cause
+from include.api_video.errors import ApiVideoError, LeftOutError, UnforeseenError, find_cause
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.reading import LOCAL, origin
 from include.api_video.settings import Settings
@@ -49,13 +51,30 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
     """
     with short_lived_pipeline(resource, settings.account) as pipeline:
         try:
-            source = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
-            return pipeline.run(source, loader_file_format=file_format())
+            with in_a_sentence(resource):
+                source = permitted_source(resource, settings, run_id, full_refresh=full_refresh)
+                return pipeline.run(source, loader_file_format=file_format())
         except Exception as error:
             cause = find_cause(error)
             if cause is None:
                 raise
             raise cause from None
+
+
+@contextmanager
+def in_a_sentence(resource: str) -> Iterator[None]:
+    """Says in a sentence what nobody thought of, and in the log all that Python knows of it.
+
+    Raises:
+        UnforeseenError: reading rows, or making tables of them, failed; not for a reason that has an error of its own.
+    """
+    try:
+        yield
+    except PipelineStepFailed as error:
+        if find_cause(error) or error.step not in ("extract", "normalize"):
+            raise
+        log.exception("%s failed in a way that was not foreseen", resource)
+        raise UnforeseenError(resource, error) from error
 
 
 def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Iterator[tuple[str, LoadInfo | Exception]]:

@@ -67,7 +67,7 @@ SYNCS_COLUMNS = (
 REJECTED_COLUMNS = (
     Column("rejected_id",   "text",      "Resource and row_key"),
     Column("resource",      "text",      "Table that it should be a row of"),
-    Column("row_key",       "text",      "Its key, or that of the request; where it has none, ~ and the hash of its content"),
+    Column("row_key",       "text",      "Its key, or that of the request; where there is none, ~ and a hash of it"),
     Column("reason",        "text",      "Why it cannot be a row"),
     Column("payload",       "text",      "What the API sent, as JSON, without secrets"),
     Column("read_at",       "timestamp", "When it was read first, as it is now"),

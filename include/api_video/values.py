@@ -24,7 +24,7 @@ INT64 = range(-(2**63), 2**63)
 
 
 def storable(text: str) -> str:
-    """The text, with the JSON escape of each character that a warehouse cannot hold in its place: ``cut \\ud83d``."""
+    r"""The text, with the JSON escape of each character that a warehouse cannot hold in its place: ``cut \ud83d``."""
     if "\0" not in text:
         if text.isascii():
             return text

@@ -113,7 +113,7 @@ class duckdb_that_waits(dlt.destinations.duckdb):  # noqa: N801  # dlt takes the
 
     @property
     def client_class(self) -> type[DuckDbClient]:
-        """dlt's client, which loads values as they are."""
+        """Dlt's client, which loads values as they are."""
         from include.api_video.duckdb_files import TypedFilesClient
 
         return TypedFilesClient

@@ -34,7 +34,8 @@ class Kept(list[Any]):
         for name, value in row.items():
             assert columns[name]["data_type"], name
             if columns[name]["data_type"] == "bigint":
-                assert type(value) is int and -(2**63) <= value < 2**63, (name, value)
+                assert type(value) is int
+                assert -(2**63) <= value < 2**63
         orjson.dumps(row, default=str)
         self.append((table, row))
 

@@ -251,3 +251,8 @@ def stored(rows: Iterable[dict[str, Any]], ours: Iterable[str]) -> Counter[Any]:
             if name not in left_out:
                 found += leaves(json.loads(value) if name == MORE_FIELDS and value else value)
     return found
+
+
+def sent(rows: Iterable[dict[str, Any]], key: str) -> Counter[Any]:
+    """What rows of the API say, without their key."""
+    return sum((leaves({name: value for name, value in row.items() if name != key}) for row in rows), Counter[Any]())

@@ -18,6 +18,7 @@ from include.api_video.schema import DETAIL_COLUMNS, OWN_COLUMNS, snake
 from tests.integration.conftest import Run, Warehouse
 from tests.services import new_database, postgres_server
 from tests.strange import leaves, stored, strange_rows
+from tests.strange import sent as said
 
 OURS = {column.path for column in OWN_COLUMNS + DETAIL_COLUMNS}
 EMOJI, NUL, TOO_LATE = "cut \ud83d", "a\0b", "9999-12-31T23:59:59-05:00"
@@ -369,7 +370,7 @@ def test_any_payload_is_loaded_and_all_of_it(warehouse: Warehouse, data: st.Data
         found = tables_of_key(warehouse_rows(warehouse, name), column)
         for key, row in sent[name].items():
             if name != "video_status":
-                assert found[key] == stored([row], [by_name()[name].key]), (name, row)
+                assert found[key] == said([row], by_name()[name].key), (name, row)
 
 
 def warehouse_rows(warehouse: Warehouse, resource: str) -> dict[str, list[dict[str, Any]]]:
@@ -425,6 +426,6 @@ def test_postgres_holds_what_duckdb_holds(warehouse: Warehouse, server: str, mon
             assert cursor.fetchall() == [('["no","a\\\\u0000b"]',)]
         found = tables_of_key(rows, "player_id")
         for key in keys[:3]:
-            assert found[key] == stored([sent[key]], ["playerId"])
+            assert found[key] == said([sent[key]], "playerId")
 
     check()

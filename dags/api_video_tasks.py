@@ -253,6 +253,8 @@ def _run(
         AirflowFailException: it failed, and trying again cannot help.
         AirflowSkipException: the resource was left out, or not chosen for this run.
     """
+    from include.api_video.runner import in_a_sentence
+
     use_airflow_logging()
     context, name = get_current_context(), pipeline.pipeline_name
     ti, run_id = context["ti"], str(context["run_id"])
@@ -266,7 +268,7 @@ def _run(
         with plain_words(), understood(account):
             use_warehouse_connection()
             stops.clear()  # of an attempt before
-            with table_lock(pipeline, name, run_id):
+            with table_lock(pipeline, name, run_id), in_a_sentence(name):
                 load()
             if stops:
                 raise stops[0]

@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Any, cast
 
 import requests
-from dlt.common.json import json
 from requests.hooks import default_hooks, dispatch_hook
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
@@ -29,6 +28,7 @@ from include.api_video.errors import (
     TimeIsUpError,
 )
 from include.api_video.exchange import TIMEOUT_S, WHOLE_ANSWER_S, BoundedSession
+from include.api_video.odd_json import parse_json
 from include.api_video.origin import DEMO_HEADER
 from include.api_video.settings import Settings
 from include.api_video.throttle import Throttle
@@ -42,6 +42,9 @@ AT_ONCE = 8  # requests that this session has under way by itself: pages ahead, 
 MISSING = "_missing"  # the field of the row that stands for a 404 where a 404 says "there is none"
 UNREAD = "_unread"  # the field of the row that stands for an object that the API failed to give
 STOPPED = "_stopped"  # the field of the body that stands for a page that the API did not give: its error
+ODD = "_odd"  # the field of the row that stands for JSON that cannot be one: it holds that JSON
+MARKS = frozenset({MISSING, UNREAD, STOPPED, ODD})
+_NO_JSON = object()
 # One object that the API fails on must not keep all others away; when nothing is answered at all, the API is down.
 MOST_UNREAD, MOST_UNREAD_AT_FIRST = 20, 5
 
@@ -58,7 +61,8 @@ class ApiVideoSession(BoundedSession):
     Args:
         missing_ok: a 404 is an answer, the row ``{MISSING: True}``.
         unread_ok: an object that the API fails to give again and again is the row ``{UNREAD: why}``; after a few of them,
-            or where the key is refused all of a sudden, so are all that follow (``given_up``), and none is asked for.
+            or where the key is refused all of a sudden, so are all that follow (``given_up``), and none is asked for. An
+            answer that is no object is the row ``{ODD: answer}``.
         stops_ok: a page after the first that the API does not give is an empty one with ``{STOPPED: error}``.
         attempts: how often one request is tried.
         whole_answer_s: how long one attempt may take, whatever it waits for.
@@ -275,16 +279,17 @@ class ApiVideoSession(BoundedSession):
                 response.status_code, body = 200, {MISSING: True}
             else:
                 raise self._read_error(response, body, url)
-        elif not isinstance(body, dict):
+        elif body is _NO_JSON or not (isinstance(body, dict) or self._unread_ok):
             raise read_foreign(response.status_code, response.headers, text, url)
-        response.json = lambda **_: body  # type: ignore[method-assign]  # parsed once, read by dlt several times
+        taken = body if isinstance(body, dict) else {ODD: body}  # of one object: all others go on
+        response.json = lambda **_: taken  # type: ignore[method-assign]  # parsed once, read by dlt several times
         return response
 
     def _read_error(self, response: requests.Response, body: Any, url: str) -> ApiVideoError:
         return read_error(
             response.status_code,
             response.headers,
-            body,
+            None if body is _NO_JSON else body,
             url=url,
             environment=self._environment,
             key_setting=self._key_setting,
@@ -300,12 +305,18 @@ def _response(request: requests.PreparedRequest, body: dict[str, Any]) -> reques
     return response
 
 
+def without_marks(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the API that has a field of the name of one of our marks: it is stored as a new field is."""
+    return {f"api{name}" if name in MARKS else name: value for name, value in row.items()}
+
+
 def _read_json(response: requests.Response) -> Any:
-    """Content types differ (application/json, application/problem+json), so the text decides; None where it is no JSON."""
+    """Content types differ (application/json, application/problem+json), so the text decides."""
     try:
-        return json.loadb(response.content)
+        body = parse_json(response.content)
     except ValueError:
-        return None
+        return _NO_JSON
+    return without_marks(body) if isinstance(body, dict) and not MARKS.isdisjoint(body) else body
 
 
 def _wait_s(state: RetryCallState) -> float:

@@ -36,6 +36,11 @@ class DetailSync:
         return self.left == 0
 
     @property
+    def asks_for_all(self) -> bool:
+        """Whether all that wait are asked for in this run."""
+        return self._state.waiting_total <= len(self.parents)
+
+    @property
     def compared(self) -> Iterator[str]:
         """Keys of objects that were loaded before and asked for again."""
         return (parent.key for parent in self.parents.values() if parent.loaded and not parent.loaded.removed)
@@ -67,6 +72,10 @@ class DetailSync:
             "removed_at": now if gone else None,
         }
 
+    def reject(self, key: str) -> None:
+        """Takes note that the answer cannot be a row; it is asked for again at the next run."""
+        self._kinds[key] = "rejected"
+
     @staticmethod
     def _kind(parent: Parent, content_hash: str, gone: bool) -> str:
         was_active = parent.loaded is not None and not parent.loaded.removed
@@ -90,7 +99,7 @@ class DetailSync:
             changed=kinds["changed"],
             removed=kinds["removed"] + state.unaccounted,
             restored=kinds["restored"],
-            waiting=state.waiting_total - len(self.parents) + kinds["unread"],
+            waiting=state.waiting_total - len(self.parents) + kinds["unread"] + kinds["rejected"],
             unread=kinds["unread"],
             gone=self._gone,
         )

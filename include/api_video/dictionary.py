@@ -15,6 +15,7 @@ from include.api_video.schema import (
     DETAIL_COLUMNS,
     DLT_COLUMNS,
     OWN_COLUMNS,
+    OWN_KEYS,
     OWN_TABLES,
     build_schema,
     columns_of,
@@ -89,7 +90,9 @@ def tables() -> Iterator[TableEntry]:
     for name, (meaning, own) in OWN_TABLES.items():
         columns = {column.path: column for column in own}
         entries = tuple(_entries(declared[name]["columns"], columns, dict.fromkeys(columns, OURS)))
-        yield TableEntry(name, meaning, OURS, "rows are added at each run", "rows stay", entries)
+        current = "rows are merged" if name in OWN_KEYS else "rows are added at each run"
+        stays = "a row that can be loaded, or is gone, is taken out" if name in OWN_KEYS else "rows stay"
+        yield TableEntry(name, meaning, OURS, current, stays, entries)
 
 
 def source_of(endpoint: Endpoint) -> str:

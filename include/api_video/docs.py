@@ -34,6 +34,13 @@ BigQuery, Databricks, and for columns Snowflake.
 - `removed_at` is null while the API lists the row: `WHERE removed_at IS NULL` is what api.video shows now. Child tables
   keep the items of a removed row: join them to it.
 - A key in the column "key" names the row that it belongs to; that row may be removed, or not be there, as the API says.
+- A value that its column cannot hold as it is stands beside it, in a column of its own type: `created_at__v_text`. Two
+  fields of one row that would share a column each have one: `foo_bar` and `foo_bar_09bfb5`; a new field with the name of
+  a column of ours is `api_...`, one without a name `_empty`.
+- NUL, half an emoji and a byte that is no UTF-8 are stored as their JSON escape (`cut \\ud83d`); numbers beyond 64 bits,
+  NaN and infinities as text. What is nested deeper than eight levels is text, as JSON.
+- A table has at most 250 columns, a resource 25 tables: what new fields bring beyond is JSON in `_more_fields`.
+- What cannot be a row at all, such as a video without its id, is in `_rejected` until it can.
 - Fields of the API that nobody declared become new columns and tables beside these; the report of a run names them.
 - Never stored: stream keys, restream addresses, upload tokens, tokens of private videos, values of API keys.
 """

@@ -23,13 +23,17 @@
           ├── TimeIsUpError            a task read much longer than its work takes at the rate limit
           ├── SecretsBackendError      Airflow could not look up a Connection
           ├── DestinationError         the destination cannot be reached, or has no room
-          └── FileBusyError            another program kept the destination's file open
+          ├── FileBusyError            another program kept the destination's file open
+          └── UnforeseenError          a fault of this package or of what it uses
 """
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TypeVar
 
+MOST_WORDS = 300  # characters of a text that is not ours
 E = TypeVar("E", bound=BaseException)
 
 
@@ -115,6 +119,28 @@ class TimeIsUpError(PassingError):
 
 class SecretsBackendError(PassingError):
     """Airflow could not look up a Connection, which is not to say that there is none."""
+
+
+class UnforeseenError(PassingError):
+    """Something failed that nobody thought of; ``str()`` says which resource, what, and where."""
+
+    def __init__(self, resource: str, error: BaseException) -> None:
+        cause = _root_of(error)
+        frames = traceback.extract_tb(cause.__traceback__)
+        where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+        what = " ".join(str(cause).split())[:MOST_WORDS] or "no reason given"
+        super().__init__(
+            f"{resource} could not be loaded, for a reason that this package does not know: {type(cause).__name__}: "
+            f"{what}{where}. Nothing was lost; the task's log has the whole story, please report it with that."
+        )
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """What dlt wrapped into its own errors: the first one of the chain."""
+    chain = [error]
+    while (following := chain[-1].__cause__ or chain[-1].__context__) is not None and following not in chain:
+        chain.append(following)
+    return chain[-1]
 
 
 def find_cause(error: BaseException, kind: type[E] = ApiVideoError) -> E | None:  # type: ignore[assignment]

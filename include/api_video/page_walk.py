@@ -154,7 +154,7 @@ class Walk:
     def _looks_alike(self, one: Page, other: Page) -> bool:
         """Whether two answers for a page say the same: as many rows in all, the same rows here, none of them updated."""
         # In any order, since rows of one second may come in another one each time; not by content: URLs carry new tokens.
-        first, second = ({(self.key_of(row), row.get("updatedAt")) for row in page.rows} for page in (one, other))
+        first, second = ({(self.key_of(row), repr(row.get("updatedAt"))) for row in page.rows} for page in (one, other))
         return first == second and one.items_total == other.items_total
 
     def read_other_end(self, reached: int) -> Generator[int, Page, None]:

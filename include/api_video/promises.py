@@ -17,7 +17,8 @@ from typing import Any
 from include.api_video.answers import Page, RateLimit
 from include.api_video.drift import FieldWatch
 from include.api_video.endpoints import MAX_PAGE_SIZE, Endpoint
-from include.api_video.redaction import ALWAYS_SECRET, Redaction, bare
+from include.api_video.places import ALWAYS_SECRET, bare
+from include.api_video.redaction import Redaction
 from include.api_video.warehouse import utc
 
 Row = Mapping[str, Any]

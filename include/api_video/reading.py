@@ -10,6 +10,7 @@ import copy
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import quote, unquote
@@ -18,18 +19,20 @@ import dlt
 from dlt.common.schema.utils import get_nested_tables
 
 from include.api_video.answers import read_page
-from include.api_video.client import MISSING, STOPPED, UNREAD, ApiVideoSession
+from include.api_video.client import MISSING, ODD, STOPPED, UNREAD, ApiVideoSession
 from include.api_video.dependents import views_upon
 from include.api_video.detail_sync import DetailSync
 from include.api_video.drift import FieldWatch
 from include.api_video.endpoints import Endpoint
 from include.api_video.errors import ApiVideoError
 from include.api_video.filters import filter_params
+from include.api_video.fitting import Fitting
 from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.origin import DEMO, check_same, gives_way, may_be_demo
-from include.api_video.outcome import Outcome
+from include.api_video.outcome import Outcome, hash_row
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
+from include.api_video.rejected import Rejections, WithRejected, is_stand_in, why_no_detail, why_no_row, with_keys
 from include.api_video.schema import declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
 from include.api_video.sql import Query
@@ -70,6 +73,9 @@ class Reading:
         self._of_demo = False
         self._expected: int | None = None
         self._sync: ListSync | DetailSync | None = None
+        self._rejections: Rejections  # from here on: as soon as the sync is there
+        self._fit: Fitting
+        self.is_concluded = False
 
     @property
     def is_done(self) -> bool:
@@ -91,7 +97,12 @@ class Reading:
             sync.finish_list()
             self._count("pages", sync.lists_left)
             return range(0)
-        following = sync.stop(body[STOPPED]) if STOPPED in body else sync.next_page(read_page(body))
+        if STOPPED in body:
+            following = sync.stop(body[STOPPED])
+        else:
+            page = replace(read_page(body), rows=list(with_keys(self.endpoint, rows, self._clean)))
+            rows[:] = page.rows
+            following = sync.next_page(page)
         if sync.is_done:
             rows.extend(sync.late_rows())
         self._expect(sync.expected_requests)  # a first load knows only now how long the list is
@@ -108,6 +119,7 @@ class Reading:
             sync.stop(body[STOPPED])
             return range(0)
         page = read_page(body)
+        rows[:] = self._that_lead_on(rows)
         sync.expect_lists(len(rows))
         self._expect(sync.expected_requests)
         if not page.has_next:
@@ -117,14 +129,51 @@ class Reading:
 
     def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """A row of the list as it is to be loaded; None where it is no news."""
-        return self._begin_list().take(self._look_at(row), now_utc())
+        sync, key, now = self._begin_list(), row[self.endpoint.key], now_utc()
+        if is_stand_in(key):
+            self._take_stand_in(sync, row, now)
+            return None
+        return self._fitted(sync.take(self._look_at(row), now))
+
+    def _take_stand_in(self, sync: ListSync, row: dict[str, Any], now: datetime) -> None:
+        """Notes a row that cannot be one of the table; MISSING: it was read, and is not listed any more."""
+        key = row[self.endpoint.key]
+        taken = sync.take(row if MISSING in row else self._clean(row), now)
+        if MISSING in row:
+            self._rejections.resolve([key])
+        elif taken is None:
+            self._rejections.see(key)
+        else:
+            reason = why_no_row(self.endpoint, row[ODD]) or ""
+            self._rejections.add(key, reason, taken[ODD], taken["_content_hash"], now)
 
     def take_detail(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
         """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
-        key, sync = unquote(row.pop(parent_key)), self._begin_detail()
-        taken = sync.take({**self._look_at(row), self.endpoint.key: key}, now_utc())
+        key, sync, now = unquote(row.pop(parent_key)), self._begin_detail(), now_utc()
+        reason, clean = why_no_detail(self.endpoint, key, row), self._look_at(row)
+        if reason:
+            sync.reject(key)
+            content = clean.get(ODD, clean)
+            self._rejections.add(key, reason, content, hash_row({ODD: content}), now)
+            taken = None
+        else:
+            taken = self._fitted(sync.take({**clean, self.endpoint.key: key}, now))
+            if UNREAD not in row:
+                self._rejections.resolve([key])
         self._count("objects", sync.left)
         return taken
+
+    def _fitted(self, row: dict[str, Any] | None) -> dict[str, Any] | None:
+        """The row that was cleaned last, each value where the warehouse has a column that can hold it."""
+        return row if row is None or self._clean.is_plain else self._fit(row)
+
+    def _that_lead_on(self, rows: list[Any]) -> list[Any]:
+        """Those rows of the list that leads to the lists that have the key of one."""
+        _, key = cast("tuple[str, str]", self.endpoint.via)
+        leading = [row for row in rows if isinstance(row, dict) and isinstance(row.get(key), (str, int))]
+        if len(leading) < len(rows):
+            log.warning("%s: %d rows without %s lead nowhere", self.endpoint.name, len(rows) - len(leading), key)
+        return leading
 
     def _count(self, unit: str, left: int | None) -> None:
         """Takes note of an answer, for who waits; ``left`` more are certain to come."""
@@ -132,7 +181,7 @@ class Reading:
 
     def _look_at(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row without secrets, once it was noted which fields it has."""
-        if MISSING not in row and UNREAD not in row:
+        if MISSING not in row and UNREAD not in row and ODD not in row:
             self._watch.see(row)
         return self._clean(row)
 
@@ -141,7 +190,9 @@ class Reading:
     def _begin_list(self) -> ListSync:
         if self._sync is None:
             with self._prepared_warehouse() as warehouse:
+                self._rejections = Rejections(self.endpoint, warehouse.rejected(self.endpoint))
                 self._sync = self._list_sync(warehouse)
+                self._fit = Fitting(self.endpoint, dlt.current.source_schema())
             self._expect(self._sync.expected_requests)
         return cast(ListSync, self._sync)
 
@@ -151,10 +202,11 @@ class Reading:
         if anew := self._start_anew(warehouse, state.base_url):
             state = TableState()
         self._unproven_since = state.unproven_since
+        known = WithRejected(warehouse, self._rejections.known)
         return ListSync(
             endpoint,
-            state,
-            warehouse,
+            state if anew else known.count(state),
+            known,
             ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings.filters) else None,
             moved=warehouse.find_moved(endpoint),
             may_have_moved=warehouse.has_exchanged(endpoint, state.last_full_at),
@@ -168,7 +220,9 @@ class Reading:
     def _begin_detail(self) -> DetailSync:
         if self._sync is None:
             with self._prepared_warehouse() as warehouse:
+                self._rejections = Rejections(self.endpoint, warehouse.rejected(self.endpoint))
                 self._sync = self._detail_sync(warehouse)
+                self._fit = Fitting(self.endpoint, dlt.current.source_schema())
             self._expect(len(self._sync.parents))
         return cast(DetailSync, self._sync)
 
@@ -199,7 +253,7 @@ class Reading:
         found: dict[str, dict[str, Any] | None] = {}
         try:
             for key, row in zip(keys, self.session.find_all(urls), strict=True):
-                found[key] = None if row is None else dict(row)
+                found[key] = None if row is None else next(with_keys(endpoint, [{**row, endpoint.key: key}], self._clean))
                 self._count("objects", len(keys) - len(found))
         except ApiVideoError as error:
             log.warning(
@@ -249,6 +303,9 @@ class Reading:
         self.session.close()
         self._sync = None  # one entry per row of the list: not needed while dlt loads
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
+        if self._rejections.count:
+            log.warning("%s: %d rows cannot be loaded; _rejected holds them", self.endpoint.name, self._rejections.count)
+        self.is_concluded = True
         return {
             "run_id": self._run_id,
             "resource": self.endpoint.name,
@@ -264,6 +321,7 @@ class Reading:
             "drifted_rows": outcome.drifted,
             "waiting_rows": outcome.waiting,
             "unread_rows": outcome.unread,
+            "rejected_rows": self._rejections.count,
             "expected_requests": self._expected,
             "requests": self.session.requests_sent,
             "rate_limited": self.session.rate_limited,
@@ -278,6 +336,10 @@ class Reading:
             "base_url": self._origin,
         }
 
+    def rejected_rows(self) -> list[dict[str, Any]]:
+        """Rows for ``_rejected``, once it is concluded."""
+        return self._rejections.rows(self._run_id, str(dlt.current.load_package_state()["load_id"]))
+
     def _find_lost_fields(self) -> list[str]:
         """Fields that the rows of this run had when they were loaded, and none has now."""
         compared = cast("ListSync | DetailSync", self._sync).compared
@@ -288,7 +350,12 @@ class Reading:
 
     def _settle(self) -> Outcome:
         sync = cast("ListSync | DetailSync", self._sync)
-        outcome = sync.conclude()
+        if isinstance(sync, DetailSync):
+            outcome = sync.conclude()
+            if sync.asks_for_all:  # what was not asked for has no parent any more
+                self._rejections.resolve(self._rejections.known.keys() - sync.parents.keys())
+        else:
+            outcome = self._rejections.settle(sync.conclude())
         if isinstance(sync, ListSync) and sync.has_versions:
             keep_newest(dlt.current.source_schema(), self.endpoint)
         if outcome.gone:

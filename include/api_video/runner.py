@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dlt.common.pipeline import LoadInfo
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from include.api_video.destination import check_reach, file_format
 from include.api_video.endpoints import by_name, in_load_order
-from include.api_video.errors import ApiVideoError, LeftOutError
+from include.api_video.errors import ApiVideoError, LeftOutError, UnforeseenError, find_cause
 from include.api_video.origin import DEMO, is_demo
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.settings import Settings
@@ -58,11 +60,27 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
     stops: list[ApiVideoError] = []
     with short_lived_pipeline(resource, settings.account) as pipeline:
         source = permitted_source(resource, settings, run_id, full_refresh=full_refresh, on_stop=stops.append)
-        with table_lock(pipeline, resource, run_id):
+        with table_lock(pipeline, resource, run_id), in_a_sentence(resource):
             loaded = pipeline.run(source, loader_file_format=file_format())
     if stops:
         raise stops[0]
     return loaded
+
+
+@contextmanager
+def in_a_sentence(resource: str) -> Iterator[None]:
+    """Says in a sentence what nobody thought of, and in the log all that Python knows of it.
+
+    Raises:
+        UnforeseenError: reading rows, or making tables of them, failed; not for a reason that has an error of its own.
+    """
+    try:
+        yield
+    except PipelineStepFailed as error:
+        if find_cause(error) or error.step not in ("extract", "normalize"):
+            raise
+        log.exception("%s failed in a way that was not foreseen", resource)
+        raise UnforeseenError(resource, error) from error
 
 
 def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Iterator[tuple[str, LoadInfo | Exception]]:

@@ -1,4 +1,4 @@
-"""The declared schema: every documented column of every resource, with its type and meaning, and our own two tables.
+"""The declared schema: every documented column of every resource, with its type and meaning, and our own tables.
 
 ``Warehouse.declare`` creates from it whatever a payload does not show: a column that has no value yet, a table without
 rows.
@@ -23,7 +23,9 @@ from include.api_video.endpoints import ENDPOINTS, Column, Endpoint
 SCHEMA_NAME = "api_video_source"
 # dlt's hint that no row of a load is there twice: to look for those in SQL, all rows are sorted in memory.
 HANDED_ON_ONCE = "x-stage-data-deduplicated"
-SYNCS, CHECKS = "_syncs", "_checks"
+SYNCS, CHECKS, REJECTED = "_syncs", "_checks", "_rejected"
+RESOLVED = "is_resolved"  # column of ``_rejected``
+MORE_FIELDS = "_more_fields"  # column for what is beyond the columns and child tables that a table may have
 SKIPPED = "skipped"  # mode of a resource that a run left out
 PARTIAL = "partial"  # mode of a reading that stopped, or through which a row may have slipped
 
@@ -54,6 +56,7 @@ SYNCS_COLUMNS = (
     Column("drifted_rows",  "bigint",    "That changed although updatedAt did not move", "rows"),
     Column("waiting_rows",  "bigint",    "Left for the next run by the budget of requests", "objects"),
     Column("unread_rows",   "bigint",    "That the API failed to give again and again; they are waiting, too", "objects"),
+    Column("rejected_rows", "bigint",    "That cannot be rows of the table, as of now: they are in _rejected", "rows"),
     Column("expected_requests", "bigint", "What the run should need, as known beforehand", "requests"),
     Column("requests",      "bigint",    "Sent, retries included", "requests"),
     Column("rate_limited",  "bigint",    "Answered 429", "requests"),
@@ -66,6 +69,18 @@ SYNCS_COLUMNS = (
     Column("lost_fields",   "text",      "Fields that the same rows had before, and none of the rows read has any more"),
     Column("load_id",       "text",      "dlt's load package", joins="_dlt_loads.load_id"),
     Column("base_url",      "text",      "Which API was read: its address, or demo"),
+)
+REJECTED_COLUMNS = (
+    Column("rejected_id",   "text",      "Resource and row_key"),
+    Column("resource",      "text",      "Table that it should be a row of"),
+    Column("row_key",       "text",      "Its key, or that of the request; where there is none, ~ and a hash of it"),
+    Column("reason",        "text",      "Why it cannot be a row"),
+    Column("payload",       "text",      "What the API sent, as JSON, without secrets"),
+    Column("read_at",       "timestamp", "When it was read first, as it is now"),
+    Column("run_id",        "text",      "Run that read it then"),
+    Column("load_id",       "text",      "dlt's load package of that run", joins="_dlt_loads.load_id"),
+    Column("content_hash",  "text",      "Hash of the payload, to find changes"),
+    Column(RESOLVED,        "bool",      "Never true here: a load takes out by it what can be loaded now, or is gone"),
 )
 CHECKS_COLUMNS = (
     Column("run_id",        "text",      "Run that made the check"),
@@ -81,7 +96,9 @@ CHECKS_COLUMNS = (
 OWN_TABLES = {
     SYNCS:  ("The ledger: what each run did with each resource, also where nothing changed", SYNCS_COLUMNS),
     CHECKS: ("The proof: each check of each run, with what was expected and what was found", CHECKS_COLUMNS),
+    REJECTED: ("What the API lists and no table can hold, such as a video without its id: as it is now", REJECTED_COLUMNS),
 }
+OWN_KEYS = {REJECTED: "rejected_id"}  # of those that are merged; the others are appended to
 # dlt's own columns, declared so that a table without rows has them too. The same hints as dlt's normalizer gives.
 DLT_ROOT: dict[str, dict[str, Any]] = {
     "_dlt_load_id":   {"data_type": "text",   "nullable": False},
@@ -150,12 +167,12 @@ def meaning_of(endpoint: Endpoint, table: str) -> str:
 
 
 def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
-    """The schema with the tables of ``resources``, ``_syncs`` and ``_checks``."""
+    """The schema with the tables of ``resources``, and our own."""
     schema = dlt.Schema(SCHEMA_NAME)
     for endpoint in resources:
         declare_tables(schema, endpoint)
     for name, (meaning, own) in OWN_TABLES.items():
-        schema.update_table(_table(name, meaning, ((c.path, c) for c in own), resource=name))
+        schema.update_table(_table(name, meaning, ((c.path, c) for c in own), resource=name, key=OWN_KEYS.get(name)))
     return dlt.Schema.from_dict(cast(Any, schema.to_dict()))  # numbered and hashed, as dlt wants a schema to be stored
 
 
@@ -226,9 +243,8 @@ def _table(
         table["parent"] = parent
     else:
         table["resource"] = resource
-        is_own = name.startswith("_")
-        table["write_disposition"] = "append" if is_own else "merge"
-        if not is_own:
+        table["write_disposition"] = "merge" if key else "append"
+        if key:
             table[HANDED_ON_ONCE] = True
     if destination_name() == FOLDER:
         table["table_format"] = "delta"  # so that dlt's own readers take the files for what they are
@@ -240,6 +256,8 @@ def _column(name: str, column: Column, *, is_key: bool) -> TColumnSchema:
     hints["nullable"] = not is_key
     if is_key:
         hints["primary_key"] = True
+    if name == RESOLVED:
+        hints["hard_delete"] = True
     if column.data_type == "timestamp":
         hints["timezone"] = True
     return cast(TColumnSchema, hints)

@@ -27,7 +27,7 @@ from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, Lef
 from include.api_video.filters import filter_params
 from include.api_video.progress import Progress
 from include.api_video.reading import Reading
-from include.api_video.schema import SCHEMA_NAME, SYNCS, schema_of
+from include.api_video.schema import OWN_KEYS, REJECTED, SCHEMA_NAME, SYNCS, schema_of
 from include.api_video.settings import Settings, read_settings
 
 OPPOSITE = {"asc": "desc", "desc": "asc"}
@@ -70,6 +70,7 @@ def api_video_source(
             for endpoint in chosen
         ]
         yield ledger(readings, progress)  # first: dlt begins with it, so that progress is shown
+        yield rejected(readings)
         for reading in readings:
             yield from rest_api_resources(rest_api_config(reading))
 
@@ -110,6 +111,19 @@ def ledger(readings: Sequence[Reading], progress: Progress) -> DltResource:
                 while not reading.is_done:
                     yield None
                 yield reading.conclude()
+
+    return cast(DltResource, rows)
+
+
+def rejected(readings: Sequence[Reading]) -> DltResource:
+    """Resource ``_rejected``: what cannot be a row, and what no longer is rejected, once everything has been read."""
+
+    @dlt.resource(name=REJECTED, write_disposition="merge", primary_key=OWN_KEYS[REJECTED])
+    def rows() -> Iterator[Any]:
+        for reading in readings:
+            while not reading.is_concluded:
+                yield None
+            yield reading.rejected_rows()
 
     return cast(DltResource, rows)
 

@@ -15,7 +15,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.drift import fields_of
 from include.api_video.endpoints import Endpoint, Sync, by_name
-from include.api_video.schema import SKIPPED, SYNCS, SYNCS_COLUMNS, columns_of, locate, snake, tables_of
+from include.api_video.schema import REJECTED, SKIPPED, SYNCS, SYNCS_COLUMNS, columns_of, locate, snake, tables_of
 from include.api_video.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.sql import Query
 from include.api_video.warehouse import Warehouse, utc
@@ -132,7 +132,14 @@ def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterat
         return  # never loaded: nothing to prove yet
     yield _check_fresh(endpoint, synced, facts.now)
     yield _check_columns(query, endpoint)
-    for check in (_check_loads, partial(_check_complete, facts), _check_unique, _check_keys, _check_orphans):
+    for check in (
+        _check_loads,
+        partial(_check_complete, facts),
+        partial(_check_rejected, facts),
+        _check_unique,
+        _check_keys,
+        _check_orphans,
+    ):
         try:
             yield check(query, endpoint, synced.newest)
         except DatabaseUndefinedRelation:
@@ -186,6 +193,8 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
     table = query.table(endpoint.name)
     ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
     expected, waiting = int(sync["items_total"] or 0), int(sync["waiting_rows"] or 0)
+    if endpoint.is_list:  # of details, what is rejected is waiting
+        expected -= int(sync["rejected_rows"] or 0)
     if unread := int(sync["unread_rows"] or 0):
         note = (
             f"The API failed to give {unread} objects again and again: the task's log names them, the next run asks again."
@@ -204,6 +213,21 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
         return Check(endpoint.name, "complete", passed, f"{expected} rows", f"{active} rows", note)
     note = "" if active == expected else "The table differs from what the API lists; a full refresh loads it anew."
     return Check(endpoint.name, "complete", active == expected, f"{expected} rows", f"{active} rows", note)
+
+
+def _check_rejected(facts: RunFacts, query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
+    """What the API lists and the table cannot hold."""
+    reasons = query.rows(
+        f"SELECT reason, count(*), min(read_at) FROM {query.table(REJECTED)} WHERE resource = %s "
+        "GROUP BY reason ORDER BY 2 DESC, 1",
+        endpoint.name,
+    )
+    note = "They are in _rejected, and asked for again at each run; all other rows are loaded. " if reasons else ""
+    note += " ".join(f"{reason} ({count})" for reason, count, _ in reasons)
+    rows = sum(int(count) for _, count, _ in reasons)
+    is_overdue = any(facts.now - (utc(since) or facts.now) >= facts.unproven_for for _, _, since in reasons)
+    passed = True if not rows else False if is_overdue else None
+    return Check(endpoint.name, "rejected", passed, "0 rows that cannot be loaded", str(rows), note)
 
 
 def _check_unique(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:

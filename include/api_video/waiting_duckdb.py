@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dlt
 import duckdb
@@ -26,6 +26,9 @@ from dlt.destinations.impl.duckdb.configuration import (
 
 from include.api_video import file_lock
 from include.api_video.errors import SettingsError
+
+if TYPE_CHECKING:
+    from dlt.destinations.impl.duckdb.duck import DuckDbClient
 
 # DuckDB would take most of the machine's memory. It works on disk beyond a limit, but keeps a merge's keys in memory.
 MEMORY = "API_VIDEO_DUCKDB_MEMORY"
@@ -126,6 +129,13 @@ class duckdb_that_waits(dlt.destinations.duckdb):  # noqa: N801  # dlt takes the
         caps = super()._raw_capabilities()
         caps.max_parallel_load_jobs = 1  # the file has one writer: more at a time only hold more in memory
         return caps
+
+    @property
+    def client_class(self) -> type[DuckDbClient]:
+        """Dlt's client, which loads values as they are."""
+        from include.api_video.duckdb_files import TypedFilesClient
+
+        return TypedFilesClient
 
     @property
     def destination_type(self) -> str:

@@ -23,9 +23,10 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 from include.api_video.comments import write_comments
 from include.api_video.endpoints import Endpoint, by_name
 from include.api_video.mending import has_lost_children, mend
-from include.api_video.schema import PARTIAL, SKIPPED, SYNCS, locate, schema_of, snake, tables_of
+from include.api_video.schema import PARTIAL, REJECTED, SKIPPED, SYNCS, locate, schema_of, snake, tables_of
 from include.api_video.sql import KEYS_PER_QUERY, DetailSql, Query, served
 from include.api_video.table_lock import TABLES, TableBusyError, table_lock
+from include.api_video.values import read_timestamp
 
 NEWEST_SYNCS = 50  # lines of the ledger that say how a table is: more would be readings that stopped, one after another
 
@@ -127,10 +128,7 @@ def now_utc() -> datetime:
 def utc(value: Any) -> datetime | None:
     """A time stamp from the destination or the API as an aware datetime in UTC; None where it is none."""
     if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
-        except ValueError:
-            return None
+        return read_timestamp(value)
     if not isinstance(value, datetime):
         return None
     return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
@@ -420,6 +418,18 @@ class Warehouse:
                 if query.exists(name) and (query.rows(came_back, name, since)[0][0] or query.rows(left, since)[0][0]):
                     return True
         return False
+
+    def rejected(self, endpoint: Endpoint) -> dict[str, str | None]:
+        """Hash of the content by key, of what is in ``_rejected``; None where its load was killed halfway."""
+        with self.connect() as query:
+            kept_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN content_hash END"
+            try:
+                rows = query.rows(
+                    f"SELECT row_key, {kept_hash} FROM {query.table(REJECTED)} WHERE resource = %s", endpoint.name
+                )
+            except DatabaseUndefinedRelation:
+                return {}
+        return {str(key): content_hash for key, content_hash in rows}
 
     def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
         """The rows of a table with these keys."""

@@ -79,7 +79,8 @@ def _page(world: World, behaviour: Behaviour, entry: Endpoint, request: Request)
     # Absolute links name this server, where the API's name its own: following one must not leave the machine.
     host = None if is_relative else str(request.base_url).rstrip("/")
     page = envelope(entry, query, total, _rewritten(behaviour, entry.name, rows), host)
-    return json_response(behaviour.rewrite_page(entry.name, page) if behaviour.rewrite_page else page)
+    page = behaviour.rewrite_page(entry.name, page) if behaviour.rewrite_page else page
+    return json_response(page, as_is=bool(behaviour.rewrite))
 
 
 def _list_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Handler:
@@ -97,7 +98,7 @@ def _object_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Hand
         body = world.one(entry.name, key) if entry.is_list else world.body(entry.name, key)
         if body is None:
             raise problem(404, name=name)
-        return json_response(_rewritten(behaviour, entry.name, [body])[0])
+        return json_response(_rewritten(behaviour, entry.name, [body])[0], as_is=bool(behaviour.rewrite))
 
     return answer
 
@@ -109,14 +110,19 @@ def _admin_routes(world: World, behaviour: Behaviour, entry: Endpoint) -> list[R
     async def answer_via(request: Request) -> Response:
         _require(behaviour, "documented")
         rows = _rewritten(behaviour, via_name(entry), world.listed(via_name(entry)))
-        return json_response(admin_page(request.url.path, request.query_params.multi_items(), rows, via_key))
+        return json_response(
+            admin_page(request.url.path, request.query_params.multi_items(), rows, via_key), as_is=bool(behaviour.rewrite)
+        )
 
     async def answer_one(request: Request) -> Response:
         _require(behaviour, "documented")
         if any(request.path_params[via_key] == key for key in world.ids(via_name(entry))):
             rows = [row for row in world.listed(entry.name) if row[via_key] == request.path_params[via_key]]
             rows = _rewritten(behaviour, entry.name, rows)
-            return json_response(admin_page(request.url.path, request.query_params.multi_items(), rows, entry.key))
+            return json_response(
+                admin_page(request.url.path, request.query_params.multi_items(), rows, entry.key),
+                as_is=bool(behaviour.rewrite),
+            )
         raise problem(404, name=via_key)
 
     async def answer_all(request: Request) -> Response:

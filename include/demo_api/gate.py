@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from include.api_video.demo import DEMO_ADMIN_API_KEY, DEMO_API_KEY
+from include.api_video.odd_json import dump_json
 from include.api_video.origin import DEMO_HEADER
 from include.demo_api.answers import ApiError, problem, unauthorized
 from include.demo_api.behaviour import TOKEN_LIFE_S, Behaviour, Fault, RateHeaders, Request
@@ -20,9 +21,10 @@ from include.demo_api.samples import Row
 PROXY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
-def json_response(body: object, status: int = 200) -> Response:
-    """JSON as the API sends it."""
-    return Response(orjson.dumps(body), status, media_type="application/json")
+def json_response(body: object, status: int = 200, *, as_is: bool = False) -> Response:
+    """JSON as the API sends it. ``as_is`` writes what no strict parser reads, too: NaN, half an emoji, any depth."""
+    content = dump_json(body, lambda *_: True, lambda value: value).encode("utf-8", "backslashreplace") if as_is else None
+    return Response(content or orjson.dumps(body), status, media_type="application/json")
 
 
 class Tokens:

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.api_video.endpoints import ENDPOINTS, by_name
-from include.api_video.redaction import FREE_TEXT, Redaction, object_paths, strip_token
+from include.api_video.places import FREE_TEXT, object_paths
+from include.api_video.redaction import Redaction, strip_token
 
 TOKEN = "abc-DEF_123.x%3D"
 VIDEOS, STATUS = by_name()["videos"], by_name()["video_status"]

@@ -334,7 +334,7 @@ class ListSync:
             drifted=kinds["drifted"],
             gone=sorted(gone.difference(self._news.keys)),
             total_off=self._off_before if self._off is None or is_partial else self._off,
-            is_sorted=self._state.is_sorted and self._walk.is_sorted,
+            is_sorted=self._walk.is_sorted and (self._state.is_sorted or (self._whole and not is_partial)),
             unproven=self._unproven,
             stopped_by=self.stopped_by,
         )

@@ -513,6 +513,13 @@ def test_a_list_that_ignores_the_order_is_read_whole_each_time():
     assert (outcome.mode, outcome.changed, outcome.unproven) == ("full", 1, None)
 
 
+def test_a_list_that_is_sorted_again_is_read_down_to_the_cursor_again():
+    table = Table()
+    table.load(cut(videos(3, 9, 1, 7, 5, 2), 6))
+    assert table.load(cut(videos(9, 7, 5, 3, 2, 1), 6)).is_sorted
+    assert load(table, page(videos(9, 7), 6, 1, 3)).mode == "changes"
+
+
 def test_a_list_that_is_sorted_at_its_top_only_is_known_by_the_next_run():
     table, rows = Table(), videos(9, 8, 7, 6, 1, 5)
     table.load(cut(rows, 6))

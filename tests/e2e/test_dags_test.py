@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def test_a_backfill_is_refused(loaded: Loaded) -> None:
 
     assert done.returncode != 0
     assert "Dag with dag_id: 'api_video' does not allow backfill runs" in done.stdout
-    with sqlite3.connect(loaded.airflow.home / "airflow.db") as database:
+    with closing(sqlite3.connect(loaded.airflow.home / "airflow.db")) as database:
         assert database.execute("SELECT count(*) FROM backfill").fetchall() == [(0,)]
         ((serialized,),) = database.execute("SELECT data FROM serialized_dag WHERE dag_id = 'api_video'").fetchall()
     tasks = [task["__var"] for task in json.loads(serialized)["dag"]["tasks"]]

@@ -153,7 +153,6 @@ NAMES = [
     "x" * 80,
     "X" * 80,
     "y" * 300,
-    "is_resolved",
     "playerId",
     "player_id",
     "videoId",

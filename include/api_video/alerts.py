@@ -137,7 +137,7 @@ def _weigh(failed: Sequence[Check], made: int, unproven: set[str]) -> tuple[str,
         advice = "They stay as they were; the next run makes up for it, once the cause is gone."
         return FAILED, f"the run failed, it did not load {', '.join(not_loaded)}.", advice
     tables = list(dict.fromkeys(check.table for check in failed))
-    if unproven.issuperset(tables):
+    if unproven.issuperset(tables) and {check.name for check in failed} <= {"complete", "rejected"}:
         summary = (
             f"all tables were loaded, but for too long there is no proof that {', '.join(tables)} equal what is listed."
         )
@@ -151,8 +151,9 @@ def _weigh(failed: Sequence[Check], made: int, unproven: set[str]) -> tuple[str,
 
 
 def _unproven(report: Mapping[str, Any]) -> set[str]:
-    """Tables of which the ledger says that they are not proven."""
-    return {str(sync["resource"]) for sync in report.get("syncs", ()) if sync.get("unproven")}
+    """Tables of which the ledger says that they are not proven, or that the API lists rows that no table can hold."""
+    lasting = ("unproven", "rejected_rows")
+    return {str(sync["resource"]) for sync in report.get("syncs", ()) if any(sync.get(name) for name in lasting)}
 
 
 def late_run(run_id: str, url: str, minutes: float, *, is_queued: bool) -> Alert:

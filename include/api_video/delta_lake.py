@@ -32,7 +32,7 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
 from dlt.destinations.impl.filesystem.sql_client import FilesystemSqlClient
 
-from include.api_video.schema import HANDED_ON_ONCE, RESOLVED
+from include.api_video.schema import HANDED_ON_ONCE
 
 REPLACED = "_replaced"  # column of the rows that only say which keys are replaced
 BATCH_ROWS = 10_000
@@ -63,8 +63,6 @@ class DeltaJob(ReferenceFollowupJob):
             return
         key = next(name for name, hints in tables[root]["columns"].items() if hints.get("primary_key"))
         ids = None if HANDED_ON_ONCE in tables[root] else _newest_ids(files[root], key)
-        if RESOLVED in tables[root]["columns"]:
-            ids = _open_ids(files[root])
         keys = _column(files[root], key)
         for table in reversed([str(table["name"]) for table in get_nested_tables(tables, root)]):
             id_column = "_dlt_id" if table == root else "_dlt_root_id"
@@ -384,12 +382,6 @@ def _newest_ids(paths: Sequence[str], key: str) -> set[str]:
         if row[key] not in newest or row["_read_at"] >= newest[row[key]][0]:
             newest[row[key]] = (row["_read_at"], row["_dlt_id"])
     return {row_id for _, row_id in newest.values()}
-
-
-def _open_ids(paths: Sequence[str]) -> set[str]:
-    """``_dlt_id`` of the rows that do not say that they are to be taken out."""
-    rows = pa.dataset.dataset(paths).to_table([RESOLVED, "_dlt_id"]).to_pylist()
-    return {row["_dlt_id"] for row in rows if not row[RESOLVED]}
 
 
 def _marked(schema: pa.Schema, keys: Sequence[str], rows: Iterable[pa.RecordBatch] | None) -> Iterator[pa.RecordBatch]:

@@ -15,8 +15,8 @@ from include.api_video.schema import (
     DETAIL_COLUMNS,
     DLT_COLUMNS,
     OWN_COLUMNS,
-    OWN_KEYS,
     OWN_TABLES,
+    REJECTED,
     build_schema,
     columns_of,
     meaning_of,
@@ -90,8 +90,8 @@ def tables() -> Iterator[TableEntry]:
     for name, (meaning, own) in OWN_TABLES.items():
         columns = {column.path: column for column in own}
         entries = tuple(_entries(declared[name]["columns"], columns, dict.fromkeys(columns, OURS)))
-        current = "rows are merged" if name in OWN_KEYS else "rows are added at each run"
-        stays = "a row that can be loaded, or is gone, is taken out" if name in OWN_KEYS else "rows stay"
+        current = "rows are added by the run that finds them" if name == REJECTED else "rows are added at each run"
+        stays = "a row that can be loaded, or is gone, is taken out" if name == REJECTED else "rows stay"
         yield TableEntry(name, meaning, OURS, current, stays, entries)
 
 

@@ -125,7 +125,7 @@ class UnforeseenError(PassingError):
     """Something failed that nobody thought of; ``str()`` says which resource, what, and where."""
 
     def __init__(self, resource: str, error: BaseException) -> None:
-        cause = _root_of(error)
+        cause = root_of(error)
         frames = traceback.extract_tb(cause.__traceback__)
         where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
         what = " ".join(str(cause).split())[:MOST_WORDS] or "no reason given"
@@ -133,14 +133,6 @@ class UnforeseenError(PassingError):
             f"{resource} could not be loaded, for a reason that this package does not know: {type(cause).__name__}: "
             f"{what}{where}. Nothing was lost; the task's log has the whole story, please report it with that."
         )
-
-
-def _root_of(error: BaseException) -> BaseException:
-    """What dlt wrapped into its own errors: the first one of the chain."""
-    chain = [error]
-    while (following := chain[-1].__cause__ or chain[-1].__context__) is not None and following not in chain:
-        chain.append(following)
-    return chain[-1]
 
 
 def find_cause(error: BaseException, kind: type[E] = ApiVideoError) -> E | None:  # type: ignore[assignment]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
-from include.api_video.errors import PassingError
+from include.api_video.errors import SettingsError
+from include.api_video.file_lock import NoLocksError
 
 SESSION_RENEW_S = 30.0
 APPLICATION = "api_video "  # begins the name that PostgreSQL shows of a session, as long as 63 bytes
@@ -103,13 +104,16 @@ class FileLock:
         """As the protocol says.
 
         Raises:
-            PassingError: the folder cannot be written, or its file system has no locks.
+            SettingsError: the folder cannot be written, or its file system has no locks.
         """
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise PassingError(f"The lock {self._file} cannot be made: {error.strerror}.") from None
+            raise SettingsError(
+                f"The lock {self._file} cannot be made: {error.strerror}. Give the user who runs this the right to write "
+                f"into {self._file.parent}, or remove that folder while nothing is loaded."
+            ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -117,7 +121,7 @@ class FileLock:
                 return _read_holder(file.read())
         except OSError as error:
             os.close(descriptor)
-            raise PassingError(
+            raise NoLocksError(
                 f"{self._file} cannot be locked: {error.strerror}. The package needs a file system with locks: put the "
                 "warehouse on a disk of this machine."
             ) from None

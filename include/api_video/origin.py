@@ -6,15 +6,16 @@ from urllib.parse import urlsplit
 
 import requests
 
+from include.api_video.addresses import is_local
+from include.api_video.deadline import Deadline, WatchedAdapter
 from include.api_video.errors import SettingsError
 
 DEMO = "demo"  # it has another port at each start
 DEMO_HEADER = "X-Api-Video-Demo"
 DEMO_PATH = "/_demo/requests"  # the demo alone has it, without a key and without counting it
 LOCAL = "local"  # what older versions said of any server on this machine: the demo, or a proxy
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "demo-api")  # theirs; the last one is the demo's in docker-compose.yaml
 REAL_DOMAIN = ".api.video"
-TIMEOUT_S = 5.0
+TIMEOUT_S, WHOLE_ANSWER_S = 5.0, 10.0
 
 
 def may_be_demo(base_url: str) -> bool:
@@ -26,10 +27,17 @@ def is_demo(base_url: str) -> bool:
     """Whether the demo is at this address. It is asked, without a key; where nothing answers, a load will tell."""
     if not may_be_demo(base_url):
         return False
-    try:
-        answer = requests.get(base_url + DEMO_PATH, timeout=TIMEOUT_S, allow_redirects=False)
-    except requests.RequestException:
-        return True
+    with requests.Session() as session, Deadline(WHOLE_ANSWER_S) as deadline:
+        session.trust_env = not is_local(base_url)  # no proxy on the way to this machine
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, WatchedAdapter())
+        try:
+            answer = session.get(base_url + DEMO_PATH, timeout=TIMEOUT_S, allow_redirects=False)
+        except Exception as error:
+            # A socket that is shut down under a reader breaks in many ways.
+            if not deadline.is_over and not isinstance(error, requests.RequestException):
+                raise
+            return True
     return DEMO_HEADER in answer.headers
 
 
@@ -46,8 +54,8 @@ def check_same(resource: str, loaded_from: str | None, read_from: str) -> None:
     Raises:
         SettingsError: the table was loaded from another one.
     """
-    is_local = read_from == DEMO or urlsplit(read_from).hostname in LOCAL_HOSTS
-    if loaded_from in (None, read_from) or (loaded_from == LOCAL and is_local) or gives_way(loaded_from, read_from):
+    is_here = read_from == DEMO or is_local(read_from)
+    if loaded_from in (None, read_from) or (loaded_from == LOCAL and is_here) or gives_way(loaded_from, read_from):
         return
     past = "a server on this machine (an older version did not note which)" if loaded_from == LOCAL else loaded_from
     raise SettingsError(

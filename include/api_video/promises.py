@@ -72,14 +72,14 @@ def judge_counts(endpoint: Endpoint, page: Page, page_size: int | None) -> Itera
     pages = -(-page.items_total // (page_size or MAX_PAGE_SIZE))
     found = f"itemsTotal {page.items_total}, pagesTotal {page.pages_total}"
     fits = max(1, page.pages_total) == max(1, pages)
-    yield _held("pagesTotal fits itemsTotal", name, fits, found, "reads the whole list, each time")
+    yield _held("pagesTotal fits itemsTotal", name, fits, found, "reads on until it has as many rows as the list says")
     if not page.has_next:
         found = f"itemsTotal {page.items_total}, {rows} rows"
         yield _held("itemsTotal counts the rows", name, page.items_total == rows, found, UNPROVEN)
 
 
 FROM_BELOW = "reads from the other end; what neither end reaches stays unproven"
-UNPROVEN = "loads the rows, proves nothing, marks nothing removed"
+UNPROVEN = "loads the rows, is not proven, asks for a row before it counts as removed"
 
 
 def judge_keys(endpoint: Endpoint, rows: Sequence[Row]) -> Finding:
@@ -87,8 +87,10 @@ def judge_keys(endpoint: Endpoint, rows: Sequence[Row]) -> Finding:
     keys = [row.get(endpoint.key) for row in rows]
     without = sum(not isinstance(key, str) or not key for key in keys)
     found = f"{len(rows)} rows, {without} without {endpoint.key}, {len(set(map(str, keys)))} different"
-    holds = Holds.NO if without else Holds.YES if len(set(map(str, keys))) == len(keys) else Holds.NOTE
-    return Finding("each row has a key of its own", endpoint.name, holds, found, "cannot tell such rows apart")
+    otherwise = "puts rows without one into _rejected, loads the others" if without else "loads each once, is not proven"
+    return _held(
+        "each row has a key of its own", endpoint.name, not without and len(set(keys)) == len(keys), found, otherwise
+    )
 
 
 def judge_order(endpoint: Endpoint, rows: Sequence[Row], *, ascending: bool = False) -> Finding:
@@ -222,7 +224,7 @@ def judge_object(endpoint: Endpoint, row: Row, single: Row) -> Finding:
 def judge_limit(limits: Sequence[RateLimit | None]) -> Finding:
     """Whether each answer says what the rate limit leaves, and less each time."""
     told = [limit for limit in limits if limit]
-    promise, otherwise = "rate limit in each answer", "sends requests until a 429 says to wait"
+    promise, otherwise = "rate limit in each answer", "sends one request at a time for a while; a 429 says to wait"
     if not told:
         return Finding(promise, "all", Holds.NOTE, f"none of {len(limits)} answers has the headers", otherwise)
     in_window = [(a, b) for a, b in pairwise(told) if b.resets_in_s <= a.resets_in_s]

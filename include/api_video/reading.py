@@ -211,7 +211,9 @@ class Reading:
             moved=warehouse.find_moved(endpoint),
             may_have_moved=warehouse.has_exchanged(endpoint, state.last_full_at),
             anew=anew,
-            full_due=not state.is_whole or is_full_due(state, settings.full_check_hours, self._started_at),
+            full_due=not state.is_whole
+            or self._rejections.are_broken
+            or is_full_due(state, settings.full_check_hours, self._started_at),
             most_asked=settings.max_detail_requests,
             max_removed_share=settings.max_removed_share,
             brake_variable=settings.account.variable("max_removed_share"),
@@ -272,6 +274,8 @@ class Reading:
         if self._full_refresh or gives_way(loaded_from, self._origin):
             with warehouse.connect() as query:
                 drop_tables(self.endpoint, query)
+            warehouse.forget_all_rejected(self.endpoint.name)
+            self._rejections = Rejections(self.endpoint, {})
             return True
         return False
 
@@ -358,6 +362,7 @@ class Reading:
             outcome = self._rejections.settle(sync.conclude())
         if isinstance(sync, ListSync) and sync.has_versions:
             keep_newest(dlt.current.source_schema(), self.endpoint)
+        self._warehouse().forget_rejected(self._rejections.outdated)
         if outcome.gone:
             self._warehouse().mark_removed(self.endpoint, outcome.gone, now_utc())
         return outcome

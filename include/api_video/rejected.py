@@ -18,7 +18,6 @@ from include.api_video.endpoints import Endpoint
 from include.api_video.odd_json import dump_json
 from include.api_video.outcome import Outcome, hash_row
 from include.api_video.redaction import Redaction
-from include.api_video.schema import RESOLVED
 from include.api_video.values import storable
 from include.api_video.warehouse import KnownRow, TableState
 
@@ -122,11 +121,17 @@ class Rejections:
         self._endpoint, self._known = endpoint, dict(known)
         self._seen: set[str] = set()  # of this run: keys, whether they were known or not
         self._records: dict[str, dict[str, Any]] = {}  # to be stored, by key
+        self._resolved: set[str] = set()  # of those that were known
 
     @property
     def known(self) -> Mapping[str, str | None]:
         """What was rejected before this run."""
         return self._known
+
+    @property
+    def are_broken(self) -> bool:
+        """Whether a row stands there twice, or of a load that was killed: it is written anew when it is read again."""
+        return None in self._known.values()
 
     @property
     def count(self) -> int:
@@ -135,7 +140,7 @@ class Rejections:
 
     @property
     def _kept(self) -> set[str]:
-        return {key for key in {*self._known, *self._seen} if not self._records.get(key, {}).get(RESOLVED)}
+        return {*self._known, *self._seen} - self._resolved
 
     def see(self, key: str) -> None:
         """Notes that a rejected row is still there."""
@@ -144,6 +149,7 @@ class Rejections:
     def add(self, key: str, reason: str, content: Any, content_hash: str, now: datetime) -> None:
         """Rejects a cleaned row; one that was rejected before, as it is now, is not written again."""
         self._seen.add(key)
+        self._resolved.discard(key)
         if self._known.get(key) != content_hash:
             self._records[key] = {
                 "reason": reason,
@@ -158,7 +164,7 @@ class Rejections:
             self._seen.discard(key)
             self._records.pop(key, None)
             if key in self._known:
-                self._records[key] = {RESOLVED: True}
+                self._resolved.add(key)
 
     def settle(self, outcome: Outcome) -> Outcome:
         """Takes out what a list no longer holds, and leaves the rejected rows out of the outcome's figures."""
@@ -175,7 +181,14 @@ class Rejections:
         )
 
     def rows(self, run_id: str, load_id: str) -> list[dict[str, Any]]:
-        """Rows for ``_rejected``, to be merged by resource and key."""
-        name = self._endpoint.name
-        own = {"resource": name, "run_id": run_id, "load_id": load_id}
-        return [{**own, "rejected_id": f"{name} {key}", "row_key": key, **record} for key, record in self._records.items()]
+        """Rows to be added to ``_rejected``."""
+        own = {"resource": self._endpoint.name, "run_id": run_id, "load_id": load_id}
+        return [{**own, "rejected_id": self._id_of(key), "row_key": key, **row} for key, row in self._records.items()]
+
+    @property
+    def outdated(self) -> list[str]:
+        """``rejected_id`` of rows to be taken out of ``_rejected``: resolved, or about to be added as they are now."""
+        return sorted(self._id_of(key) for key in self._resolved | (self._records.keys() & self._known.keys()))
+
+    def _id_of(self, key: str) -> str:
+        return f"{self._endpoint.name} {key}"

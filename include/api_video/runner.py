@@ -16,7 +16,7 @@ from include.api_video.origin import DEMO, is_demo
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.settings import Settings
 from include.api_video.source import declared_schema, permitted_source
-from include.api_video.table_lock import table_lock
+from include.api_video.table_lock import table_lock, timeout_s
 from include.api_video.upkeep import forget_old_runs
 from include.api_video.warehouse import Warehouse, now_utc
 
@@ -33,6 +33,7 @@ def prepare_warehouse(settings: Settings) -> None:
         DestinationRefusedError: it refuses the login or the tables.
     """
     with short_lived_pipeline("prepare", settings.account) as pipeline:
+        timeout_s()  # a malformed one is told before anything is loaded
         check_reach(pipeline)
         warehouse, schema = Warehouse(pipeline), declared_schema(settings)
         drop_demo_rows(warehouse, settings)
@@ -58,10 +59,14 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
         ApiVideoError: what the user can act on, taken out of dlt's wrapping. What was read before it happened is loaded.
     """
     stops: list[ApiVideoError] = []
-    with short_lived_pipeline(resource, settings.account) as pipeline:
+    with (
+        short_lived_pipeline(resource, settings.account) as pipeline,
+        table_lock(pipeline, resource, run_id),
+        in_a_sentence(resource),
+    ):
+        # Once the lock is ours: its clocks begin here.
         source = permitted_source(resource, settings, run_id, full_refresh=full_refresh, on_stop=stops.append)
-        with table_lock(pipeline, resource, run_id), in_a_sentence(resource):
-            loaded = pipeline.run(source, loader_file_format=file_format())
+        loaded = pipeline.run(source, loader_file_format=file_format())
     if stops:
         raise stops[0]
     return loaded

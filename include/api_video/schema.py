@@ -24,7 +24,6 @@ SCHEMA_NAME = "api_video_source"
 # dlt's hint that no row of a load is there twice: to look for those in SQL, all rows are sorted in memory.
 HANDED_ON_ONCE = "x-stage-data-deduplicated"
 SYNCS, CHECKS, REJECTED = "_syncs", "_checks", "_rejected"
-RESOLVED = "is_resolved"  # column of ``_rejected``
 MORE_FIELDS = "_more_fields"  # column for what is beyond the columns and child tables that a table may have
 SKIPPED = "skipped"  # mode of a resource that a run left out
 PARTIAL = "partial"  # mode of a reading that stopped, or through which a row may have slipped
@@ -80,7 +79,6 @@ REJECTED_COLUMNS = (
     Column("run_id",        "text",      "Run that read it then"),
     Column("load_id",       "text",      "dlt's load package of that run", joins="_dlt_loads.load_id"),
     Column("content_hash",  "text",      "Hash of the payload, to find changes"),
-    Column(RESOLVED,        "bool",      "Never true here: a load takes out by it what can be loaded now, or is gone"),
 )
 CHECKS_COLUMNS = (
     Column("run_id",        "text",      "Run that made the check"),
@@ -98,7 +96,6 @@ OWN_TABLES = {
     CHECKS: ("The proof: each check of each run, with what was expected and what was found", CHECKS_COLUMNS),
     REJECTED: ("What the API lists and no table can hold, such as a video without its id: as it is now", REJECTED_COLUMNS),
 }
-OWN_KEYS = {REJECTED: "rejected_id"}  # of those that are merged; the others are appended to
 # dlt's own columns, declared so that a table without rows has them too. The same hints as dlt's normalizer gives.
 DLT_ROOT: dict[str, dict[str, Any]] = {
     "_dlt_load_id":   {"data_type": "text",   "nullable": False},
@@ -172,7 +169,7 @@ def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
     for endpoint in resources:
         declare_tables(schema, endpoint)
     for name, (meaning, own) in OWN_TABLES.items():
-        schema.update_table(_table(name, meaning, ((c.path, c) for c in own), resource=name, key=OWN_KEYS.get(name)))
+        schema.update_table(_table(name, meaning, ((c.path, c) for c in own), resource=name))
     return dlt.Schema.from_dict(cast(Any, schema.to_dict()))  # numbered and hashed, as dlt wants a schema to be stored
 
 
@@ -256,8 +253,6 @@ def _column(name: str, column: Column, *, is_key: bool) -> TColumnSchema:
     hints["nullable"] = not is_key
     if is_key:
         hints["primary_key"] = True
-    if name == RESOLVED:
-        hints["hard_delete"] = True
     if column.data_type == "timestamp":
         hints["timezone"] = True
     return cast(TColumnSchema, hints)

@@ -27,7 +27,7 @@ from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, Lef
 from include.api_video.filters import filter_params
 from include.api_video.progress import Progress
 from include.api_video.reading import Reading
-from include.api_video.schema import OWN_KEYS, REJECTED, SCHEMA_NAME, SYNCS, schema_of
+from include.api_video.schema import REJECTED, SCHEMA_NAME, SYNCS, schema_of
 from include.api_video.settings import Settings, read_settings
 
 OPPOSITE = {"asc": "desc", "desc": "asc"}
@@ -116,9 +116,12 @@ def ledger(readings: Sequence[Reading], progress: Progress) -> DltResource:
 
 
 def rejected(readings: Sequence[Reading]) -> DltResource:
-    """Resource ``_rejected``: what cannot be a row, and what no longer is rejected, once everything has been read."""
+    """Resource ``_rejected``: what cannot be a row, once everything has been read.
 
-    @dlt.resource(name=REJECTED, write_disposition="merge", primary_key=OWN_KEYS[REJECTED])
+    Appended: all resources share the table, and merges of two at once would share its staging table, too.
+    """
+
+    @dlt.resource(name=REJECTED, write_disposition="append")
     def rows() -> Iterator[Any]:
         for reading in readings:
             while not reading.is_concluded:

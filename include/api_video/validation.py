@@ -224,6 +224,7 @@ def _check_rejected(facts: RunFacts, query: Query, endpoint: Endpoint, _: dict[s
     )
     note = "They are in _rejected, and asked for again at each run; all other rows are loaded. " if reasons else ""
     note += " ".join(f"{reason} ({count})" for reason, count, _ in reasons)
+    note += " Nothing is lost: tell api.video's support which rows these are." if reasons else ""
     rows = sum(int(count) for _, count, _ in reasons)
     is_overdue = any(facts.now - (utc(since) or facts.now) >= facts.unproven_for for _, _, since in reasons)
     passed = True if not rows else False if is_overdue else None

@@ -202,6 +202,7 @@ class Warehouse:
     def _drop(self, name: str) -> None:
         """Drops a resource's table and its child tables, also those of undeclared fields."""
         grown = self.read_growth(schema_of([name])).schema
+        self.forget_all_rejected(name)
         client = self._client(grown)
         with client:
             client.drop_tables(*(str(table["name"]) for table in get_nested_tables(grown.tables, name)))
@@ -420,7 +421,7 @@ class Warehouse:
         return False
 
     def rejected(self, endpoint: Endpoint) -> dict[str, str | None]:
-        """Hash of the content by key, of what is in ``_rejected``; None where its load was killed halfway."""
+        """Hash of the content by key of what is in ``_rejected``; None where its load was killed, or where it stands twice."""
         with self.connect() as query:
             kept_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN content_hash END"
             try:
@@ -429,7 +430,22 @@ class Warehouse:
                 )
             except DatabaseUndefinedRelation:
                 return {}
-        return {str(key): content_hash for key, content_hash in rows}
+        found: dict[str, str | None] = {}
+        for key, content_hash in rows:
+            found[str(key)] = None if key in found else content_hash
+        return found
+
+    def forget_rejected(self, ids: Sequence[str]) -> None:
+        """Takes rows out of ``_rejected``, by ``rejected_id``; doing it twice changes nothing."""
+        if ids:
+            with self.connect() as query:
+                query.delete(REJECTED, "rejected_id", ids)
+
+    def forget_all_rejected(self, resource: str) -> None:
+        """Takes all rows of a resource out of ``_rejected``."""
+        with self.connect() as query:
+            if query.exists(REJECTED):
+                query.delete(REJECTED, "resource", [resource])
 
     def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
         """The rows of a table with these keys."""

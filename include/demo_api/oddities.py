@@ -116,5 +116,6 @@ class Traffic:
         elif kind == "discard":
             world.discard_video(key)
         else:
-            fields: Row = {"name" if self.resource in ("players", "live_streams") else "title": f"Change {self.made}"}
+            field = {"videos": "title", "discarded_videos": "title", "summaries": "origin"}.get(self.resource, "name")
+            fields: Row = {field: "api" if field == "origin" else f"Change {self.made}"}
             world.update(self.resource, key, silently=False, **fields)

@@ -178,6 +178,8 @@ def _reason(name: str, state: str, checks: Sequence[CheckState], sync: Mapping[s
             )
         if sync.get("unproven") and name in newest.read:  # longer than unproven_hours allows
             return f"Not proven for too long: {sync['unproven']}"
+        if broken == ["rejected"]:
+            return " ".join(check.note for check in checks if check.name == "rejected")
         return f"Does not hold: {', '.join(broken)}."
     if state == UNPROVEN:
         notes = [check.note for check in checks if check.is_current and check.passed is None and check.note]

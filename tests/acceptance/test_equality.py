@@ -138,10 +138,11 @@ def play_round(connector: Connector, part: Round) -> None:
         change.apply(connector)
     if part.during and (words := part.during.words(connector)):
         api.change_after(1, PATHS[connector.resources[0]], **words)
-    resource = connector.resources[0]
-    if part.per_page:
-        kinds = ["add", "update", "delete", *(["discard"] if "discarded_videos" in connector.resources else [])]
-        api.begin_traffic(per_page=part.per_page, resource=resource, kinds=kinds)
+    lists = [name for name in connector.resources if name in PATHS and name != "discarded_videos"]
+    for resource in lists if part.per_page else ():
+        bin_too = ["discard"] if resource == "videos" and "discarded_videos" in connector.resources else []
+        kinds = ["add", "update", "delete", *bin_too]
+        api.begin_traffic(per_page=part.per_page / len(lists), resource=resource, kinds=kinds)
     if part.fault:
         kind, words = part.fault
         api.fail("|".join(PATHS.values()), kind, **words)

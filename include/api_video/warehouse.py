@@ -421,7 +421,7 @@ class Warehouse:
         return False
 
     def rejected(self, endpoint: Endpoint) -> dict[str, str | None]:
-        """Hash of the content by key of what is in ``_rejected``; None where its load was killed, or where it stands twice."""
+        """Hash of the content by key, of what is in ``_rejected``; None where its load was killed, or it stands twice."""
         with self.connect() as query:
             kept_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN content_hash END"
             try:

@@ -8,6 +8,7 @@ from itertools import count as count_up
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg2
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -265,6 +266,35 @@ def test_what_cannot_be_a_row_is_kept_beside_the_table_until_it_can(warehouse: W
     assert healed.sync("players")["rejected_rows"] == 0
     assert warehouse.rows("SELECT count(*) FROM _rejected") == [(0,)]
     warehouse.assert_equal("players")
+
+
+def test_a_rejected_row_that_stands_twice_is_written_anew(warehouse: Warehouse) -> None:
+    key = warehouse.demo.world.ids("players")[1]
+    rewrite(warehouse, "players", {key: {"name": "no key"}})
+    load(warehouse, "players")
+    with duckdb.connect(str(warehouse.file)) as connection:
+        connection.execute("INSERT INTO api_video_data._rejected SELECT * FROM api_video_data._rejected")
+
+    run = warehouse.load("players")
+
+    assert warehouse.rows("SELECT count(*) FROM _rejected") == [(1,)]
+    assert run.sync("players")["rejected_rows"] == 1
+
+
+def test_rejected_rows_of_two_resources_do_not_meet_on_their_way(warehouse: Warehouse) -> None:
+    """All resources share the table: a merge would share its staging table, which each load empties."""
+    rewrite(warehouse, "players", {warehouse.demo.world.ids("players")[1]: {"name": "no key"}})
+    load(warehouse, "players")
+    assert not warehouse.rows(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = 'api_video_data_staging' AND table_name = '_rejected'"
+    )
+
+
+def test_a_row_that_stays_rejected_fails_the_run_in_the_end(warehouse: Warehouse) -> None:
+    rewrite(warehouse, "players", {warehouse.demo.world.ids("players")[1]: {"name": "no key"}})
+    load(warehouse, "players")
+    (check,) = warehouse.load("players", unproven_hours=0).report.failed
+    assert (check.name, "tell api.video's support which rows these are" in check.note) == ("rejected", True)
 
 
 def test_rejected_rows_cost_no_more_requests(warehouse: Warehouse) -> None:

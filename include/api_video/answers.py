@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from include.api_video.endpoints import MAX_PAGE_SIZE
 from include.api_video.errors import (
     ApiVideoError,
     ApiVideoKeyError,
@@ -48,18 +49,29 @@ def read_page(body: Mapping[str, Any]) -> Page:
     rows = body.get("data", body.get("items"))
     if not isinstance(rows, list):
         raise ApiVideoServerError(f"api.video answered without a list of rows, but with the fields {sorted(body)}.")
-    pagination = body.get("pagination") or {}
+    pagination = body.get("pagination")
+    pagination = pagination if isinstance(pagination, Mapping) else {}
     if "items" in body:
         number = int(pagination.get("page") or 1)
         has_next = any(link.get("rel") == "next" for link in body.get("links") or [])
         # The schema says that item_count is the total, the guide that there is none: more than was read is believed.
         has_next = has_next or number * int(pagination.get("page_size") or 0) < int(pagination.get("item_count") or 0)
         return Page(rows, number, None, None, has_next)
-    number = int(pagination.get("currentPage") or 1)
-    pages_total, items_total = pagination.get("pagesTotal"), pagination.get("itemsTotal")
-    if pages_total is None or items_total is None:
-        raise ApiVideoServerError(f"api.video answered a list without its totals: {sorted(pagination)}.")
-    return Page(rows, number, int(pages_total), int(items_total), number < int(pages_total))
+    number = _whole(pagination.get("currentPage")) or 1
+    pages_total, items_total = _whole(pagination.get("pagesTotal")), _whole(pagination.get("itemsTotal"))
+    if pages_total is None and items_total is not None:
+        pages_total = -(-items_total // (_whole(pagination.get("pageSize")) or MAX_PAGE_SIZE))
+    # Without totals, a page that is full is followed by another one.
+    has_next = len(rows) >= MAX_PAGE_SIZE if pages_total is None else number < pages_total
+    return Page(rows, number, pages_total, items_total, has_next)
+
+
+def _whole(value: Any) -> int | None:
+    """A count, also where it comes as text or with a fraction of 0; None where it is none."""
+    try:
+        return int(float(value)) if not isinstance(value, bool) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True)

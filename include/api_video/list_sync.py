@@ -211,6 +211,17 @@ class ListSync:
 
     def _read_changes(self, first: Page) -> Steps:
         """Reads down to the cursor; where the count does not fit then, finds what is gone, or reads the whole list."""
+        try:
+            yield from self._read_to_cursor(first)
+        except ReadingStopped as stopped:
+            if not isinstance(stopped.error, ApiVideoRequestError):
+                raise
+            # Pages that are refused, empty, or repeat others: what they hide, the whole list may show.
+            first = yield 1
+            self._walk.begin(first)
+            yield from self._read_whole(first, first)
+
+    def _read_to_cursor(self, first: Page) -> Steps:
         walk, cursor = self._walk, self._state.cursor
         top, last = first, (yield from walk.read_on(first, lambda page: reaches(page, cursor)))
         begin_again = False
@@ -225,8 +236,8 @@ class ListSync:
             loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed}
             believed, count = {**loaded, **walk.seen}, self._active_after() + self._off_before
             yield from locate(self._endpoint, walk, self._found, self._ask, top, believed, count)
-        if self._count_lost():
-            if begin_again:
+        if self._count_lost() or walk.may_lack:
+            if begin_again or walk.may_lack:
                 first = last = yield 1
                 walk.begin(first)
             yield from self._read_whole(first, last)
@@ -242,6 +253,8 @@ class ListSync:
 
     def _count_lost(self) -> int:
         """By how many the rows that would be active are more than the API lists; less than 0: it lists more."""
+        if self._total is None:
+            return 0
         return self._active_after() + self._off_before - (self._total or 0)
 
     def _ask_for_moved(self, first: Page) -> None:
@@ -322,6 +335,9 @@ class ListSync:
         if self.stopped_by:
             total = "an unknown number" if self._walk.newest is None else self._total
             self._unproven = f"api.video says {total}, {self._listed} were read. {self.stopped_by}"
+        elif self._total is None and self._open_lists is None:
+            said = f"api.video does not say how many {self._endpoint.name} there are"
+            self._unproven = f"{said}, {self._state.active if not self._whole else self._listed} are known."
         is_partial = bool(self.stopped_by) or (self._whole and self._walk.may_lack)
         return Outcome(
             mode=PARTIAL if is_partial else "first" if self._first else "full" if self._whole else "changes",

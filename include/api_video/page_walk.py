@@ -21,7 +21,7 @@ from typing import Any
 from include.api_video.answers import Page
 from include.api_video.client import ODD
 from include.api_video.endpoints import MAX_PAGE_SIZE
-from include.api_video.errors import ApiVideoError
+from include.api_video.errors import ApiVideoError, ApiVideoRequestError
 from include.api_video.warehouse import utc
 
 MOST_TOPS = 5  # readings of what changed during the reading before
@@ -107,6 +107,7 @@ class Walk:
         """
         size = (len(self.top.rows) if self.top else 0) or MAX_PAGE_SIZE
         covered, total, calm, steps_back = page.number * size, page.items_total or 0, CALM_PAGES, 0
+        furthest = page.number
         try:
             while not is_enough(page) and self._goes_on(page, size):
                 self.ahead_to = (page.pages_total or 0) if ahead and calm >= CALM_PAGES else 0
@@ -117,7 +118,11 @@ class Walk:
                     if number > (page.pages_total or 0):
                         return page  # there was nothing to come, by its own word
                     raise
-                again, is_first_time = self.take(following), number > page.number
+                again, is_first_time = self.take(following), number > furthest
+                furthest = max(furthest, number)
+                is_repeat = again == len(following.rows)
+                if is_first_time and following.has_next and (is_repeat or len(following.rows) < size):
+                    following, again, calm = (yield from self._once_more(following, is_repeat)), 0, 0
                 fell, total = total - (following.items_total or 0), following.items_total or 0
                 covered = max(0, covered - max(0, fell))
                 self.has_moved |= fell != 0
@@ -132,11 +137,26 @@ class Walk:
             self.ahead_to = 0
         return page
 
+    def _once_more(self, page: Page, is_repeat: bool) -> Pages:
+        """Asks again for a page that is shorter than it should be, or has nothing new, and yet is not the last one.
+
+        Raises:
+            ReadingStopped: it is empty the second time, too: the list ends before its end.
+        """
+        self.ahead_to, before = 0, len(self.seen)
+        again = yield from self.page(page.number)
+        if again.has_next and not again.rows:
+            what = f"Page {page.number} of {page.pages_total} is empty."
+            raise ReadingStopped(ApiVideoRequestError(what), page.number)
+        self.may_lack |= is_repeat and again.has_next and len(self.seen) == before
+        return again
+
     def _goes_on(self, page: Page, size: int) -> bool:
         if page.has_next:
             return bool(page.rows) or page.number == 1
-        # More rows than fit on the pages that were announced.
-        return len(page.rows) >= size and len(self.seen) < (page.items_total or 0)
+        # More rows than fit on the pages that were announced; or a total that stops at some number.
+        is_full = len(page.rows) >= size
+        return is_full and (len(self.seen) < (page.items_total or 0) or (size >= MAX_PAGE_SIZE and page.number > 1))
 
     def read_top_again(self, first: Page) -> Generator[int, Page, bool]:
         """Reads what changed since ``first`` was read, which is on top of the list now; returns whether anything did.

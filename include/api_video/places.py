@@ -20,7 +20,10 @@ from include.api_video.values import storable
 
 # Fields that hold a credential wherever they turn up, documented there or not; any spelling of them.
 ALWAYS_SECRET = frozenset(
-    {"streamkey", "signaturesecret", "uploadtoken", "apikey", "accesstoken", "refreshtoken", "privatetoken", "password"}
+    {
+        *("streamkey", "signaturesecret", "secret", "uploadtoken", "token", "apikey"),
+        *("accesstoken", "refreshtoken", "privatetoken", "password"),
+    }
 )
 # What customers write themselves is stored as they wrote it.
 FREE_TEXT = frozenset({"title", "description", "name", "tags", "metadata", "abstract", "takeaways"})

@@ -255,6 +255,9 @@ class Reading:
         found: dict[str, dict[str, Any] | None] = {}
         try:
             for key, row in zip(keys, self.session.find_all(urls), strict=True):
+                if row is not None and row.get(endpoint.key) != key:
+                    log.warning("%s: asked for %s, api.video answered with something else", endpoint.name, key)
+                    continue
                 found[key] = None if row is None else next(with_keys(endpoint, [{**row, endpoint.key: key}], self._clean))
                 self._count("objects", len(keys) - len(found))
         except ApiVideoError as error:

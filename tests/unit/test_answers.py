@@ -108,16 +108,33 @@ def test_the_admin_api_without_links_has_one_page():
         {"data": None, "pagination": {}},
         {"data": {"videoId": "vi1"}},
         {"items": "all of them"},
-        {"data": []},
-        {"data": [], "pagination": None},
-        {"data": [], "pagination": {"currentPage": 1, "pagesTotal": 1}},
-        {"data": [], "pagination": {"currentPage": 1, "itemsTotal": 0}},
     ],
     ids=str,
 )
-def test_a_body_that_is_no_list_with_totals_is_a_server_error(body):
+def test_a_body_that_is_no_list_is_a_server_error(body):
     with pytest.raises(ApiVideoServerError, match=r"api\.video answered"):
         read_page(body)
+
+
+ROWS = [{"videoId": f"vi{number}"} for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("pagination", "pages", "items", "has_next"),
+    [
+        (None, None, None, True),
+        ({"currentPage": 1, "pagesTotal": 2}, 2, None, True),
+        ({"currentPage": 1, "itemsTotal": 130, "pageSize": 100}, 2, 130, True),
+        ({"currentPage": 1, "itemsTotal": 130}, 2, 130, True),
+        ({"currentPage": "1", "itemsTotal": "130", "pagesTotal": 2.0}, 2, 130, True),
+        ({"currentPage": 1, "itemsTotal": [130], "pagesTotal": "many"}, None, None, True),
+        (["page 1"], None, None, True),
+    ],
+    ids=str,
+)
+def test_totals_that_cannot_be_read_keep_no_row_away(pagination, pages, items, has_next):
+    assert read_page({"data": ROWS, "pagination": pagination}) == Page(ROWS, 1, pages, items, has_next)
+    assert not read_page({"data": ROWS[:9], "pagination": None}).has_next, "a page that is not full is the last one"
 
 
 def test_a_body_that_is_no_list_is_not_quoted():

@@ -613,6 +613,79 @@ def test_what_was_read_before_the_api_went_down_is_loaded_and_the_rest_by_the_ne
     assert outcome.unproven == "api.video says 9, 4 were read. down"
 
 
+class Blip:
+    """A list that answers one page in another way, once."""
+
+    def __init__(
+        self, rows: list[dict[str, Any]], number: int, answer: list[dict[str, Any]], *, always: bool = False
+    ) -> None:
+        self._right, self._number, self._answer, self._always = cut(rows, len(rows)), number, answer, always
+
+    def __call__(self, number: int) -> Page:
+        page = self._right(number)
+        if number != self._number:
+            return page
+        self._number = 0
+        return Page(self._answer, number, page.pages_total, page.items_total, page.has_next)
+
+
+@pytest.mark.parametrize(
+    "answer", [[], [video("v18", 28)], [video("v20", 30), video("v19", 29)]], ids=["empty", "short", "page 1 again"]
+)
+def test_a_page_that_is_wrong_once_hides_no_change(answer):
+    """Updates change no count: only the pages themselves show them."""
+    table = Table()
+    table.load(cut(videos(*range(20, 0, -1)), 20))
+    changed = [video(f"v{number}", number + 10) for number in range(20, 10, -1)]
+    rows = [*changed, *videos(*range(10, 0, -1))]
+    outcome = table.load(Blip(rows, 2, answer))
+    assert (outcome.changed, outcome.unproven) == (10, None)
+
+
+def test_pages_that_are_always_empty_are_read_from_the_other_end():
+    refusing = Refusing(videos(*range(12, 0, -1)), 4)
+
+    def read(number: int) -> Page:
+        if number <= 4:
+            return refusing(number)
+        return page([], 12, number, 6)
+
+    assert Table().load(read).new == 12
+
+
+def test_a_total_that_stops_at_a_round_number_is_not_believed_where_pages_go_on():
+    rows = videos(*range(550, 0, -1))
+
+    def read(number: int) -> Page:
+        return page(rows[100 * number - 100 : 100 * number], 400, number, 4)
+
+    outcome = Table().load(read)
+    assert (outcome.new, outcome.total_off) == (550, -150)
+    assert "api.video says 400, three readings listed 550 different videos." in outcome.unproven
+
+
+def test_a_list_without_a_total_is_loaded_and_not_proven():
+    rows = videos(*range(250, 0, -1))
+
+    def read(number: int) -> Page:
+        return Page(rows[100 * number - 100 : 100 * number], number, None, None, number < 3)
+
+    table = Table()
+    outcome = table.load(read)
+    assert (outcome.new, outcome.unproven) == (250, "api.video does not say how many videos there are, 250 are known.")
+    assert table.load(read).unproven == outcome.unproven
+
+
+def test_an_hour_with_changes_where_pages_are_refused_reads_from_the_other_end():
+    rows = videos(*range(12, 0, -1))
+    table = Table()
+    table.load(Refusing(rows, 4))
+    rows = [row for row in [*videos(20, 19), *rows] if row["videoId"] != "v3"]
+    refusing = Refusing(rows, 4)
+    outcome = table.load(refusing, ask=lambda keys: {key: None for key in keys if key == "v3"})
+    assert (outcome.stopped_by, outcome.new, outcome.gone) == (None, 2, ["v3"])
+
+
 # --- many lists ----------------------------------------------------------------------------------------------------------
 
 

@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 # DuckDB would take most of the machine's memory. It works on disk beyond a limit, but keeps a merge's keys in memory.
 MEMORY = "API_VIDEO_DUCKDB_MEMORY"
-LEAST_MEMORY_MB = 64
-FILE_SHARE = 8  # a million videos (a file of 368 MB) need more than 64 MB and pass with 110, three millions with 200
+LEAST_MEMORY_MB = 128  # a merge of a table with 130 columns more than documented does not do with 64
+FILE_SHARE = 8  # a million videos (a file of 368 MB) need more than 64 MB and pass with 110; three millions with 200
 # One thread: each keeps its own buffers, and one is as quick with rows that arrive over a network.
 LIMITS = {"threads": 1, "preserve_insertion_order": False}
 
 
 def memory_limit(file: str) -> str:
-    """How much memory DuckDB may take for a file: ``API_VIDEO_DUCKDB_MEMORY``, else 64 MB and an eighth of its size."""
+    """How much memory DuckDB may take for a file: ``API_VIDEO_DUCKDB_MEMORY``, else 128 MB and an eighth of its size."""
     size = os.path.getsize(file) if os.path.exists(file) else 0
     return os.environ.get(MEMORY) or f"{LEAST_MEMORY_MB + size // FILE_SHARE // 1_000_000}MB"
 

@@ -97,7 +97,7 @@ def test_a_file_that_never_gets_free_is_an_error_that_says_what_to_do(tmp_path: 
 
 
 def test_a_large_file_gets_more_memory_than_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A merge keeps its keys in memory: those of a million videos are more than the 64 MB that a small file has."""
+    """A merge keeps its keys in memory: those of a million videos are more than a small file has."""
 
     def limit_mb(file: Path) -> float:
         monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))
@@ -111,5 +111,5 @@ def test_a_large_file_gets_more_memory_than_a_small_one(tmp_path: Path, monkeypa
     with duckdb.connect(str(large)) as connection:
         connection.execute("CREATE TABLE ids AS SELECT gen_random_uuid() FROM range(4_000_000)")
 
-    assert limit_mb(tmp_path / "new.duckdb") == pytest.approx(64, abs=1)
-    assert limit_mb(large) == pytest.approx(64 + large.stat().st_size / 8e6, abs=2)
+    assert limit_mb(tmp_path / "new.duckdb") == pytest.approx(128, abs=1)
+    assert limit_mb(large) == pytest.approx(128 + large.stat().st_size / 8e6, abs=2)

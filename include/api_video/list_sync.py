@@ -77,8 +77,9 @@ class ListSync:
         self._known: dict[str, KnownRow] = {}
         self._walk = Walk(endpoint.sync is Sync.NEWEST_FIRST, self._key_of, self._on_page)
         self._news = News(endpoint, state.cursor)
-        self._off_before = 0 if self._first else state.total_off
+        self._off_before = state.total_off
         self._off: int | None = None  # what a whole reading of this run found instead
+        self._is_offset_new = False
         self._found = Found()
         self._unproven: str | None = state.unproven if self._off_before else None
         self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``via``
@@ -99,7 +100,8 @@ class ListSync:
             return 1 + len(self._moved)
         rows = self._total if self._first and self._walk.newest else self._state.active
         pages = max(1, -(-(rows or 0) // MAX_PAGE_SIZE))
-        return pages + (pages > 1 and self._is_newest_first)
+        is_last_full = (rows or 0) % MAX_PAGE_SIZE == 0  # then one more is asked for: a total may stop at a round number
+        return pages + (pages > 1) * (self._is_newest_first + is_last_full)
 
     @property
     def last_wanted(self) -> int:
@@ -152,12 +154,17 @@ class ListSync:
         if self._steps is None:
             self._steps = self._read()
             next(self._steps)  # page 1, which is here already
-        steps, taken = self._steps, replace(page, number=self._number)
+        # By the number that was asked for: an API that takes no notice of it would announce more pages for ever.
+        number, pages = self._number, page.pages_total
+        has_next = page.has_next if pages is None else abs(number) < pages
+        steps, taken = self._steps, replace(page, number=number, has_next=has_next)
         return self._step(lambda: steps.send(taken))
 
     def stop(self, error: ApiVideoError) -> int | None:
         """Tells that the API did not give the page that was asked for; returns the number of the page to read instead."""
-        if self._open_lists is not None or self._steps is None:
+        if self._steps is None and self._open_lists is None:
+            raise error
+        if self._steps is None or self._open_lists is not None:
             self.stopped_by = self.stopped_by or error
             self.finish_list()
             return None
@@ -236,7 +243,7 @@ class ListSync:
             loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed}
             believed, count = {**loaded, **walk.seen}, self._active_after() + self._off_before
             yield from locate(self._endpoint, walk, self._found, self._ask, top, believed, count)
-        if self._count_lost() or walk.may_lack:
+        if self._count_lost() or walk.may_lack or not self._is_newest_first:
             if begin_again or walk.may_lack:
                 first = last = yield 1
                 walk.begin(first)
@@ -244,7 +251,7 @@ class ListSync:
 
     def _count_news(self) -> int:
         seen = self._walk.seen.items()
-        return sum(1 for key, at in seen if key not in self._known or self._known[key].updated_at != at)
+        return sum(1 for key, at in seen if key not in self._known or self._known[key].updated_at not in (None, at))
 
     def _active_after(self) -> int:
         keys = self._walk.seen.keys() | self._found.rows.keys()
@@ -288,6 +295,8 @@ class ListSync:
         )
         yield from reading.read(first, last)
         self._off, self._unproven, self.stopped_by = reading.off, reading.unproven, reading.brake
+        # Of a long list, which was read once: the next run reads it again, and believes the offset if it is the same.
+        self._is_offset_new = bool(reading.off) and reading.off != self._off_before and reading.times == 1
 
     def _known_active(self) -> set[str]:
         return {key for key, row in self._known.items() if not row.removed}
@@ -319,7 +328,7 @@ class ListSync:
 
         The latter were handed on from an earlier page, and are not listed any more.
         """
-        lost = [key for key in self._news.keys if key in self._found.gone and not self._find_brake()]
+        lost = [] if self._find_brake() else [key for key in self._news.keys if key in self._found.gone]
         return [*self._found.rows.values(), *({self._endpoint.key: key, MISSING: True} for key in lost)]
 
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
@@ -338,7 +347,7 @@ class ListSync:
         elif self._total is None and self._open_lists is None:
             said = f"api.video does not say how many {self._endpoint.name} there are"
             self._unproven = f"{said}, {self._state.active if not self._whole else self._listed} are known."
-        is_partial = bool(self.stopped_by) or (self._whole and self._walk.may_lack)
+        is_partial = self._is_offset_new or bool(self.stopped_by) or (self._whole and self._walk.may_lack)
         return Outcome(
             mode=PARTIAL if is_partial else "first" if self._first else "full" if self._whole else "changes",
             items_total=self._listed if self._total is None else self._total,
@@ -349,7 +358,7 @@ class ListSync:
             restored=kinds["restored"],
             drifted=kinds["drifted"],
             gone=sorted(gone.difference(self._news.keys)),
-            total_off=self._off_before if self._off is None or is_partial else self._off,
+            total_off=self._off_before if self._off is None or (is_partial and not self._is_offset_new) else self._off,
             is_sorted=self._walk.is_sorted and (self._state.is_sorted or (self._whole and not is_partial)),
             unproven=self._unproven,
             stopped_by=self.stopped_by,

@@ -26,7 +26,7 @@ from include.api_video.warehouse import utc
 
 MOST_TOPS = 5  # readings of what changed during the reading before
 CALM_PAGES = 16  # in a row without a move, before pages are asked for ahead again
-MOST_STEPS_BACK = 2  # of a walk, for each page of the list: a total that jumps to and fro must not keep it for ever
+MOST_STEPS_BACK = 2  # pages, of a walk, for each page of the list: a total that jumps must not keep it for ever
 REFETCHED = timedelta(seconds=1)  # time stamps have no fraction: rows of the cursor's own second are read again
 
 # Pages are asked for by number, and come in as they arrive. A negative number counts from the other end of the list.
@@ -128,11 +128,13 @@ class Walk:
                 self.has_moved |= fell != 0
                 calm = calm + 1 if fell == 0 and not (again and is_first_time) else 0
                 if (number - 1) * size > covered:  # rows moved up between the two pages
-                    steps_back += 1
+                    steps_back += max(1, number - covered // size - 1)
                     if steps_back <= MOST_STEPS_BACK * max(1, page.pages_total or 0):
                         continue
                     self.may_lack = True
                 covered, page = max(covered, number * size), following
+                if again == len(following.rows) and number > (following.pages_total or 0):
+                    break  # nothing new beyond the last page
         finally:
             self.ahead_to = 0
         return page
@@ -170,6 +172,8 @@ class Walk:
             if (yield from self.read_on(again, partial(reaches, until=_newest(first)))) is again:
                 return True
             first, again = self.top or again, (yield from self.page(1))
+            if self._looks_alike(first, again):
+                return True
         self.may_lack = True
         return True
 

@@ -170,7 +170,7 @@ class Rejections:
         """Takes out what a list no longer holds, and leaves the rejected rows out of the outcome's figures."""
         gone = {key for key in outcome.gone if is_stand_in(key)}
         fresh = len(self._seen - set(self._known))
-        read_whole = outcome.mode in ("first", "full")
+        read_whole = outcome.mode in ("first", "full") and not outcome.unproven
         self.resolve({*gone, *(set(self._known) - self._seen if read_whole else ())})
         return replace(
             outcome,

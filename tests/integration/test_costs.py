@@ -39,11 +39,11 @@ def test_a_run_in_which_nothing_changed_costs_one_request_per_list(library: Ware
     assert {(sync["requests"], sync["expected_requests"]) for sync in run.report.syncs} == {(1, 1)}
 
 
-def test_a_first_load_costs_its_pages_and_the_first_one_once_more(library: Warehouse) -> None:
+def test_a_first_load_costs_its_pages_the_first_one_once_more_and_one_where_the_last_is_full(library: Warehouse) -> None:
     run = library.load("videos")
 
-    assert sorted(sent(library)) == sorted([f"/videos?{number}" for number in range(1, 11)] + ["/videos?1"])
-    assert (run.sync("videos")["requests"], run.sync("videos")["expected_requests"]) == (11, 11)
+    assert sorted(sent(library)) == sorted([f"/videos?{number}" for number in range(1, 12)] + ["/videos?1"])
+    assert (run.sync("videos")["requests"], run.sync("videos")["expected_requests"]) == (12, 12)
 
 
 def test_one_deleted_video_among_many_is_found_with_a_few_requests(library: Warehouse) -> None:

@@ -53,6 +53,7 @@ class Table:
     loaded: bool = False
     questions: list[str] = field(default_factory=list)
     ledger: Outcome | None = None  # of the last run
+    first_is_due: bool = True  # no reading has come to its end yet
 
     def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
         self.questions.append("find_rows")
@@ -64,7 +65,8 @@ class Table:
 
     def state(self) -> TableState:
         times = [row.updated_at for row in self.rows.values() if row.updated_at]
-        full_at = START if self.loaded else None
+        is_told = self.loaded and not (self.ledger and self.ledger.mode == "partial" and self.first_is_due)
+        full_at = START if is_told else None
         active = self.active()
         undated = sum(self.rows[key].updated_at is None for key in active)
         told = {}
@@ -78,7 +80,7 @@ class Table:
 
     def hold(self, rows: Sequence[Mapping[str, Any]]) -> Table:
         """Has these rows loaded already."""
-        self.loaded = True
+        self.loaded, self.first_is_due = True, False
         for row in rows:
             self.rows[row[self.endpoint.key]] = KnownRow(hash_row(row), utc(row.get("updatedAt")), removed=False)
         return self
@@ -114,6 +116,7 @@ class Table:
                 if page_ahead not in ahead:
                     ahead[page_ahead] = read_or_fail(read, page_ahead)
         outcome = self.ledger = sync.conclude()
+        self.first_is_due &= outcome.mode not in ("first", "full")
         for row in news:
             removed = row.get("removed_at") is not None
             key = row[self.endpoint.key]
@@ -888,14 +891,56 @@ def test_one_deleted_row_among_many_costs_a_few_requests():
     assert listing.asked == 1
 
 
-def test_a_row_that_seems_lost_and_is_not_has_the_whole_list_read():
+def test_a_row_that_the_list_lacks_and_the_api_still_has_is_kept_and_not_proven():
     listing, table = Listing(VIDEOS, 5), Table()
     for _ in range(100):
         listing.change("add", 1)
     table.load(listing)
     listing.change("delete", 50)
     outcome = table.load(listing, ask=lambda keys: {key: {} for key in keys})
-    assert (outcome.mode, outcome.removed) == ("full", 1)
+    assert (outcome.removed, outcome.active, outcome.total_off) == (0, 100, -1)
+    assert "api.video says 99" in outcome.unproven
+
+
+def test_a_row_on_a_page_that_nobody_announced_is_not_taken_for_gone():
+    """The total lags behind a list that fills its pages: one row was added, and the last one is on a page more."""
+    table = Table().hold(videos(4, 3, 2, 1))
+    rows = videos(9, 4, 3, 2, 1)
+
+    def read(number: int) -> Page:
+        return page(rows[2 * number - 2 : 2 * number], 4, number, 2)
+
+    outcome = table.load(read, ask=lambda keys: {row["videoId"]: row for row in rows if row["videoId"] in keys})
+    assert (outcome.removed, outcome.new) == (0, 1)
+    assert outcome.unproven
+
+
+@pytest.mark.parametrize("total", [5, 20])
+def test_an_api_that_takes_no_notice_of_the_page_is_not_read_for_ever(total):
+    rows, asked = videos(2, 1), list[int]()
+
+    def read(number: int) -> Page:
+        asked.append(number)
+        return page(rows, total, 1, total // 2)
+
+    outcome = Table().load(read)
+    assert (outcome.new, bool(outcome.unproven)) == (2, True)
+    assert len(asked) <= 3 * (total + 2)
+
+
+def test_a_new_offset_of_a_long_list_is_believed_by_the_next_run_that_finds_it_again():
+    rows, table = videos(*range(39, 0, -1)), Table()
+    asked = list[int]()
+
+    def read(number: int) -> Page:
+        asked.append(number)
+        return cut(rows, 40)(number)
+
+    assert (table.load(read).mode, len(asked)) == ("partial", 21)
+    assert (table.load(read).mode, len(asked)) == ("first", 42)
+    asked.clear()
+    table.load(read)
+    assert asked == [1]
 
 
 def test_many_deleted_rows_have_the_whole_list_read():

@@ -68,6 +68,7 @@ def judge_counts(endpoint: Endpoint, page: Page, page_size: int | None) -> Itera
     fits = page_size == MAX_PAGE_SIZE and (rows == MAX_PAGE_SIZE or not page.has_next)
     yield _held(f"{MAX_PAGE_SIZE} rows a page", name, fits, found, "sends more requests, one per page")
     if page.items_total is None or page.pages_total is None:
+        yield _held("itemsTotal is a number", name, False, "it is none", UNPROVEN)
         return
     pages = -(-page.items_total // (page_size or MAX_PAGE_SIZE))
     found = f"itemsTotal {page.items_total}, pagesTotal {page.pages_total}"

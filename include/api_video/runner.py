@@ -10,6 +10,7 @@ from dlt.common.pipeline import LoadInfo
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from include.api_video.destination import check_reach, file_format
+from include.api_video.destination_errors import describe
 from include.api_video.endpoints import by_name, in_load_order
 from include.api_video.errors import ApiVideoError, LeftOutError, UnforeseenError, find_cause
 from include.api_video.origin import DEMO, is_demo
@@ -82,7 +83,8 @@ def in_a_sentence(resource: str) -> Iterator[None]:
     try:
         yield
     except PipelineStepFailed as error:
-        if find_cause(error) or error.step not in ("extract", "normalize"):
+        # A full disk, say, is told as a failure of the destination.
+        if find_cause(error) or error.step not in ("extract", "normalize") or describe(error):
             raise
         log.exception("%s failed in a way that was not foreseen", resource)
         raise UnforeseenError(resource, error) from error

@@ -29,4 +29,4 @@ def test_checks_of_a_table_that_was_left_out_say_so_and_the_proof_counts_what_wa
     assert {OF_EARLIER in check.note for check in report.checks if check.name != SYNCED} == {True}
     assert (first.proof()["proven"], first.proof()["tables"]) == (True, 2)
     assert (report.proof()["tables"], report.proof()["source"]) == (0, None)
-    assert [line.split()[-2:] for line in str(report).splitlines()[2:4]] == [["not", "checked"]] * 2
+    assert [line.split()[-2:] for line in str(report).splitlines()[3:5]] == [["not", "checked"]] * 2

@@ -167,7 +167,8 @@ def test_the_file_is_free_for_other_tables_while_one_is_waited_for(caplog: pytes
 def test_a_load_whose_lease_ran_out_loads_nothing(anywhere: AnyWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a machine slept: another one may have begun."""
     anywhere.load("videos")
-    anywhere.demo.world.add_video(title="new")
+    for _ in range(120):  # the second page takes a second: time to notice
+        anywhere.demo.world.add_video(title="new")
     before = anywhere.active("videos")
     monkeypatch.setattr(Lease, "renew_s", 1000)  # not in time
     anywhere.demo.behaviour.latency_s = 1.4

@@ -157,6 +157,7 @@ def test_failures_and_what_came_after_them_stay(place: Place, old: datetime, cap
     kept = place.rows(f"SELECT checked_at, passed FROM _checks WHERE {one} AND {day} ORDER BY 1")
     hours = [((at.astimezone(timezone.utc) - old) / timedelta(hours=1), passed) for at, passed in kept]
     assert hours == [(0, False), (1, False), (2, False), (3, True), (9, False), (10, True), (16, True)]
+    caplog.clear()
     with caplog.at_level(logging.INFO, "api_video"):
         place.upkeep()
     assert not caplog.records, "nothing is left to be forgotten"

@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from include.api_video.client import MARKS, ODD, without_marks
 from include.api_video.endpoints import Endpoint
+from include.api_video.list_sync import Lookup
 from include.api_video.odd_json import dump_json
 from include.api_video.outcome import Outcome, hash_row
 from include.api_video.redaction import Redaction
@@ -22,14 +23,6 @@ from include.api_video.values import storable
 from include.api_video.warehouse import KnownRow, TableState
 
 _STAND_IN = re.compile(r"~[0-9a-f]{24}(-\d+)?")
-
-
-class Lookup(Protocol):
-    """What a list sync asks the warehouse."""
-
-    def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]: ...
-
-    def all_rows(self, endpoint: Endpoint) -> dict[str, KnownRow]: ...
 
 
 def why_no_row(endpoint: Endpoint, row: Any) -> str | None:

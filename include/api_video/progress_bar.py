@@ -82,4 +82,7 @@ def _handlers_in_terminal() -> list[logging.StreamHandler[Any]]:
 
 def _holds_terminal(handler: logging.StreamHandler[Any]) -> bool:
     stream: Any = vars(handler).get("stream")  # some look up sys.stderr each time, and need no help
-    return hasattr(stream, "isatty") and bool(stream.isatty())
+    try:
+        return hasattr(stream, "isatty") and bool(stream.isatty())
+    except ValueError:  # some other library's, which is closed already
+        return False

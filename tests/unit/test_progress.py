@@ -233,6 +233,20 @@ def test_log_lines_go_above_the_bar_and_each_handler_gets_its_stream_back(monkey
     assert is_terminal()
 
 
+def test_another_librarys_closed_stream_keeps_no_bar_from_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal, closed = Terminal(), io.StringIO()
+    use_terminal(monkeypatch, terminal)
+    logger = logging.getLogger("test_progress")
+    logger.handlers = [logging.StreamHandler(closed)]
+    closed.close()
+    with Progress(count(0, 2.0).__next__, in_terminal=True) as progress:
+        for left in range(5, 0, -1):
+            progress.count("videos", "pages", left, at_once)
+        written = terminal.getvalue()
+    logger.handlers = []
+    assert "\x1b[" in written, "no bar was drawn"
+
+
 def test_no_load_fails_for_a_terminal_that_is_gone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -31,6 +31,7 @@ from packaging.version import Version
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from include.api_video.accounts import DEFAULT_ACCOUNT
+from include.api_video.addresses import is_local
 from include.api_video.alerts import SECTION, Alert, AlertSettings, failed_run, late_run, read_alert_settings
 from include.api_video.errors import SettingsError
 
@@ -66,8 +67,10 @@ def post(url: str, body: Mapping[str, str]) -> None:
     host = urlsplit(url).hostname
     # At the level DEBUG it logs path and query, which Airflow's executor prints without masking them.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+    session = requests.Session()
+    session.trust_env = not is_local(url)  # what is local is reached without a proxy, whatever HTTP_PROXY says
     try:
-        status = requests.post(url, json=body, timeout=TIMEOUT_S, allow_redirects=False).status_code
+        status = session.post(url, json=body, timeout=TIMEOUT_S, allow_redirects=False).status_code
     except requests.RequestException as error:  # its text has the URL
         raise WebhookError(f"The webhook at {host} cannot be reached ({type(error).__name__}).") from None
     if not 200 <= status < 300:

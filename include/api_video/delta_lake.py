@@ -98,10 +98,10 @@ class DeltaSqlClient(FilesystemSqlClient):
         self._shown.discard(table)
         self.remote_client.mark_removed(table, key, keys, now, forget)
 
-    def delete_rows(self, table: str, key: str, keys: Sequence[str], only: str) -> None:
+    def delete_rows(self, table: str, key: str, keys: Sequence[str]) -> None:
         """What ``Query.delete`` says."""
         self._shown.discard(table)
-        self.remote_client.delete_rows(table, key, keys, only)
+        self.remote_client.delete_rows(table, key, keys)
 
     def rewrite(self, table: str, key: str, keys: str, kept: str) -> None:
         """Puts the rows of a question in the place of all rows with the keys of another one, in one commit."""
@@ -252,8 +252,8 @@ class DeltaClient(FilesystemClient):
             target_alias="target",
         ).when_matched_update(values).execute()
 
-    def delete_rows(self, name: str, key: str, keys: Sequence[str], only: str) -> None:
-        """Deletes the rows of these keys; of them, where a column is named, those in which it is true."""
+    def delete_rows(self, name: str, key: str, keys: Sequence[str]) -> None:
+        """Deletes the rows of these keys."""
         if not keys:
             return
         if name == self.schema.loads_table_name:
@@ -265,7 +265,7 @@ class DeltaClient(FilesystemClient):
                 source_alias="source",
                 target_alias="target",
                 streamed_exec=True,
-            ).when_matched_delete(f"target.{only}" if only else None).execute()
+            ).when_matched_delete().execute()
 
     # --- files ---------------------------------------------------------------------------------------------------------
 

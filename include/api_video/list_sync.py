@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.answers import Page
-from include.api_video.client import MISSING
+from include.api_video.client import MISSING, ODD
 from include.api_video.endpoints import MAX_PAGE_SIZE, Endpoint, Sync
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
 from include.api_video.locate import is_worth_it
@@ -26,7 +26,7 @@ from include.api_video.news import News
 from include.api_video.outcome import Outcome
 from include.api_video.page_walk import ReadingStopped, Walk, reaches
 from include.api_video.schema import PARTIAL
-from include.api_video.warehouse import KnownRow, TableState
+from include.api_video.warehouse import KnownRow, TableState, utc
 from include.api_video.whole_reading import Ask, Found, Steps, WholeReading, locate
 
 BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
@@ -332,8 +332,11 @@ class ListSync:
         return [*self._found.rows.values(), *({self._endpoint.key: key, MISSING: True} for key in lost)]
 
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
-        """The row to load, if it is news; None where it is loaded already."""
+        """The row to load, if it is news; None where it is loaded already, or an older version of one that was read."""
         key = self._key_of(row)
+        at, newest = None if ODD in row else utc(row.get("updatedAt")), self._walk.seen.get(key)
+        if at and newest and at < newest:
+            return None  # from a server that lags behind the one that gave the newer version
         return self._news.take(key, row, self._known.get(key), now)
 
     def conclude(self) -> Outcome:

@@ -50,7 +50,7 @@ class Walk:
         on_page: called with the keys of each page before its rows are taken.
 
     Attributes:
-        seen: updatedAt by key of the rows that were listed.
+        seen: updatedAt by key of the rows that were listed, the newest that was seen.
         top: page 1, as it was read last.
         newest: the page that came last.
         has_moved: whether the total changed meanwhile.
@@ -90,7 +90,9 @@ class Walk:
         times = {self.key_of(row): None if ODD in row else utc(row.get("updatedAt")) for row in page.rows}
         self._on_page(list(times))
         again = sum(key in self.seen for key in times)
-        self.seen.update(times)
+        for key, at in times.items():
+            before = self.seen.get(key)
+            self.seen[key] = before if at and before and at < before else at
         if page.number == 1:
             self.top = page
         if self._is_dated and page.number > 0:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -86,9 +87,14 @@ class Reading:
 
     def parent_batches(self) -> Iterator[list[dict[str, str]]]:
         """Rows that stand for the parents to ask for: batches of ``{key: value}``."""
-        key, keys = self.endpoint.key, list(self._begin_detail().parents)
+        key, keys = self.endpoint.key, self._in_any_order(self._begin_detail().parents)
         for start in range(0, len(keys), DETAILS_PER_BATCH):
             yield [{key: quote(value, safe="")} for value in keys[start : start + DETAILS_PER_BATCH]]  # it goes into a path
+
+    def _in_any_order(self, keys: Iterable[str]) -> list[str]:
+        """Another order each run: objects that fail for good end a run early, and must not always keep out the others."""
+        keys = list(keys)
+        return random.Random(self._run_id).sample(keys, len(keys))
 
     def on_page(self, body: dict[str, Any], rows: list[Any]) -> range:
         """Takes a page of the list; returns the numbers of the next ones, as far as they are certain."""
@@ -249,7 +255,7 @@ class Reading:
 
     def _ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         """Single objects of a list, None where the API has none; those that it failed to give are left out."""
-        endpoint = self.endpoint
+        endpoint, keys = self.endpoint, self._in_any_order(keys)
         path = self.settings.url_of(endpoint.host) + cast(str, endpoint.one_path)
         urls = [path.replace("{" + endpoint.key + "}", quote(key, safe="")) for key in keys]
         found: dict[str, dict[str, Any] | None] = {}

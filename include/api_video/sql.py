@@ -55,16 +55,15 @@ class Query:
         """A statement that answers nothing."""
         self.client.execute_sql(sql, *args)
 
-    def delete(self, name: str, key: str, keys: Sequence[str], *, only: str = "") -> None:
-        """Deletes the rows of these keys; of them, where a column is named, those in which it is true."""
+    def delete(self, name: str, key: str, keys: Sequence[str]) -> None:
+        """Deletes the rows of these keys."""
         if hasattr(self.client, "delete_rows"):  # where SQL only reads
-            self.client.delete_rows(name, key, keys, only)
+            self.client.delete_rows(name, key, keys)
             return
-        also = f" AND {only}" if only else ""
         for start in range(0, len(keys), KEYS_PER_QUERY):
             some = keys[start : start + KEYS_PER_QUERY]
             marks = ", ".join(["%s"] * len(some))
-            self.run(f"DELETE FROM {self.table(name)} WHERE {key} IN ({marks}){also}", *some)
+            self.run(f"DELETE FROM {self.table(name)} WHERE {key} IN ({marks})", *some)
 
     def mark_removed(self, name: str, key: str, where: str, *args: Any, now: datetime, forget: Sequence[str] = ()) -> None:
         """Sets ``removed_at`` of rows where it is null, and empties the columns ``forget``; twice changes nothing more."""

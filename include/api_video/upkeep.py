@@ -3,8 +3,7 @@
 Every run adds a row per resource to ``_syncs``, one per check to ``_checks`` and one per load to ``_dlt_loads``. Within
 ``history_days`` all of it stays. Of what is older, whole runs are forgotten, those of which nothing is
 
-- in ``_checks``: the newest of its day for its table and check, or the first that held after a failure. A check that did
-  not hold stays in any case.
+- in ``_checks``: the newest of its day for its table and check, or of another outcome than the one before.
 - in ``_syncs``: the newest of its day for its resource, mode and API, apart for finished and unfinished loads, a row that
   names lost fields, or the newest that restored rows. So whatever a run asks of the ledger has the same answer as before.
 
@@ -67,7 +66,7 @@ def _forget(query: Query, midnight: datetime, history: timedelta) -> None:
     # The check `cursor` adds up the ledger's rows of so many days.
     before, before_rated = midnight - history, midnight - max(history, RATED_OVER)
     forgotten = {
-        CHECKS: _delete(query, CHECKS, "run_id", old_checks(query), before, only="passed"),
+        CHECKS: _delete(query, CHECKS, "run_id", old_checks(query), before),
         SYNCS: _delete(query, SYNCS, "run_id", old_syncs(query), before_rated),
         LOADS: _delete(query, LOADS, "load_id", old_loads(query, find_carriers(query)), before),
     }
@@ -75,12 +74,12 @@ def _forget(query: Query, midnight: datetime, history: timedelta) -> None:
         log.info("Forgotten, being older than %d days and telling nothing: %s", history.days, _told(forgotten))
 
 
-def _delete(query: Query, table: str, key: str, old: str, before: datetime, *, only: str = "") -> int:
+def _delete(query: Query, table: str, key: str, old: str, before: datetime) -> int:
     keys = [str(value) for (value,) in query.rows(old, before)]
     begin, deleted = time.monotonic(), 0
     while deleted < len(keys) and time.monotonic() < begin + LONGEST_S:
         some = keys[deleted : deleted + KEYS_AT_ONCE]
-        query.delete(table, key, some, only=only)
+        query.delete(table, key, some)
         deleted += len(some)
     return deleted
 
@@ -93,14 +92,14 @@ def _told(forgotten: dict[str, int]) -> str:
 
 def old_checks(query: Query) -> str:
     """Question for runs to be forgotten in ``_checks``, the oldest first; its parameter is a time."""
-    held = "CASE WHEN passed THEN 1 ELSE 0 END"
+    outcome = "CASE WHEN passed THEN 2 WHEN NOT passed THEN 0 ELSE 1 END"  # 1: not proven
     return (
-        f"SELECT run_id FROM (SELECT run_id, checked_at, {held} AS held, "
-        f"LAG({held}) OVER (PARTITION BY table_name, check_name ORDER BY checked_at) AS held_before, "
+        f"SELECT run_id FROM (SELECT run_id, checked_at, {outcome} AS outcome, "
+        f"LAG({outcome}) OVER (PARTITION BY table_name, check_name ORDER BY checked_at) AS outcome_before, "
         "ROW_NUMBER() OVER (PARTITION BY table_name, check_name, CAST(checked_at AS DATE) ORDER BY checked_at DESC) AS nth "
         f"FROM {query.table(CHECKS)}) made GROUP BY run_id "
-        "HAVING max(checked_at) < %s AND max(held) = 1 "
-        "AND max(CASE WHEN nth = 1 OR (held = 1 AND held_before = 0) THEN 1 ELSE 0 END) = 0 ORDER BY max(checked_at)"
+        "HAVING max(checked_at) < %s "
+        "AND max(CASE WHEN nth = 1 OR outcome <> outcome_before THEN 1 ELSE 0 END) = 0 ORDER BY max(checked_at)"
     )
 
 

@@ -230,6 +230,22 @@ def test_an_object_that_the_api_fails_on_keeps_no_other_away_and_is_loud(warehou
     warehouse.assert_equal("videos", "video_status")
 
 
+def test_more_objects_that_fail_for_good_than_a_run_bears_keep_no_others_out_for_ever(warehouse: Warehouse) -> None:
+    """Those that wait longest are asked for first, and 25 that always fail would be those in every run."""
+    warehouse.load("videos")
+    world = warehouse.demo.world
+    oldest = [key for (key,) in warehouse.rows("SELECT video_id FROM videos ORDER BY updated_at, video_id LIMIT 25")]
+    warehouse.demo.behaviour.fail(f"/videos/({'|'.join(oldest)})/status", status=422, times=None)
+    others = sorted(set(world.ids("videos")) - set(oldest))
+
+    for _ in range(8):
+        warehouse.load("video_status")
+        if warehouse.active("video_status") == others:
+            break
+
+    assert warehouse.active("video_status") == others
+
+
 def test_an_api_that_answers_nothing_is_not_asked_for_every_object(warehouse: Warehouse) -> None:
     warehouse.load("videos")
     warehouse.demo.reset_log()

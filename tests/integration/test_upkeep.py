@@ -145,10 +145,13 @@ def old(place: Place) -> datetime:
     return place.midnight - timedelta(days=HISTORY + OLDER // 2) + timedelta(hours=7)
 
 
-def test_failures_and_what_came_after_them_stay(place: Place, old: datetime, caplog: pytest.LogCaptureFixture) -> None:
+def test_changes_of_outcome_stay_but_not_each_run_of_a_long_failure(
+    place: Place, old: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
     one = "table_name = 'videos' AND check_name = 'complete'"
     failed = f"checked_at BETWEEN '{old}' AND '{old + timedelta(hours=2)}'"
     place.rows(f"UPDATE _checks SET passed = false WHERE {one} AND {failed}")
+    place.rows(f"UPDATE _checks SET passed = NULL WHERE {one} AND checked_at = '{old + timedelta(hours=6)}'")
     place.rows(f"UPDATE _checks SET passed = false WHERE checked_at = '{old + timedelta(hours=9)}'")
 
     place.upkeep()
@@ -156,7 +159,7 @@ def test_failures_and_what_came_after_them_stay(place: Place, old: datetime, cap
     day = f"checked_at >= '{old - timedelta(hours=7)}' AND checked_at < '{old + timedelta(hours=17)}'"
     kept = place.rows(f"SELECT checked_at, passed FROM _checks WHERE {one} AND {day} ORDER BY 1")
     hours = [((at.astimezone(timezone.utc) - old) / timedelta(hours=1), passed) for at, passed in kept]
-    assert hours == [(0, False), (1, False), (2, False), (3, True), (9, False), (10, True), (16, True)]
+    assert hours == [(0, False), (3, True), (6, None), (7, True), (9, False), (10, True), (16, True)]
     caplog.clear()
     with caplog.at_level(logging.INFO, "api_video"):
         place.upkeep()

@@ -66,3 +66,19 @@ def test_what_make_starts_reaches_what_is_local_without_the_proxy(
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert seen == []
     assert done.stdout == "200 200\n200 200\nlocalhost,127.0.0.1,::1,warehouse.example.com\n", done.stderr
+
+
+def test_a_webhook_on_this_machine_is_reached_without_the_proxy(
+    environment: dict[str, str], seen: list[str], tmp_path: Path
+) -> None:
+    got: list[str] = []
+
+    def take(connection, head: bytes) -> None:
+        got.append(head.split(b"\r\n")[0].decode())
+        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    with serving(take) as port:
+        posts = f"from api_video_alerts import post; post('http://127.0.0.1:{port}/hook', {{'text': 'x'}})"
+        environment = {**environment, "PYTHONPATH": f"{PROJECT}/dags:{PROJECT}", "AIRFLOW_HOME": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", posts], env=environment, cwd=tmp_path, capture_output=True, check=True)
+    assert (got, seen) == (["POST /hook HTTP/1.1"], [])

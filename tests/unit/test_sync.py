@@ -439,6 +439,14 @@ def test_a_row_that_changed_while_the_list_was_read_is_loaded_as_it_is_now():
     assert table.rows["a"].content_hash == hash_row(video("a", 5, "late"))
 
 
+def test_an_older_version_from_a_server_that_lags_behind_does_not_win():
+    table = Table()
+    late, early = video("a", 5, "late"), video("a", 1, "early")
+    live = Live([late, *videos(0, -1)], {2: [early, *videos(0, -1)]})
+    assert table.load(live, ask=live.ask).new == 3
+    assert table.rows["a"].content_hash == hash_row(late)
+
+
 # --- lists that are not as they say --------------------------------------------------------------------------------------
 
 

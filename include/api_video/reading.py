@@ -72,11 +72,13 @@ class Reading:
         self._started_at = now_utc()
         self._unproven_since: datetime | None = None
         self._of_demo = False
+        self._handed_on = 0  # rows, to be loaded
         self._expected: int | None = None
         self._sync: ListSync | DetailSync | None = None
         self._rejections: Rejections  # from here on: as soon as the sync is there
         self._fit: Fitting
         self.is_concluded = False
+        self.is_news = True
 
     @property
     def is_done(self) -> bool:
@@ -171,6 +173,8 @@ class Reading:
 
     def _fitted(self, row: dict[str, Any] | None) -> dict[str, Any] | None:
         """The row that was cleaned last, each value where the warehouse has a column that can hold it."""
+        if row is not None:
+            self._handed_on += 1
         return row if row is None or self._clean.is_plain else self._fit(row)
 
     def _that_lead_on(self, rows: list[Any]) -> list[Any]:
@@ -315,6 +319,10 @@ class Reading:
         lost = [] if outcome.mode == "first" else self._find_lost_fields()
         self.session.close()
         self._sync = None  # one entry per row of the list: not needed while dlt loads
+        is_anew = outcome.mode == "first"  # then there are tables to be dropped, or none that were loaded
+        self.is_news = bool(
+            is_anew or self._handed_on or outcome.removed or lost or stopped_by or self._rejections.has_records
+        )
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
         if self._rejections.count:
             log.warning("%s: %d rows cannot be loaded; _rejected holds them", self.endpoint.name, self._rejections.count)

@@ -87,11 +87,15 @@ class LastSync:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """An object to ask for: its key, the hash of the parent's row, and how it is already loaded (None: not at all)."""
+    """An object to ask for: its key, the hash of the parent's row, and how it is already loaded (None: not at all).
+
+    ``is_current``: what is loaded was asked for when the parent was as it is now.
+    """
 
     key: str
     content_hash: str | None
     loaded: KnownRow | None
+    is_current: bool = False
 
 
 @dataclass(frozen=True)
@@ -494,8 +498,8 @@ class Warehouse:
             last = self._last_sync(query, endpoint.name)
             unaccounted = self._count_unaccounted(query, endpoint.name, last)
         waiting = tuple(
-            Parent(key, wanted, KnownRow(had, None, removed is not None) if seen is not None else None)
-            for key, wanted, seen, had, removed in rows
+            Parent(key, wanted, KnownRow(had, None, removed is not None) if seen is not None else None, not changed)
+            for key, wanted, seen, had, removed, changed in rows
         )
         return DetailState(
             int(parents), int(active or 0), int(missing or 0), int(waiting_total or 0), waiting, last.base_url, unaccounted

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +36,11 @@ def use_project_config() -> None:
     os.environ["DLT_PROJECT_DIR"] = str(INCLUDE_DIR)
     if PluggableRunContext in Container():
         Container()[PluggableRunContext].reload_providers()
+
+
+def state_of_settings() -> tuple[Hashable, ...]:
+    """Equal as long as nothing that dlt looks settings up in has changed."""
+    return Container()[PluggableRunContext].providers, frozenset(os.environ.items())
 
 
 class Section:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
@@ -297,15 +298,15 @@ class Reading:
         """What the ledger says was read."""
         return DEMO if self.session.is_demo or self._of_demo else self.settings.base_url
 
+    @cached_property
     def _warehouse(self) -> Warehouse:
         return Warehouse(dlt.current.pipeline())
 
     @contextmanager
     def _prepared_warehouse(self) -> Iterator[Warehouse]:
         """The warehouse with its tables; all questions of the block share one connection."""
-        warehouse = self._warehouse()
-        warehouse.declare(self._schema)
-        with warehouse.connect():
+        warehouse = self._warehouse
+        with warehouse.declared(self._schema):
             show_delta_tables(dlt.current.source_schema())
             merge_child_tables(dlt.current.source_schema(), warehouse.read_growth(self._schema).schema, self.endpoint)
             yield warehouse
@@ -364,7 +365,7 @@ class Reading:
     def _find_lost_fields(self) -> list[str]:
         """Fields that the rows of this run had when they were loaded, and none has now."""
         compared = cast("ListSync | DetailSync", self._sync).compared
-        lost = self._warehouse().find_filled(self.endpoint, self._watch.unseen, compared)
+        lost = self._warehouse.find_filled(self.endpoint, self._watch.unseen, compared)
         if lost:
             log.warning("%s: the API no longer sends %s", self.endpoint.name, ", ".join(lost))
         return lost
@@ -379,9 +380,9 @@ class Reading:
             outcome = self._rejections.settle(sync.conclude())
         if isinstance(sync, ListSync) and sync.has_versions:
             keep_newest(dlt.current.source_schema(), self.endpoint)
-        self._warehouse().forget_rejected(self._rejections.outdated)
+        self._warehouse.forget_rejected(self._rejections.outdated)
         if outcome.gone:
-            self._warehouse().mark_removed(self.endpoint, outcome.gone, now_utc())
+            self._warehouse.mark_removed(self.endpoint, outcome.gone, now_utc())
         return outcome
 
 

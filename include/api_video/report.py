@@ -163,8 +163,7 @@ def check_run(
     schema = schema_of(resources)
     with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
-        warehouse.declare(schema)
-        with warehouse.connect() as query:
+        with warehouse.declared(schema) as query:
             growth = warehouse.read_growth(schema)
             stored = read_run(query, run_id)
             # A run that is validated once more has them in the ledger already.

@@ -19,6 +19,7 @@ from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
 from include.api_video.ledger import SUMMED, LedgerRow, newest, read_run, skipped, to_json
 from include.api_video.pipelines import refresh_local_view, short_lived_pipeline
+from include.api_video.schedule import schedule_or_hourly
 from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, SKIPPED, SYNCS, schema_of, show_delta_tables
 from include.api_video.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.validation import (
@@ -41,12 +42,13 @@ class ValidationError(RefusedError):
 
 @dataclass(frozen=True)
 class Report:
-    """One run: the ledger's rows (``_syncs``) and the checks."""
+    """One run: the ledger's rows (``_syncs``), the checks, and how long they hold for the present (None: for ever)."""
 
     run_id: str
     checked_at: datetime
     syncs: Sequence[dict[str, Any]]
     checks: Sequence[Check]
+    fresh_for: timedelta | None = None
 
     @property
     def failed(self) -> list[Check]:
@@ -65,6 +67,7 @@ class Report:
             "checked_at": self.checked_at.isoformat(),
             "passed": not self.failed,
             "proven": not self.failed and not self.unproven,
+            "fresh_for_s": self.fresh_for.total_seconds() if self.fresh_for else None,
             "syncs": [to_json(sync) for sync in self.syncs],
             "checks": [vars(check) for check in self.checks],
         }
@@ -173,11 +176,10 @@ def check_run(
                 name: skipped(name, run_id, warehouse.count_active(name), now) for name in left_out if name not in syncs
             }
             base_url = next((sync["base_url"] for sync in syncs.values() if sync["mode"] != SKIPPED), None)
-            facts = RunFacts(
-                run_id, now, errors, noted, growth.first_seen, base_url, unproven_for=timedelta(hours=unproven_hours)
-            )
+            fresh_for, unproven_for = schedule_or_hourly(account).fresh_for, timedelta(hours=unproven_hours)
+            facts = RunFacts(run_id, now, errors, noted, growth.first_seen, base_url, unproven_for, fresh_for)
             checks = run_checks(warehouse, resources, facts)
-            report = Report(run_id, now, _in_order({**syncs, **noted}), checks)
+            report = Report(run_id, now, _in_order({**syncs, **noted}), checks, fresh_for)
 
         @dlt.source(schema=growth.schema, section=SCHEMA_NAME)
         def checks_source() -> Any:

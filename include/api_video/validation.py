@@ -16,6 +16,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from include.api_video.drift import fields_of
 from include.api_video.endpoints import Endpoint, Sync, by_name
 from include.api_video.ledger import LedgerRow, newest, read_syncs
+from include.api_video.schedule import ON_THE_HOUR
 from include.api_video.schema import REJECTED, SKIPPED, columns_of, locate, snake, tables_of
 from include.api_video.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.sql import Query
@@ -26,7 +27,6 @@ SYNCED = "synced"  # of a table whose task failed, its note says why
 NO_ROW = "no row in _syncs"
 OF_EARLIER = "Made over what an earlier run read."
 RATED_OVER = timedelta(days=30)
-FRESH_FOR = timedelta(hours=3)  # the DAG runs every hour; two may fail before a table counts as stale
 
 
 PASSED, FAILED, NOT_PROVEN = "passed", "failed", "not proven"
@@ -68,7 +68,7 @@ class RunFacts:
     ``errors`` says of resources whose task failed, why. ``noted`` has rows of the ledger that are stored with the checks:
     those of resources that the run left out, or in which it found nothing new. ``first_seen`` says when undeclared columns
     came (``Growth``). ``base_url`` is what the run read, where it read anything: what the demo left proves nothing of an
-    account. ``unproven_for`` is how long a table may stay not proven.
+    account. ``unproven_for`` is how long a table may stay not proven, ``fresh_for`` how old it may be (None: any age).
     """
 
     run_id: str
@@ -78,6 +78,7 @@ class RunFacts:
     first_seen: Mapping[str, Mapping[str, datetime]]
     base_url: str | None = None
     unproven_for: timedelta = timedelta(hours=DEFAULT_UNPROVEN_HOURS)
+    fresh_for: timedelta | None = ON_THE_HOUR.fresh_for
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterat
     yield _check_synced(endpoint, synced, None if synced.is_left_out else facts.errors.get(endpoint.name, lost))
     if synced.newest is None:
         return  # never loaded: nothing to prove yet
-    yield _check_fresh(endpoint, synced, facts.now)
+    yield _check_fresh(endpoint, synced, facts)
     yield _check_columns(query, endpoint)
     for check in (
         _check_loads,
@@ -149,13 +150,15 @@ def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Chec
     return Check(endpoint.name, SYNCED, passed, "a sync of this run", mode, note)
 
 
-def _check_fresh(endpoint: Endpoint, synced: Synced, now: datetime) -> Check:
+def _check_fresh(endpoint: Endpoint, synced: Synced, facts: RunFacts) -> Check:
     finished_at = utc(synced.newest and synced.newest["finished_at"])
-    age = now - finished_at if finished_at else timedelta.max
+    age = facts.now - finished_at if finished_at else timedelta.max
     note = "Left out of this run." if synced.is_left_out else ""
-    hours = FRESH_FOR.total_seconds() / 3600
     found = f"{age.total_seconds() / 3600:.1f} h"
-    return Check(endpoint.name, "fresh", synced.is_left_out or age <= FRESH_FOR, f"at most {hours:g} h old", found, note)
+    if facts.fresh_for is None:
+        return Check(endpoint.name, "fresh", True, "any age, since runs have no schedule", found, note)
+    expected = f"at most {facts.fresh_for.total_seconds() / 3600:.3g} h old"
+    return Check(endpoint.name, "fresh", synced.is_left_out or age <= facts.fresh_for, expected, found, note)
 
 
 def _check_columns(query: Query, endpoint: Endpoint) -> Check:

@@ -73,6 +73,8 @@ def parse_schedule(text: str, setting: str) -> Schedule:
     """
     if text.lower() == NONE:
         return Schedule(None)
+    if text == HOURLY:
+        return ON_THE_HOUR  # what nearly everybody has, in each process that Airflow starts
     if text in PRESETS or (not text.startswith("@") and len(text.split()) == FIELDS):
         pauses = _pauses(text)
         if pauses:

@@ -18,6 +18,7 @@ from include.api_video.warehouse import utc
 
 LedgerRow = dict[str, Any]
 COLUMNS = [column.path for column in SYNCS_COLUMNS]
+ROUNDED_S = 0.01
 SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_rows", "drifted_rows", "waiting_rows")
 
 
@@ -54,6 +55,11 @@ def skipped(resource: str, run_id: str, active_rows: int | None, now: datetime) 
 def newest(*syncs: LedgerRow | None) -> LedgerRow | None:
     """The row of the reading that ended last."""
     return max((sync for sync in syncs if sync), key=_finished_at, default=None)
+
+
+def is_newer(sync: LedgerRow, stored: LedgerRow | None) -> bool:
+    """Whether a row is of a later reading than one that is stored: some destinations round times."""
+    return stored is None or _finished_at(sync) - _finished_at(stored) > ROUNDED_S
 
 
 def _finished_at(sync: LedgerRow) -> float:

@@ -35,7 +35,7 @@ from include.api_video.outcome import Outcome, hash_row
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.rejected import Rejections, WithRejected, is_stand_in, why_no_detail, why_no_row, with_keys
-from include.api_video.schema import declare_tables, keep_newest, merge_child_tables, show_delta_tables
+from include.api_video.schema import PARTIAL, declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
 from include.api_video.sql import Query
 from include.api_video.table_lock import check_held
@@ -320,10 +320,9 @@ class Reading:
         lost = [] if outcome.mode == "first" else self._find_lost_fields()
         self.session.close()
         self._sync = None  # one entry per row of the list: not needed while dlt loads
-        is_anew = outcome.mode == "first"  # then there are tables to be dropped, or none that were loaded
-        self.is_news = bool(
-            is_anew or self._handed_on or outcome.removed or lost or stopped_by or self._rejections.has_records
-        )
+        # A first load has tables to drop, or none; of what may lack a row, the next run must know in any case.
+        is_told = outcome.mode in ("first", PARTIAL) or outcome.removed or lost or stopped_by
+        self.is_news = bool(is_told or self._handed_on or self._rejections.has_records)
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
         if self._rejections.count:
             log.warning("%s: %d rows cannot be loaded; _rejected holds them", self.endpoint.name, self._rejections.count)

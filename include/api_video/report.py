@@ -17,7 +17,7 @@ from include.api_video.accounts import Account
 from include.api_video.destination import file_format
 from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
-from include.api_video.ledger import SUMMED, LedgerRow, newest, read_run, skipped, to_json
+from include.api_video.ledger import SUMMED, LedgerRow, is_newer, read_run, skipped, to_json
 from include.api_video.pipelines import refresh_local_view, short_lived_pipeline
 from include.api_video.schedule import schedule_or_hourly
 from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, SKIPPED, SYNCS, schema_of, show_delta_tables
@@ -170,7 +170,7 @@ def check_run(
             growth = warehouse.read_growth(schema)
             stored = read_run(query, run_id)
             # A run that is validated once more has them in the ledger already.
-            noted = {sync["resource"]: sync for sync in idle if newest(stored.get(sync["resource"]), sync) is sync}
+            noted = {sync["resource"]: sync for sync in idle if is_newer(sync, stored.get(sync["resource"]))}
             syncs = {**stored, **noted}
             noted |= {
                 name: skipped(name, run_id, warehouse.count_active(name), now) for name in left_out if name not in syncs

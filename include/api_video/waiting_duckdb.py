@@ -124,6 +124,7 @@ class duckdb_that_waits(dlt.destinations.duckdb):  # noqa: N801  # dlt takes the
     """Destination ``duckdb`` for several processes on one host."""
 
     spec = WaitingDuckDbConfiguration
+    takes_row_files = True  # its client loads what ``row_files`` writes
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         caps = super()._raw_capabilities()

@@ -75,7 +75,7 @@ notebook: $(READY) ## charts of the loaded data in the browser, on this machine 
 test: $(READY) ## run the tests (JOBS=auto: on all cores at once)
 	@python -m pytest $(if $(JOBS),--numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(LONGEST_FIRST))
 
-bench: $(READY) ## measure this package beside a plain dlt pipeline and the floor (half an hour)
+bench: $(READY) ## measure this package beside a plain dlt pipeline, a Singer tap and the floor (half an hour)
 	@python -m tests.benchmarks
 
 screenshots: $(READY) ## make the pictures of README.md from a real run
@@ -100,4 +100,4 @@ oldest: ## run the tests with the oldest versions that are supported, in .venv-o
 	@$(MAKE) --no-print-directory test JOBS=auto VENV=.venv-oldest
 
 clean: ## remove the environment and Airflow's files (its Connections and runs, too); keeps the warehouse
-	@rm -rf $(VENV) .venv-oldest airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated
+	@rm -rf $(VENV) .venv-oldest .venv-singer airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated

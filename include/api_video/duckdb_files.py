@@ -15,11 +15,13 @@ from typing import Any
 from dlt.common.destination.client import LoadJob
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 
+from include.api_video.row_files import ARRAY
+
 LONG_ROW_BYTES = 1 << 24  # DuckDB's limit for a row, unless told otherwise; it sets aside a multiple of it
 
 
 class TypedFileJob(DuckDbCopyJob):
-    """Loads one file of JSON lines."""
+    """Loads one file of JSON: a row in each line, or an array of them."""
 
     def run(self) -> None:
         client, table = self._job_client, self._load_table
@@ -30,16 +32,16 @@ class TypedFileJob(DuckDbCopyJob):
             if column.get("data_type")
         )
         path = Path(self._file_path)
-        longest = _longest_line(path)
+        longest, form = _longest_line(path), "array" if _is_array(path) else "newline_delimited"
         limit = f", maximum_object_size={longest}" if longest >= LONG_ROW_BYTES else ""
         sql.execute_sql(
             f"INSERT INTO {sql.make_qualified_table_name(self.load_table_name)} BY NAME SELECT * FROM "
-            f"read_json({_text(str(path))}, format='newline_delimited', columns={{{columns}}}{limit})"
+            f"read_json({_text(str(path))}, format='{form}', columns={{{columns}}}{limit})"
         )
 
 
 class TypedFilesClient(DuckDbClient):
-    """dlt's client for DuckDB, with ``TypedFileJob`` for files of JSON lines."""
+    """dlt's client for DuckDB, with ``TypedFileJob`` for files of JSON."""
 
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> LoadJob:
         job = super().create_load_job(table, file_path, load_id, restore)
@@ -48,6 +50,12 @@ class TypedFilesClient(DuckDbClient):
 
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
+
+
+def _is_array(path: Path) -> bool:
+    """Whether all rows are one array (``row_files``), or each has a line, as dlt writes them."""
+    with path.open("rb") as file:
+        return file.read(len(ARRAY)) == ARRAY
 
 
 def _longest_line(path: Path) -> int:

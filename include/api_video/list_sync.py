@@ -331,13 +331,16 @@ class ListSync:
         lost = [] if self._find_brake() else [key for key in self._news.keys if key in self._found.gone]
         return [*self._found.rows.values(), *({self._endpoint.key: key, MISSING: True} for key in lost)]
 
-    def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
-        """The row to load, if it is news; None where it is loaded already, or an older version of one that was read."""
+    def take(self, row: dict[str, Any], now: datetime, written: bytes | None = None) -> dict[str, Any] | None:
+        """The row to load, if it is news; None where it is loaded already, or an older version of one that was read.
+
+        ``written`` is the row as JSON, where that is known.
+        """
         key = self._key_of(row)
         at, newest = None if ODD in row else utc(row.get("updatedAt")), self._walk.seen.get(key)
         if at and newest and at < newest:
             return None  # from a server that lags behind the one that gave the newer version
-        return self._news.take(key, row, self._known.get(key), now)
+        return self._news.take(key, row, self._known.get(key), now, written)
 
     def conclude(self) -> Outcome:
         """What the reading came to, once ``is_done``."""

@@ -36,12 +36,14 @@ class News:
         """Keys of the rows that were handed on."""
         return self._taken.keys()
 
-    def take(self, key: str, row: dict[str, Any], known: KnownRow | None, now: datetime) -> dict[str, Any] | None:
-        """The row to load; None where it is loaded already, or was handed on as it is."""
+    def take(
+        self, key: str, row: dict[str, Any], known: KnownRow | None, now: datetime, written: bytes | None = None
+    ) -> dict[str, Any] | None:
+        """The row to load; None where it is loaded already, or was handed on as it is. ``written``: see ``hash_row``."""
         if row.get(MISSING):
             self._kinds[key], self.has_versions = "withdrawn", True
             return {self._endpoint.key: key, "removed_at": now, "_read_at": now}
-        content_hash = hash_row(row)
+        content_hash = hash_row(row, written)
         short = bytes.fromhex(content_hash)
         if self._taken.get(key) == short:
             return None

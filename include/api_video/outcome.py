@@ -37,6 +37,9 @@ class Outcome:
     stopped_by: ApiVideoError | None = None
 
 
-def hash_row(row: Mapping[str, Any]) -> str:
-    """Hash of a cleaned row, the same whatever the order of its fields."""
-    return hashlib.blake2b(json.dumpb(row, sort_keys=True), digest_size=12).hexdigest()
+def hash_row(row: Mapping[str, Any], written: bytes | None = None) -> str:
+    """Hash of a cleaned row, the same whatever the order of its fields.
+
+    ``written`` is the row as ``Redaction`` wrote it.
+    """
+    return hashlib.blake2b(written or json.dumpb(row, sort_keys=True), digest_size=12).hexdigest()

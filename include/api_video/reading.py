@@ -32,9 +32,11 @@ from include.api_video.fitting import Fitting
 from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.origin import DEMO, check_same, gives_way, may_be_demo
 from include.api_video.outcome import Outcome, hash_row
+from include.api_video.plain_rows import PlainRows
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.rejected import Rejections, WithRejected, is_stand_in, why_no_detail, why_no_row, with_keys
+from include.api_video.row_files import RowFiles, takes_row_files
 from include.api_video.schema import PARTIAL, declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
 from include.api_video.sql import Query
@@ -69,7 +71,7 @@ class Reading:
             unread_ok=not endpoint.is_list,
             stops_ok=endpoint.is_list,
         )
-        self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
+        self._clean, self._watch, self._plain = Redaction(endpoint), FieldWatch(endpoint), PlainRows(endpoint)
         self._started_at = now_utc()
         self._unproven_since: datetime | None = None
         self._of_demo = False
@@ -78,6 +80,7 @@ class Reading:
         self._sync: ListSync | DetailSync | None = None
         self._rejections: Rejections  # from here on: as soon as the sync is there
         self._fit: Fitting
+        self._files: RowFiles | None = None
         self.is_concluded = False
         self.is_news = True
 
@@ -142,7 +145,12 @@ class Reading:
         if is_stand_in(key):
             self._take_stand_in(sync, row, now)
             return None
-        return self._fitted(sync.take(self._look_at(row), now))
+        taken = sync.take(self._look_at(row), now, self._clean.written)
+        if taken is None or not self._clean.is_plain or self._files is None:
+            return self._fitted(taken)
+        self._handed_on += 1
+        self._plain.split(taken, self._files.load_id, self._files.write)
+        return None
 
     def _take_stand_in(self, sync: ListSync, row: dict[str, Any], now: datetime) -> None:
         """Notes a row that cannot be one of the table; MISSING: it was read, and is not listed any more."""
@@ -204,6 +212,8 @@ class Reading:
                 self._rejections = Rejections(self.endpoint, warehouse.rejected(self.endpoint))
                 self._sync = self._list_sync(warehouse)
                 self._fit = Fitting(self.endpoint, dlt.current.source_schema())
+                if takes_row_files(dlt.current.pipeline()):
+                    self._files = RowFiles()
             self._expect(self._sync.expected_requests)
         return cast(ListSync, self._sync)
 
@@ -314,6 +324,8 @@ class Reading:
     def conclude(self) -> dict[str, Any]:
         """The row for the ledger; marks what is proven to be gone."""
         check_held(dlt.current.pipeline().dataset_name, self.endpoint.name)
+        if self._files:
+            self._files.close()
         outcome = self._settle()
         if stopped_by := outcome.stopped_by or self.session.given_up:
             self._on_stop(stopped_by)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, cast
 
 import dlt
+from dlt.common.jsonpath import TJsonPath, compile_path
 from dlt.extract import DltResource
 from dlt.sources.helpers.rest_client.paginators import BasePaginator
 from dlt.sources.rest_api import rest_api_resources
@@ -31,6 +32,7 @@ from include.api_video.reading import Reading
 from include.api_video.schema import REJECTED, SCHEMA_NAME, SYNCS, schema_of
 from include.api_video.settings import Settings, read_settings
 
+ROWS, ITEMS, WHOLE = map(compile_path, ("data", "items", "$"))  # dlt would compile them for each answer
 OPPOSITE = {"asc": "desc", "desc": "asc"}
 ADMIN_PARAMS = {"page_size": MAX_PAGE_SIZE}
 
@@ -147,7 +149,7 @@ def rest_api_config(reading: Reading) -> RESTAPIConfig:
     elif endpoint.via:
         entries = _via_entries(reading, *endpoint.via)
     else:
-        entries = [_list_entry(reading, endpoint.path, "data", _params(reading))]
+        entries = [_list_entry(reading, endpoint.path, ROWS, _params(reading))]
     client = {"base_url": reading.settings.url_of(endpoint.host), "session": reading.session}
     return cast(RESTAPIConfig, {"client": client, "resources": entries})
 
@@ -164,7 +166,7 @@ def _entry(reading: Reading, name: str, endpoint: dict[str, Any]) -> dict[str, A
     return {"name": name, "write_disposition": "merge", "primary_key": reading.endpoint.key, "endpoint": endpoint}
 
 
-def _list_entry(reading: Reading, path: str, selector: str, params: dict[str, Any]) -> dict[str, Any]:
+def _list_entry(reading: Reading, path: str, selector: TJsonPath, params: dict[str, Any]) -> dict[str, Any]:
     entry = _entry(reading, reading.endpoint.name, {"path": path, "params": params, "data_selector": selector})
     entry["endpoint"]["paginator"] = Paginator(reading.session, reading.on_page)
     return {**entry, "processing_steps": [{"map": reading.take}, {"filter": _is_some}]}
@@ -174,19 +176,19 @@ def _via_entries(reading: Reading, path: str, key: str) -> list[Any]:
     """A list behind each row of another list, or the one that is listed where the host does not know that other one."""
     endpoint = reading.endpoint
     if not reading.session.knows(reading.settings.url_of(endpoint.host) + path, ADMIN_PARAMS):
-        return [_list_entry(reading, cast(str, endpoint.listed_path), "data", _params(reading))]
+        return [_list_entry(reading, cast(str, endpoint.listed_path), ROWS, _params(reading))]
     name = path.strip("/")
-    via = _entry(reading, name, {"path": path, "params": ADMIN_PARAMS, "data_selector": "items"})
+    via = _entry(reading, name, {"path": path, "params": ADMIN_PARAMS, "data_selector": ITEMS})
     via["endpoint"]["paginator"] = Paginator(reading.session, reading.on_via_page)
     inner = endpoint.path.replace("{" + key + "}", "{resources." + name + "." + key + "}")
-    return [{**via, "selected": False}, _list_entry(reading, inner, "items", ADMIN_PARAMS)]
+    return [{**via, "selected": False}, _list_entry(reading, inner, ITEMS, ADMIN_PARAMS)]
 
 
 def _detail_entry(reading: Reading) -> dict[str, Any]:
     endpoint = reading.endpoint
     path = endpoint.path.replace("{", "{resources." + cast(str, endpoint.parent) + ".")
     # "$": without a selector dlt guesses one, and loads the byte ranges of an upload in place of its status.
-    entry = _entry(reading, endpoint.name, {"path": path, "paginator": "single_page", "data_selector": "$"})
+    entry = _entry(reading, endpoint.name, {"path": path, "paginator": "single_page", "data_selector": WHOLE})
     # The answer may lack the id (a status has none): dlt adds the parent's, as "_videos_videoId".
     take = partial(reading.take_detail, f"_{endpoint.parent}_{endpoint.key}")
     steps = [{"map": take}, {"filter": _is_some}]

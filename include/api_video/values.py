@@ -52,6 +52,8 @@ def read_timestamp(text: str) -> datetime | None:
 
     A date alone is its midnight; without an offset it is UTC.
     """
+    if text[19:] == "+00:00" and PLAIN_TIMESTAMP(text):  # as the API writes each
+        return datetime.fromisoformat(text)
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         return None

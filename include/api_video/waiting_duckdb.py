@@ -107,6 +107,17 @@ class WaitingPool(DuckDbConnectionPool):
 class WaitingDuckDbCredentials(DuckDbCredentials):
     """DuckDB's credentials with the waiting pool."""
 
+    def parse_native_representation(self, native_value: Any) -> None:
+        """Takes a path as it is: dlt would import SQLAlchemy, only to see that it is no URL."""
+        if isinstance(native_value, str) and "://" not in native_value:
+            self.database = native_value
+        else:
+            super().parse_native_representation(native_value)
+
+    def __str__(self) -> str:
+        """As dlt's own, which imports SQLAlchemy for it, too."""
+        return f"{self.drivername}:///{self.database}"
+
     def on_resolved(self) -> None:
         """Puts our pool in the place of dlt's."""
         super().on_resolved()
@@ -124,6 +135,7 @@ class duckdb_that_waits(dlt.destinations.duckdb):  # noqa: N801  # dlt takes the
     """Destination ``duckdb`` for several processes on one host."""
 
     spec = WaitingDuckDbConfiguration
+    takes_row_files = True  # its client loads what ``row_files`` writes
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         caps = super()._raw_capabilities()

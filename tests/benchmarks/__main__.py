@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks``: this package beside a plain dlt pipeline and the floor, in one run on one machine.
+"""``python -m tests.benchmarks``: this package beside plain dlt, a Singer tap and the floor, in one run on one machine.
 
 Rows are compared with the API before a time counts. Writes ``docs/benchmarks.md`` with a picture, and README's table.
 """
@@ -11,14 +11,17 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
 
-from tests.benchmarks import hourly
+from include.api_video.endpoints import by_name
+from include.api_video.schema import snake
+from tests.benchmarks import hourly, singer
+from tests.benchmarks.lists import TEXTS
 from tests.benchmarks.measure import PROJECT, Measured, measure, serving
-from tests.benchmarks.results import EMPTY, FLOOR, OURS, PLAIN, READING, Result, read, table, write
+from tests.benchmarks.results import EMPTY, FLOOR, OURS, PLAIN, READING, SINGER, Result, read, table, write
 from tests.demo_client import DemoClient
 
 SECTION = "SOURCES__API_VIDEO_SOURCE__"
@@ -47,16 +50,24 @@ class Bench:
             "DLT_DATA_DIR": str(self.folder / "dlt"),
             "RUNTIME__DLTHUB_TELEMETRY": "false",
         }
-        commands = {
-            OURS: ["-m", "include.api_video", "run"],
-            PLAIN: ["-m", "tests.benchmarks.plain_dlt", str(file), *resources],
-            FLOOR: ["-m", "tests.benchmarks.floor", str(file)],
-            READING: ["-c", "from tests.benchmarks.floor import main; main('', load=False)"],
-        }
         # The baselines run with the defaults of dlt, not with this project's configuration.
         place = PROJECT if contender == OURS else self.folder
-        measured = measure(api, [sys.executable, *commands[contender]], environment, place)
-        self.note(scenario, contender, measured, "" if contender == READING else compare(file, contender, api))
+        measured = measure(api, self._command(contender, file, environment, resources or ("videos",)), environment, place)
+        lists = [name for name in resources or ("videos",) if by_name()[name].is_list]
+        self.note(scenario, contender, measured, "" if contender == READING else compare(file, contender, api, lists))
+
+    def _command(self, contender: str, file: Path, environment: dict[str, str], resources: Sequence[str]) -> list[str]:
+        """What a contender is started with."""
+        if contender == SINGER:
+            return singer.command(file, environment["BENCH_URL"], environment["BENCH_KEY"], resources)
+        paths = [f"{name}={by_name()[name].path}" for name in resources]
+        command = {
+            OURS: ["-m", "include.api_video", "run"],
+            PLAIN: ["-m", "tests.benchmarks.plain_dlt", str(file), *map(in_words, resources)],
+            FLOOR: ["-m", "tests.benchmarks.floor", str(file), *paths],
+            READING: ["-c", "from tests.benchmarks.floor import main; main('', 'videos=/videos', load=False)"],
+        }
+        return [sys.executable, *command[contender]]
 
     def note(self, scenario: str, contender: str, measured: Measured, note: str = "") -> None:
         """Keeps one run, and says so."""
@@ -66,16 +77,26 @@ class Bench:
         print(f"{scenario:38} {contender:12} {measured.seconds:7.1f} s {measured.peak_mb:6.0f} MB", note, flush=True)
 
 
-def compare(file: Path, contender: str, api: DemoClient) -> str:
+def in_words(resource: str) -> str:
+    """A list as the plain pipeline is told of it: name, path, key, and what it is sorted by."""
+    endpoint = by_name()[resource]
+    return "=".join([resource, endpoint.path, endpoint.key, endpoint.sort_by or ""]) if endpoint.is_list else resource
+
+
+def compare(file: Path, contender: str, api: DemoClient, lists: Sequence[str]) -> str:
     """Why the rows that a contender loaded are not the API's; empty where they are."""
-    dataset = {OURS: "api_video_data.videos WHERE removed_at IS NULL", PLAIN: "plain.videos"}.get(contender, "main.videos")
-    key = "videoId" if contender == FLOOR else "video_id"
+    wrong = twice = 0
     with duckdb.connect(str(file)) as connection:
-        rows = connection.execute(f"SELECT {key}, title FROM {dataset}").fetchall()
-    listed = {row["videoId"]: row["title"] for row in api.listed("videos")}
-    if len(rows) != len(dict(rows)):
-        return f"rows differ: {len(rows) - len(dict(rows))} twice"
-    wrong = sum(listed.get(key) != title for key, title in rows) + len(listed.keys() - dict(rows).keys())
+        for name in lists:
+            key, text = by_name()[name].key, TEXTS[name]
+            table = {OURS: f"api_video_data.{name} WHERE removed_at IS NULL", PLAIN: f"plain.{name}"}.get(contender, name)
+            columns = f"{snake(key)}, {text}" if contender in (OURS, PLAIN) else f"{key}, {text}"
+            rows = connection.execute(f"SELECT {columns} FROM {table}").fetchall()
+            listed = {row[key]: row.get(text) for row in api.listed(name)}
+            twice += len(rows) - len(dict(rows))
+            wrong += len({found for found, _ in set(rows) ^ set(listed.items())})
+    if twice:
+        return f"rows differ: {twice} twice"
     return f"rows differ: {wrong}" if wrong else ""
 
 
@@ -97,6 +118,17 @@ def first_load(bench: Bench, videos: int) -> None:
         api.change("delete", key=ids[videos // 2])
         for contender in (OURS, PLAIN):
             bench.run(f"one deleted, {videos:,} videos", contender, api)
+
+
+def five_lists(bench: Bench, videos: int) -> None:
+    """Whole runs of five lists: from nothing, then once more although nothing changed."""
+    with serving(videos) as api:
+        scenario = f"{videos:,} videos and four lists"
+        for _ in range(bench.repeat if videos <= 20_000 else 1):
+            for contender in (OURS, FLOOR, PLAIN, SINGER):
+                bench.run(f"first load, {scenario}", contender, api, *TEXTS, fresh=True)
+        for contender in (OURS, PLAIN, SINGER):
+            bench.run(f"nothing changed, {scenario}", contender, api, *TEXTS)
 
 
 def first_load_with_latency(bench: Bench, videos: int) -> None:
@@ -151,6 +183,7 @@ def large_library(bench: Bench, videos: int) -> None:
 
 SCENARIOS: dict[str, Callable[[Bench, int], None]] = {
     "first": first_load,
+    "lists": five_lists,
     "latency": first_load_with_latency,
     "details": details_under_a_limit,
     "hour": hour_in_airflow,
@@ -188,6 +221,7 @@ def measure_all(options: argparse.Namespace) -> list[Result]:
     sizes = [int(size) for size in options.sizes.split(",")]
     videos = {
         "first": sizes,
+        "lists": [size for size in sizes if size >= 20_000] or sizes[-1:],
         "latency": [max(size for size in sizes if size <= 20_000)],
         "details": [900],
         "hour": [300],

@@ -12,23 +12,29 @@ import duckdb
 import requests
 
 
-def main(file: str, *, load: bool = True) -> None:
-    """Reads every page of /videos, one after another, and loads them into ``file``."""
-    base_url, key = os.environ["BENCH_URL"], os.environ["BENCH_KEY"]
-    with tempfile.TemporaryDirectory() as folder, requests.Session() as session:
-        session.auth = (key, "")
-        path, number, pages = Path(folder) / "videos.jsonl", 0, 1
-        with path.open("w") as rows:
-            while number < pages:
-                number += 1
-                params: dict[str, str | int] = {"currentPage": number, "pageSize": 100, "sortBy": "updatedAt"}
-                body = session.get(f"{base_url}/videos", params=params).json()
-                pages = body["pagination"]["pagesTotal"]
-                rows.writelines(json.dumps(row) + "\n" for row in body["data"])
-        if load:
-            with duckdb.connect(file) as connection:
-                connection.execute("CREATE OR REPLACE TABLE videos AS SELECT * FROM read_json(?)", [str(path)])
+def main(file: str, *lists: str, load: bool = True) -> None:
+    """Reads every page of the lists (``videos=/videos``), one after another, and loads them into ``file``."""
+    session = requests.Session()
+    session.auth = (os.environ["BENCH_KEY"], "")
+    with tempfile.TemporaryDirectory() as folder, session, duckdb.connect(file or ":memory:") as connection:
+        for name, _, path in (listed.partition("=") for listed in lists):
+            rows = Path(folder) / f"{name}.jsonl"
+            read(session, path, rows)
+            if load:
+                connection.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM read_json(?)", [str(rows)])
+
+
+def read(session: requests.Session, path: str, file: Path) -> None:
+    """Writes every row of a list into a file."""
+    number, pages = 0, 1
+    with file.open("w") as rows:
+        while number < pages:
+            number += 1
+            params: dict[str, str | int] = {"currentPage": number, "pageSize": 100}
+            body = session.get(f"{os.environ['BENCH_URL']}{path}", params=params).json()
+            pages = body["pagination"]["pagesTotal"]
+            rows.writelines(json.dumps(row) + "\n" for row in body["data"])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -11,17 +11,6 @@ from dlt.sources.helpers.rest_client.paginators import PageNumberPaginator
 from dlt.sources.rest_api import rest_api_source
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
-VIDEOS: dict[str, Any] = {
-    "name": "videos",
-    "primary_key": "videoId",
-    "write_disposition": "merge",
-    "endpoint": {
-        "path": "videos",
-        "params": {"pageSize": 100, "sortBy": "updatedAt", "sortOrder": "desc"},
-        "data_selector": "data",
-        "incremental": {"cursor_path": "updatedAt", "initial_value": "2000-01-01T00:00:00+00:00"},
-    },
-}
 STATUS: dict[str, Any] = {
     "name": "video_status",
     "write_disposition": "merge",
@@ -31,15 +20,27 @@ STATUS: dict[str, Any] = {
 }
 
 
+def listed(name: str, path: str, key: str, sort_by: str) -> dict[str, Any]:
+    """A list, read down to where it was read before, as far as the API sorts it so."""
+    params = {"pageSize": 100, **({"sortBy": sort_by, "sortOrder": "desc"} if sort_by else {})}
+    endpoint: dict[str, Any] = {"path": path, "params": params, "data_selector": "data"}
+    if sort_by == "updatedAt":
+        endpoint["incremental"] = {"cursor_path": sort_by, "initial_value": "2000-01-01T00:00:00+00:00"}
+    return {"name": name, "primary_key": key, "write_disposition": "merge", "endpoint": endpoint}
+
+
 def main(file: str, *resources: str) -> None:
-    """Loads the videos, and their statuses where asked to, into ``file``; its state stays beside the file."""
+    """Loads lists (``videos=/videos=videoId=updatedAt``), and the statuses of the videos where asked to, into ``file``; its
+    state stays beside the file.
+    """
+    lists = [listed(*resource.split("=")) for resource in resources if resource != STATUS["name"]]
     config: dict[str, Any] = {
         "client": {
             "base_url": os.environ["BENCH_URL"],
             "auth": {"type": "http_basic", "username": os.environ["BENCH_KEY"], "password": ""},
             "paginator": PageNumberPaginator(base_page=1, page_param="currentPage", total_path="pagination.pagesTotal"),
         },
-        "resources": [VIDEOS, STATUS] if "video_status" in resources else [VIDEOS],
+        "resources": [*lists, STATUS] if STATUS["name"] in resources else lists,
     }
     pipeline = dlt.pipeline(
         "plain", destination=dlt.destinations.duckdb(file), dataset_name="plain", pipelines_dir=f"{file}.dlt"

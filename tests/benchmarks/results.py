@@ -16,8 +16,11 @@ from typing import Any
 from tests.benchmarks.measure import Measured
 
 OURS, PLAIN, FLOOR, READING, EMPTY = "api_video", "plain dlt", "floor", "reading only", "empty tasks"
+SINGER = "singer, target-duckdb"
 BASELINES = (FLOOR, READING, EMPTY)
-COLOURS = {OURS: "#2563eb", PLAIN: "#f59e0b", FLOOR: "#94a3b8", READING: "#94a3b8", EMPTY: "#94a3b8"}
+COLOURS = {OURS: "#2563eb", PLAIN: "#f59e0b", SINGER: "#16a34a", FLOOR: "#94a3b8", READING: "#94a3b8", EMPTY: "#94a3b8"}
+LEAST = "the least it can take"
+SHADES = {OURS: COLOURS[OURS], PLAIN: COLOURS[PLAIN], SINGER: COLOURS[SINGER], LEAST: COLOURS[FLOOR]}
 START, END = "<!-- benchmarks: written by make bench -->\n", "<!-- end of benchmarks -->"
 
 
@@ -90,7 +93,7 @@ def picture(results: Sequence[Result]) -> str:
             yOffset=alt.YOffset("contender:N", sort=list(COLOURS)),
             color=alt.Color(
                 "contender:N",
-                scale=alt.Scale(domain=[OURS, PLAIN, "the least it can take"], range=["#2563eb", "#f59e0b", "#94a3b8"]),
+                scale=alt.Scale(domain=list(SHADES), range=list(SHADES.values())),
                 legend=alt.Legend(title=None, orient="top", direction="horizontal") if labels else None,
             ),
         )
@@ -110,7 +113,7 @@ def picture(results: Sequence[Result]) -> str:
         values = []
         for result in results:
             value = result.runs[-1].requests if name == "requests" else getattr(result, name)
-            shown = "the least it can take" if result.contender in BASELINES else result.contender
+            shown = LEAST if result.contender in BASELINES else result.contender
             label = form.format(value) + (f"  ({result.note})" if result.note and name == "requests" else "")
             if (name == "peak_mb" and not value) or (name == "requests" and result.contender == EMPTY):
                 value, label = 0, ""

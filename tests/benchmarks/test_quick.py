@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.benchmarks.__main__ import Bench, first_load
-from tests.benchmarks.results import FLOOR, OURS, PLAIN, picture, read, table, write
+import pytest
+
+from tests.benchmarks import singer
+from tests.benchmarks.__main__ import Bench, first_load, five_lists
+from tests.benchmarks.results import FLOOR, OURS, PLAIN, SINGER, picture, read, table, write
 
 
 def test_a_small_benchmark_compares_rows_and_counts_requests(tmp_path: Path) -> None:
@@ -24,3 +27,22 @@ def test_a_small_benchmark_compares_rows_and_counts_requests(tmp_path: Path) -> 
     write(list(bench.results.values()), tmp_path / "docs", None)
     assert table(read(tmp_path / "docs")) == table(list(bench.results.values()))
     assert "first load, 250 videos" in picture(read(tmp_path / "docs"))
+
+
+def test_all_contenders_load_the_same_rows_of_five_lists(tmp_path: Path) -> None:
+    try:
+        singer.environment()
+    except singer.NoSingerError as error:
+        pytest.skip(str(error))
+    bench = Bench(tmp_path, repeat=1)
+
+    five_lists(bench, 250)
+
+    first, again = (f"{when}, 250 videos and four lists" for when in ("first load", "nothing changed"))
+    assert {key: result.note for key, result in bench.results.items() if result.note} == {}
+    requests = {key: result.runs[-1].requests for key, result in bench.results.items()}
+    assert requests[first, FLOOR] == requests[first, PLAIN] == requests[first, SINGER] == 7
+    assert requests[first, OURS] == 8
+    assert requests[again, OURS] == 5
+    assert requests[again, SINGER] == 7, "it reads all of it again"
+    assert "singer" in picture(list(bench.results.values()))

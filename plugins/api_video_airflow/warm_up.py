@@ -20,7 +20,6 @@ INHERITED = (
     "dlt.destinations.impl.duckdb.duck",
     "dlt.sources.rest_api",
     "duckdb",
-    "pandas",
     "tabulate",
 )
 log = logging.getLogger(__name__)

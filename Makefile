@@ -2,11 +2,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
+PY := "$(BIN)/python"
+# What is installed when: the least to run; what the notebook, and what the tests need, by the command that needs it.
 READY := $(VENV)/ready
+NOTEBOOK := $(VENV)/ready-notebook
+DEV := $(VENV)/ready-dev
+
+# The shell may be set up for another Airflow, whose database, folders and keys are none of ours. What counts of Airflow's
+# variables are Connections and where they are looked up; all others, and paths of Python, end here.
+KEPT := AIRFLOW_CONN_% AIRFLOW__SECRETS__%
+$(foreach name,$(filter-out $(KEPT),$(filter AIRFLOW% PYTHONPATH PYTHONHOME,$(.VARIABLES))),$(eval unexport $(name)))
 export AIRFLOW_HOME := $(CURDIR)
+export AIRFLOW__CORE__LOAD_EXAMPLES := False
+PATH_BEFORE := $(PATH)
 export PATH := $(BIN):$(PATH)
-# `make run` shows what the package says, not what Airflow says to itself.
-QUIET := AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING task=WARNING" PYTHONWARNINGS=ignore
 
 PORT ?= 8080
 # One of API_VIDEO_ACCOUNTS: make run ACCOUNT=training
@@ -17,9 +26,6 @@ OF_ACCOUNT := $(if $(ACCOUNT),--account $(ACCOUNT))
 UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE_URL=http://127.0.0.1:$(PORT) \
 	AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING http=WARNING supervisor=WARNING" \
 	AIRFLOW__CORE__TEST_CONNECTION=Enabled PYTHONWARNINGS=ignore
-
-# In the environment, in secrets.toml, or in an Airflow Connection; also where that cannot be looked up or read, as the run says.
-HAS_KEY := python -m include.api_video has-key $(OF_ACCOUNT) || python -m dags.api_video_connections $(DAG) > /dev/null 2>&1
 
 # What is local is reached without a proxy, whatever HTTP_PROXY says: the demo, Airflow's API, its health checks.
 COMMA := ,
@@ -35,68 +41,75 @@ LONGEST_FIRST := tests/e2e tests/integration tests/acceptance tests/benchmarks t
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv with the pinned packages, and Airflow's home in this folder
+setup: $(READY) ## make .venv with what the package needs to run, and Airflow's home in this folder
 
-$(READY): requirements.txt requirements-dev.txt constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+# Not with a Python of $(VENV), which may be half made.
+WITH_PYTHON = PATH="$(PATH_BEFORE)" $(PYTHON)
+INSTALL = $(WITH_PYTHON) -m include.local.install --venv $(VENV)
+
+$(READY): requirements.txt constraints.txt
+	@$(WITH_PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
 		|| { echo "Python 3.10 to 3.13 is needed; choose one with: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "Installing the pinned packages into $(VENV) (about a minute) ..."
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
-	@$(BIN)/airflow db migrate > $(VENV)/airflow-setup.log 2>&1 || { cat $(VENV)/airflow-setup.log; exit 1; }
+	@$(INSTALL) requirements.txt
+	@echo "Making Airflow's database in this folder ..."
+	@"$(BIN)/airflow" db migrate > $(VENV)/airflow-setup.log 2>&1 || { cat $(VENV)/airflow-setup.log; exit 1; }
 	@sed -i.bak 's/^load_examples = True/load_examples = False/' airflow.cfg && rm -f airflow.cfg.bak
 	@touch $(READY)
 
+$(NOTEBOOK): $(READY) requirements-notebook.txt
+	@$(INSTALL) requirements-notebook.txt
+	@touch $(NOTEBOOK)
+
+$(DEV): $(READY) requirements-notebook.txt requirements-dev.txt
+	@$(INSTALL) requirements-dev.txt
+	@touch $(NOTEBOOK) $(DEV)
+
 run: $(READY) ## load api.video through the DAG; without an API key, load the demo API
-	@if $(HAS_KEY); then \
-		$(QUIET) airflow dags test $(DAG); \
-	else \
-		echo "No api.video API key is set (README: Load your own account): loading the demo API with all nine resources."; \
-		$(QUIET) python -m include.demo_api exec --fallback -- airflow dags test $(DAG); \
-	fi; status=$$?; python -m include.api_video report $(OF_ACCOUNT); exit $$status
+	@$(PY) -W ignore -m dags.api_video_run $(OF_ACCOUNT)
 
 plain: $(READY) ## load without Airflow; needs an API key
-	@python -m include.api_video $(OF_ACCOUNT)
+	@$(PY) -m include.api_video $(OF_ACCOUNT)
 
 ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT=8080)
-	@python -c 'import json, pathlib, secrets; file = pathlib.Path("simple_auth_manager_passwords.json.generated"); \
+	@$(PY) -c 'import json, pathlib, secrets; file = pathlib.Path("simple_auth_manager_passwords.json.generated"); \
 		file.exists() or file.write_text(json.dumps({"admin": secrets.token_urlsafe(12)})); \
 		print("Airflow: http://127.0.0.1:$(PORT)  user admin, password", json.loads(file.read_text())["admin"])'
-	@if $(HAS_KEY); then $(UI) airflow standalone; else \
+	@if $(PY) -W ignore -m dags.api_video_run --has-key $(OF_ACCOUNT); then $(UI) "$(BIN)/airflow" standalone; else \
 		echo "No api.video API key is set: the DAG loads the demo API, until an Airflow Connection $(DAG) has your key."; \
-		$(UI) python -m include.demo_api exec --fallback -- airflow standalone; fi
+		$(UI) $(PY) -m include.demo_api exec --fallback -- "$(BIN)/airflow" standalone; fi
 
 doctor: $(READY) ## ask api.video, read-only, whether what the package relies on holds; for bug reports
-	@python -m include.api_video doctor $(OF_ACCOUNT)
+	@$(PY) -m include.api_video doctor $(OF_ACCOUNT)
 
-notebook: $(READY) ## charts of the loaded data in the browser, on this machine only
-	@python -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code
+notebook: $(NOTEBOOK) ## charts of the loaded data in the browser, on this machine only
+	@$(PY) -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code
 
-test: $(READY) ## run the tests (JOBS=auto: on all cores at once)
-	@python -m pytest $(if $(JOBS),--numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(LONGEST_FIRST))
+test: $(DEV) ## run the tests (JOBS=auto: on all cores at once)
+	@$(PY) -m pytest $(if $(JOBS),--numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(LONGEST_FIRST))
 
-bench: $(READY) ## measure this package beside a plain dlt pipeline, a Singer tap and the floor (half an hour)
-	@python -m tests.benchmarks
+bench: $(DEV) ## measure this package beside plain dlt, a Singer tap and the floor (half an hour), and the first minute
+	@$(PY) -m tests.benchmarks
+	@$(PY) -m tests.benchmarks.first_minute
 
-screenshots: $(READY) ## make the pictures of README.md from a real run
-	@python -m tests.screenshots
+screenshots: $(DEV) ## make the pictures of README.md from a real run
+	@$(PY) -m tests.screenshots
 
-lint: $(READY) ## check style and types
-	@ruff check . && ruff format --check . && mypy
+lint: $(DEV) ## check style and types
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
 docs: $(READY) ## write the generated part of README.md, and docs/data_dictionary.md
-	@python -m include.api_video.docs
+	@$(PY) -m include.api_video.docs
 
-update: $(READY) ## take the newest supported versions of everything; kept where the tests pass
-	@python -m pip install --quiet --disable-pip-version-check uv && python -m tests.versions.update update
-	@$(MAKE) --no-print-directory test JOBS=auto || { python -m tests.versions.update back; \
+update: $(DEV) ## take the newest supported versions of everything; kept where the tests pass
+	@$(PY) -m tests.versions.update update
+	@$(MAKE) --no-print-directory test JOBS=auto || { $(PY) -m tests.versions.update back; \
 		echo "The tests do not pass with the newest versions: requirements and constraints are as before."; exit 1; }
-	@git diff --stat -- requirements.txt requirements-dev.txt constraints.txt
+	@git diff --stat -- requirements.txt requirements-notebook.txt requirements-dev.txt constraints.txt
 
+oldest: VENV := .venv-oldest
 oldest: ## run the tests with the oldest versions that are supported, in .venv-oldest
-	@$(PYTHON) -m venv .venv-oldest
-	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/versions/oldest.txt
-	@touch .venv-oldest/ready
+	@$(INSTALL) tests/versions/oldest.txt
+	@touch $(READY) $(NOTEBOOK) $(DEV)
 	@$(MAKE) --no-print-directory test JOBS=auto VENV=.venv-oldest
 
 clean: ## remove the environment and Airflow's files (its Connections and runs, too); keeps the warehouse

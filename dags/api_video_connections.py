@@ -6,22 +6,19 @@ had nothing: the next backend's Connection, or none, is the answer, and so anoth
 Relied on beyond Airflow's public interface, in 3.2 and 3.3 alike: ``ensure_secrets_backend_loaded`` (the backends in their
 order), and the request with which a task asks the API server for a Connection, whose answer tells why there is none. What
 the API server itself cannot look up, it answers as "not found".
-
-    python -m dags.api_video_connections api_video      exit code 0: there is such a Connection, or no telling whether
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.secrets import ExecutionAPISecretsBackend
 
-from include.api_video.errors import ApiVideoError, SecretsBackendError, SettingsError
+from include.api_video.errors import SecretsBackendError, SettingsError
 
 FIELDS = "conn_type, host, login, password, schema, port and extra"
 
@@ -141,18 +138,3 @@ def _mistake(value: str) -> str:
     if "_" in scheme:
         return "an underscore cannot stand in the beginning of a URI, before ://"
     return "as a URI it is malformed; characters such as / ? # @ and % in a key must be percent-encoded"
-
-
-def main(conn_id: str) -> int:
-    """For the Makefile, which loads the demo where there is no key: a Connection that cannot be read is not none."""
-    from airflow.configuration import ensure_secrets_loaded
-
-    try:
-        return 0 if find_connection(conn_id, ensure_secrets_loaded()) else 1
-    except ApiVideoError as error:
-        print(error, file=sys.stderr)
-        return 0  # the run itself says what is wrong
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

@@ -1,7 +1,7 @@
 """``python -m include.api_video``: loads api.video without Airflow.
 
 Commands: ``run`` (the default), ``report`` (the last run's table), ``doctor`` (a table for a bug report: whether api.video
-keeps what the package relies on), ``has-key`` (exit code 0 where a key is set).
+keeps what the package relies on).
 """
 
 from __future__ import annotations
@@ -123,21 +123,10 @@ def doctor(account: Account) -> int:
     return int(any(finding.holds is Holds.NO for finding in seen.findings))
 
 
-def has_key(account: Account) -> int:
-    """Tells the Makefile whether to load the demo."""
-    try:
-        read_settings(account=account)
-    except MissingKeyError:
-        return 1
-    except ApiVideoError:
-        return 0  # the run itself says what is wrong
-    return 0
-
-
 def main() -> int:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m include.api_video", description=__doc__)
-    parser.add_argument("command", nargs="?", default="run", choices=["run", "report", "doctor", "has-key"])
+    parser.add_argument("command", nargs="?", default="run", choices=["run", "report", "doctor"])
     parser.add_argument("--full-refresh", action="store_true", help="start all tables anew")
     parser.add_argument("--account", help="one of API_VIDEO_ACCOUNTS; without it, all of them one after another")
     options = parser.parse_args()
@@ -145,7 +134,6 @@ def main() -> int:
         "run": partial(run, full_refresh=options.full_refresh),
         "report": report,
         "doctor": doctor,
-        "has-key": has_key,
     }
     use_project_config()
     mask_logs()

@@ -22,6 +22,8 @@ from include.api_video.errors import (
     ProxySettingError,
 )
 
+KEY_REFUSED = "api.video refused the API key"  # how the sentence about a 401 begins
+
 
 @dataclass(frozen=True)
 class Page:
@@ -213,7 +215,7 @@ def read_error(
     if status == 401:
         return ApiVideoKeyError(
             # The host, not the path: all tasks of a run then say the same sentence.
-            f"api.video refused the API key (401 on {'/'.join(url.split('/')[:3])}, environment {environment!r}). "
+            f"{KEY_REFUSED} (401 on {'/'.join(url.split('/')[:3])}, environment {environment!r}). "
             f"Set {key_setting} to a key of this environment (dashboard, API keys), or "
             f"SOURCES__API_VIDEO_SOURCE__ENVIRONMENT to the key's environment, production or sandbox.{doubt}"
         )

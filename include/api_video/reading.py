@@ -77,6 +77,7 @@ class Reading:
         self._of_demo = False
         self._handed_on = 0  # rows, to be loaded
         self._expected: int | None = None
+        self._told_expected = False
         self._sync: ListSync | DetailSync | None = None
         self._rejections: Rejections  # from here on: as soon as the sync is there
         self._fit: Fitting
@@ -117,7 +118,7 @@ class Reading:
             following = sync.next_page(page)
         if sync.is_done:
             rows.extend(sync.late_rows())
-        self._expect(sync.expected_requests)  # a first load knows only now how long the list is
+        self._expect(sync.expected_requests)
         if not sync.last_wanted:
             self.session.drop_ahead()
         pages = range(0) if following is None else range(following, max(following, sync.last_wanted or following) + 1)
@@ -214,7 +215,8 @@ class Reading:
                 self._fit = Fitting(self.endpoint, dlt.current.source_schema())
                 if takes_row_files(dlt.current.pipeline()):
                     self._files = RowFiles()
-            self._expect(self._sync.expected_requests)
+            # The first page tells how long the list is.
+            self._expect(self._sync.expected_requests, is_told=False)
         return cast(ListSync, self._sync)
 
     def _list_sync(self, warehouse: Warehouse) -> ListSync:
@@ -261,10 +263,13 @@ class Reading:
             state = warehouse.detail_state(self.endpoint, budget, missing_since, anew=True)
         return DetailSync(self.endpoint, state, first=anew or state.base_url is None)
 
-    def _expect(self, requests: int) -> None:
-        """Says how many requests there should be, where that is news."""
-        if requests != self._expected:
-            log.info("%s: %d requests are expected", self.endpoint.name, requests)
+    def _expect(self, requests: int, *, is_told: bool = True) -> None:
+        """Takes note of how many requests there should be; says it once, when it is known how many."""
+        if is_told and not self._told_expected:
+            log.info(
+                "%s: %s expected", self.endpoint.name, "1 request is" if requests == 1 else f"{requests:,} requests are"
+            )
+            self._told_expected = True
         self._expected = requests
         self.session.expect(requests)
 
@@ -408,7 +413,8 @@ def describe(outcome: Outcome, requests: int) -> str:
         "of them the API failed to give": outcome.unread,
     }
     news = ", ".join(f"{count} {what}" for what, count in counted.items() if count) or "nothing changed"
-    return f"{outcome.active} rows, {news} ({outcome.mode}, {requests} requests)"
+    sent = "1 request" if requests == 1 else f"{requests:,} requests"
+    return f"{outcome.active} rows, {news} ({outcome.mode}, {sent})"
 
 
 def drop_tables(endpoint: Endpoint, query: Query) -> None:

@@ -14,6 +14,7 @@ from include.api_video.destination import check_reach, file_format
 from include.api_video.destination_errors import describe
 from include.api_video.endpoints import by_name, in_load_order
 from include.api_video.errors import ApiVideoError, LeftOutError, UnforeseenError, find_cause
+from include.api_video.key_check import check_key
 from include.api_video.ledger import LedgerRow, NothingNewError
 from include.api_video.origin import DEMO, is_demo
 from include.api_video.pipelines import short_lived_pipeline
@@ -32,6 +33,7 @@ def prepare_warehouse(settings: Settings) -> None:
     and old runs are forgotten.
 
     Raises:
+        ApiVideoKeyError: api.video refuses the key; nothing was changed.
         SettingsError: the destination lacks a package or credentials.
         DestinationError: it cannot be reached.
         DestinationRefusedError: it refuses the login or the tables.
@@ -40,6 +42,7 @@ def prepare_warehouse(settings: Settings) -> None:
         timeout_s()  # a malformed one is told before anything is loaded
         check_reach(pipeline)
         warehouse, schema = Warehouse(pipeline), declared_schema(settings)
+        check_key(warehouse, settings)
         drop_demo_rows(warehouse, settings)
         warehouse.declare(schema)
         forget_old_runs(warehouse, settings.history_days, now_utc())

@@ -40,9 +40,11 @@ def test_a_run_in_which_nothing_changed_costs_one_request_per_list(library: Ware
 
 
 def test_a_first_load_costs_its_pages_the_first_one_once_more_and_one_where_the_last_is_full(library: Warehouse) -> None:
+    """And one by which a wrong key would be told."""
     run = library.load("videos")
 
-    assert sorted(sent(library)) == sorted([f"/videos?{number}" for number in range(1, 12)] + ["/videos?1"])
+    pages = [f"/videos?{number}" for number in range(1, 12)]
+    assert sorted(sent(library)) == sorted([*pages, "/videos?1", "/videos?1&pageSize=1"])
     assert (run.sync("videos")["requests"], run.sync("videos")["expected_requests"]) == (12, 12)
 
 
@@ -111,3 +113,12 @@ def test_one_that_goes_and_one_that_comes_between_two_pages_are_both_seen(librar
     library.load("videos")
 
     library.assert_equal("videos")
+
+
+def test_what_a_list_will_cost_is_said_once(library: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    """Only its first page tells how long it is: "1 requests are expected" was said before, then 12."""
+    with caplog.at_level("INFO", "api_video"):
+        library.load("videos", "players")
+
+    said = [record.getMessage() for record in caplog.records if "expected" in record.getMessage()]
+    assert said == ["videos: 12 requests are expected", "players: 1 request is expected"]

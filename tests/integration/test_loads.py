@@ -433,7 +433,10 @@ def test_rows_that_an_older_version_loaded_from_this_machine_stay(warehouse: War
     assert here.sync("videos")["base_url"] == "demo", "from now on it is known"
 
 
-def test_a_wrong_key_costs_one_request_per_list_and_says_what_to_do(warehouse: Warehouse) -> None:
+def test_a_key_that_is_withdrawn_costs_one_request_per_list_and_says_what_to_do(warehouse: Warehouse) -> None:
+    """One that was never good is told before (test_key_check)."""
+    warehouse.load("videos", "video_status", "players")
+    warehouse.demo.reset_log()
     warehouse.settings = replace(warehouse.settings, api_key="wrong")
 
     run = warehouse.load("videos", "video_status", "players")

@@ -21,8 +21,9 @@ from airflow.secrets.local_filesystem import LocalFilesystemBackend
 from tests.airflow_home import PROJECT
 
 sys.path += [str(PROJECT / "dags")]
+import api_video_run
 import api_video_tasks
-from api_video_connections import find_connection, main
+from api_video_connections import find_connection
 
 from include.api_video.accounts import Account
 from include.api_video.errors import MissingKeyError, SecretsBackendError, SettingsError
@@ -114,10 +115,10 @@ def test_an_api_server_that_fails_is_not_read_as_none(api_server):
         find_connection("api_video", [backend])
 
 
-def test_the_makefile_does_not_take_a_connection_that_cannot_be_read_for_none(monkeypatch):
+def test_make_run_does_not_take_a_connection_that_cannot_be_read_for_none(monkeypatch):
     """It would load the demo in place of the account."""
     monkeypatch.setenv(VARIABLE, f"api_video://:{KEY}@")
-    assert main("api_video") == 0
+    assert api_video_run.has_key(Account())
 
 
 def test_a_connection_without_a_password_is_named_where_no_key_is_set():

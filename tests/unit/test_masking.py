@@ -109,7 +109,7 @@ def test_what_looks_like_a_secret_is_none_of_anybodys_business(text: str, masked
         '[sources.api_video_source] api_key = "..." into include/.dlt/secrets.toml',
         "postgresql://loader@db.example.com:5432/warehouse",
         "at 12:30:01 https://ws.api.video/videos?currentPage=2, the token has expired: set another",
-        "videos: 30 rows, 2 new (changes, 1 requests)",
+        "videos: 30 rows, 2 new (changes, 1 request)",
     ],
 )
 def test_other_text_stays(text: str) -> None:

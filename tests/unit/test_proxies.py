@@ -52,7 +52,7 @@ def test_what_make_starts_reaches_what_is_local_without_the_proxy(
 ) -> None:
     """A makefile of the test's own, around the project's: a command as those of `make run` and `make ui` are started."""
     (tmp_path / "asks.py").write_text(
-        "import os, sys, httpx, requests\n"
+        f"import os, sys, httpx, requests; sys.path.insert(0, {str(PROJECT)!r})\n"
         "from tests.small_api import Api\n"
         "api = Api()\n"
         "for url in (api.url, api.url.replace('127.0.0.1', 'localhost')):\n"
@@ -62,7 +62,7 @@ def test_what_make_starts_reaches_what_is_local_without_the_proxy(
     )
     (tmp_path / "Makefile").write_text(f"include {PROJECT}/Makefile\nasks:\n\t@{sys.executable} {tmp_path}/asks.py\n")
     command = ["make", "--silent", "--file", str(tmp_path / "Makefile"), "asks"]
-    environment = {**environment, "no_proxy": "warehouse.example.com", "PYTHONPATH": str(PROJECT)}
+    environment = {**environment, "no_proxy": "warehouse.example.com"}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert seen == []
     assert done.stdout == "200 200\n200 200\nlocalhost,127.0.0.1,::1,warehouse.example.com\n", done.stderr

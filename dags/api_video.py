@@ -1,8 +1,9 @@
 """
 ### api.video to the warehouse
 
-Loads videos, players, live streams, summaries and their details from [api.video](https://api.video), every hour, so that
-each table equals what the API lists: new and changed rows are merged, rows that are gone get a `removed_at`.
+Loads videos, players, live streams, summaries and their details from [api.video](https://api.video), every hour or
+as the setting `schedule` says, so that each table equals what the API lists: new and changed rows are merged, rows that are
+gone get a `removed_at`.
 
 `prepare` checks the settings and creates the tables. Then there is one task per resource; a child (`video_status`,
 `video`, `summary_source`) takes the ids to ask for from what its parent loaded. `validate` runs after all of them,
@@ -42,18 +43,19 @@ from api_video_timeouts import run_timeout  # noqa: E402
 
 from include.api_video.accounts import Account  # noqa: E402
 from include.api_video.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
+from include.api_video.schedule import schedule_or_hourly  # noqa: E402
 from include.api_video.settings import read_demo_note  # noqa: E402
 
 
 def make_dag(account: Account) -> None:
     """The DAG of one account."""
     resources, switched_on = dag_resources(account)
-    demo = read_demo_note(account)
+    demo, schedule = read_demo_note(account), schedule_or_hourly(account)
     groups = group_names(endpoint for endpoint in ENDPOINTS if endpoint.name in resources)
 
     @dag(
         account.dag_id,
-        schedule="@hourly",
+        schedule=schedule.text,
         start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
         catchup=False,
         max_active_runs=1,
@@ -64,7 +66,7 @@ def make_dag(account: Account) -> None:
         doc_md=f"{demo}\n\n{__doc__}" if demo else __doc__,
         tags=["api.video", "dlt", *demo_tags(demo)],
         on_failure_callback=failure_alert(),
-        deadline=late_alert(f"{__name__}.{run_is_late.__name__}"),
+        deadline=late_alert(f"{__name__}.{run_is_late.__name__}", schedule),
     )
     def api_video() -> None:
         ready, proof = prepare(account), validate(account, resources)

@@ -30,10 +30,11 @@ from api_video_connections import find_connection
 from packaging.version import Version
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from include.api_video.accounts import DEFAULT_ACCOUNT
+from include.api_video.accounts import DEFAULT_ACCOUNT, read_accounts
 from include.api_video.addresses import is_local
 from include.api_video.alerts import SECTION, Alert, AlertSettings, failed_run, late_run, read_alert_settings
 from include.api_video.errors import SettingsError
+from include.api_video.schedule import Schedule, schedule_or_hourly
 
 TIMEOUT_S = 10
 ERROR = "error"  # XCom in which a failed task leaves its sentence, for `validate` and for alerts
@@ -82,10 +83,11 @@ def failure_alert() -> Callable[[Any], None] | None:
     return run_failed if _settings_of_dag() else None
 
 
-def late_alert(path: str) -> Any:
+def late_alert(path: str, schedule: Schedule) -> Any:
     """For ``deadline`` of the DAG; ``path`` is where ``run_is_late`` can be imported from."""
     settings = _settings_of_dag()
-    if settings is None or not settings.late_after_minutes or not is_supervised() or unwatched():
+    minutes = settings.late_after(schedule) if settings else 0
+    if not minutes or not is_supervised() or unwatched():
         return None
     from airflow.sdk.definitions.callback import SyncCallback
     from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
@@ -93,7 +95,7 @@ def late_alert(path: str) -> Any:
     return DeadlineAlert(
         name="late",
         reference=DeadlineReference.DAGRUN_QUEUED_AT,  # a run that was triggered by hand has no logical date
-        interval=timedelta(minutes=settings.late_after_minutes),
+        interval=timedelta(minutes=minutes),
         # An AsyncCallback would run in the triggerer, which can import nothing from the folder of DAGs.
         callback=SyncCallback(path),
     )
@@ -138,7 +140,7 @@ def check_alerts() -> None:
     if settings is None:
         return
     make_notifier(settings)
-    if settings.late_after_minutes and (reason := unwatched()):
+    if settings.late_after_minutes != 0 and (reason := unwatched()):
         log.warning("No alert is sent for runs that are late: %s.", reason)
 
 
@@ -201,7 +203,9 @@ def run_is_late(context: Any) -> None:
     # Airflow also calls where the run failed in time: that was told.
     if settings and run["state"] in UNFINISHED:
         run_id, url = run["dag_run_id"], run_url(run["dag_id"], run["dag_run_id"])
-        send(run["dag_id"], late_run(run_id, url, settings.late_after_minutes, is_queued=run["state"] == "queued"), context)
+        account = next((account for account in read_accounts() if account.dag_id == run["dag_id"]), DEFAULT_ACCOUNT)
+        minutes = settings.late_after(schedule_or_hourly(account))
+        send(run["dag_id"], late_run(run_id, url, minutes, is_queued=run["state"] == "queued"), context)
 
 
 def send(dag_id: str, alert: Alert, context: Any) -> None:

@@ -65,6 +65,7 @@ from include.api_video.settings import (
 )
 from include.api_video.table_lock import table_lock
 
+SYNC = "sync"  # key of the XCom in which a task that found nothing new leaves its row of the ledger
 REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
 RETRIES = {
     "retries": 2,
@@ -171,7 +172,7 @@ def load_tasks(account: Account, group_id: str, names: Sequence[str]) -> dict[st
         group = PipelineTasksGroup(
             group_id, use_data_folder=False, local_data_folder=folder, use_task_logger=False, log_progress_period=0
         )
-        use_project_config()  # the helper has dlt look for its files in the folder of DAGs
+        use_project_config(anew=False)  # the helper has dlt look for its files in the folder of DAGs
         within = Path(os.environ["DLT_DATA_DIR"]).relative_to(folder)  # nowhere else, whatever dlt does
         tasks = {name: _load_task(account, group, name, Path(folder, within, name)) for name in names}
     for name, later in tasks.items():
@@ -197,7 +198,6 @@ def own_folders() -> Iterator[str]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        use_project_config()
 
 
 def _load_task(account: Account, group: PipelineTasksGroup, name: str, folder: Path) -> Any:
@@ -253,7 +253,8 @@ def _run(
         AirflowFailException: it failed, and trying again cannot help.
         AirflowSkipException: the resource was left out, or not chosen for this run.
     """
-    from include.api_video.runner import in_a_sentence
+    from include.api_video.ledger import to_json
+    from include.api_video.runner import in_a_sentence, unless_idle
 
     use_airflow_logging()
     context, name = get_current_context(), pipeline.pipeline_name
@@ -269,7 +270,7 @@ def _run(
             use_warehouse_connection()
             stops.clear()  # of an attempt before
             with table_lock(pipeline, name, run_id), in_a_sentence(name):
-                load()
+                idle = unless_idle(load)
             if stops:
                 raise stops[0]
     finally:
@@ -278,10 +279,15 @@ def _run(
         with suppress(OSError):
             folder.parent.rmdir()
             folder.parent.parent.rmdir()
-    from include.api_video.report import look_at
+    from include.api_video.report import Report, look_at
+    from include.api_video.warehouse import now_utc
 
-    with plain_words():
-        report = look_at(account, name, run_id)
+    if idle:
+        ti.xcom_push(key=SYNC, value=to_json(idle))  # `validate` stores it
+        report = Report(run_id, now_utc(), [idle], [])
+    else:
+        with plain_words():
+            report = look_at(account, name, run_id)
     context["outlet_events"][asset].extra = report.summary()
 
 
@@ -298,10 +304,9 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
         context = get_current_context()
         with plain_words():
             use_warehouse_connection()
-            errors, left_out = _read_errors(context["ti"], resources), _left_out(context, resources)
-            report = check_run(
-                account, str(context["run_id"]), resources, errors, left_out, unproven_hours=_unproven_hours(account)
-            )
+            ti, hours = context["ti"], _unproven_hours(account)
+            facts = _read_errors(ti, resources), _left_out(context, resources), _read_idle(ti, resources)
+            report = check_run(account, str(context["run_id"]), resources, *facts, unproven_hours=hours)
             context["ti"].xcom_push(key="report", value=report.to_json())
             context["ti"].xcom_push(key="proof", value=report.proof())
             log.info("What this run did, and whether it holds:\n%s", report)
@@ -324,6 +329,14 @@ def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
     unprepared = ti.xcom_pull(task_ids="prepare", key=ERROR)
     said = {name: unprepared or ti.xcom_pull(task_ids=_task_id(name), key=ERROR) for name in resources}
     return {name: str(sentence) for name, sentence in said.items() if sentence}
+
+
+def _read_idle(ti: Any, resources: Sequence[str]) -> list[dict[str, Any]]:
+    """The ledger's rows of tasks that found nothing new."""
+    from include.api_video.ledger import from_json
+
+    handed_on = (ti.xcom_pull(task_ids=_task_id(name), key=SYNC) for name in resources)
+    return [from_json(row) for row in handed_on if row]
 
 
 def _left_out(context: Any, resources: Sequence[str]) -> list[str]:

@@ -29,6 +29,7 @@ from include.api_video.settings import read_settings
 def run(account: Account, *, full_refresh: bool) -> int:
     """Loads all resources of the account's settings and checks them; exit code 1 where something failed."""
     from include.api_video.destination import destination_name
+    from include.api_video.ledger import LedgerRow
     from include.api_video.report import check_run
     from include.api_video.runner import load_all
     from include.api_video.warehouse import now_utc
@@ -37,16 +38,20 @@ def run(account: Account, *, full_refresh: bool) -> int:
     if destination_name() == "duckdb":
         leave_pandas_out()
     run_id = f"plain__{now_utc().isoformat(timespec='seconds')}_{os.urandom(4).hex()}"  # two may begin in one second
-    errors, left_out = dict[str, str](), list[str]()
+    errors, left_out, idle = dict[str, str](), list[str](), list[LedgerRow]()
     for resource, result in load_all(settings, run_id, full_refresh=full_refresh):
         if isinstance(result, LeftOutError):
             left_out.append(resource)
         elif isinstance(result, Exception):
             errors[resource] = sentence_of(result)
+        elif isinstance(result, dict):
+            idle.append(result)
         else:
             print(mask(f"--- {resource}\n{result}"))
     try:
-        report = check_run(account, run_id, settings.resources, errors, left_out, unproven_hours=settings.unproven_hours)
+        report = check_run(
+            account, run_id, settings.resources, errors, left_out, idle, unproven_hours=settings.unproven_hours
+        )
     except ApiVideoError:  # without a report, this is all that is told of the tables
         for resource, sentence in errors.items():
             print(f"FAILED {resource}: {sentence}")

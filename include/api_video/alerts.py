@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from include.api_video.config import Section, one_of, values_in_files
 from include.api_video.errors import SettingsError
+from include.api_video.schedule import Schedule
 
 if TYPE_CHECKING:
     from include.api_video.validation import Check
 
 SECTION = "api_video.alerts"
 ENV_PREFIX = "API_VIDEO__ALERTS__"
-DEFAULT_LATE_AFTER_MINUTES = 60.0  # the DAG runs every hour, one run at a time: from then on a run holds up the next one
 SENDERS = ("webhook_url", "webhook_conn_id", "notifier")
 FAILED, INVALID, UNPROVEN, LATE = "failed", "invalid", "unproven", "late"
 SHOWN_LINES, SHOWN_CHARACTERS = 10, 350  # Google Chat takes 4,096 characters a message
@@ -33,14 +33,19 @@ class AlertSettings:
     Attributes:
         webhook_conn_id: Airflow Connection that has the webhook's URL as its password, or in host and password.
         notifier: import path of a class that is made with ``arguments`` and called with Airflow's context.
-        late_after_minutes: a run that has not ended so long after it was queued is late; 0: none is.
+        late_after_minutes: a run that has not ended so long after it was queued is late; 0: none is; None: as the schedule
+            has it.
     """
 
     webhook_url: str | None = field(default=None, repr=False)
     webhook_conn_id: str | None = None
     notifier: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    late_after_minutes: float = DEFAULT_LATE_AFTER_MINUTES
+    late_after_minutes: float | None = None
+
+    def late_after(self, schedule: Schedule) -> float:
+        """The same in minutes, for the runs of a schedule."""
+        return schedule.late_after.total_seconds() / 60 if self.late_after_minutes is None else self.late_after_minutes
 
 
 def read_alert_settings() -> AlertSettings | None:
@@ -60,7 +65,8 @@ def read_alert_settings() -> AlertSettings | None:
     if len(chosen) > 1:
         raise SettingsError(f"{SECTION} has {' and '.join(chosen)}: alerts are sent by one of them, leave out the others.")
     arguments = _arguments()
-    late_after_minutes = section.number("late_after_minutes", DEFAULT_LATE_AFTER_MINUTES, lowest=0)
+    is_set = section.value("late_after_minutes") is not None
+    late_after_minutes = section.number("late_after_minutes", 0, lowest=0) if is_set else None
     return AlertSettings(**senders, arguments=arguments, late_after_minutes=late_after_minutes) if chosen else None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -27,15 +27,20 @@ INCLUDE_DIR = Path(__file__).resolve().parents[1]
 PROJECT_DIR = INCLUDE_DIR.parent
 
 
-def use_project_config() -> None:
-    """Lets dlt read ``include/.dlt`` wherever the process was started.
+def use_project_config(*, anew: bool = True) -> None:
+    """Lets dlt read ``include/.dlt`` wherever the process was started; ``anew`` also where it has read it already.
 
     For entry points only (the DAG, the command line). A folder set by the user in DLT_PROJECT_DIR is replaced: dlt's
     Airflow helper sets it to the folder of DAGs, where this package keeps nothing.
     """
     os.environ["DLT_PROJECT_DIR"] = str(INCLUDE_DIR)
-    if PluggableRunContext in Container():
+    if anew and PluggableRunContext in Container():
         Container()[PluggableRunContext].reload_providers()
+
+
+def state_of_settings() -> tuple[Hashable, ...]:
+    """Equal as long as nothing that dlt looks settings up in has changed."""
+    return Container()[PluggableRunContext].providers, frozenset(os.environ.items())
 
 
 class Section:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from copy import copy
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,15 @@ from dlt.common.destination import Destination
 from dlt.common.exceptions import MissingDependencyException
 
 from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.config import PROJECT_DIR, one_of, values_in_environment, values_in_files, values_of, variable_of
+from include.api_video.config import (
+    PROJECT_DIR,
+    one_of,
+    state_of_settings,
+    values_in_environment,
+    values_in_files,
+    values_of,
+    variable_of,
+)
 from include.api_video.errors import SettingsError
 
 VARIABLE = "API_VIDEO_DESTINATION"
@@ -183,17 +192,25 @@ def check_settings() -> None:
 
 
 def make_destination() -> Any:
-    """The destination; where it is a file, it waits while another process has it open. DuckDB's has an absolute path."""
+    """The destination; where it is a file, it waits while another process has it open. DuckDB's has an absolute path.
+
+    The same one for all pipelines of a process, as long as the settings stay: each would look up its configuration anew.
+    """
+    return _make_destination(destination_name(), duckdb_file(), *state_of_settings())
+
+
+@lru_cache(maxsize=1)
+def _make_destination(name: str, file: Path | None, *_: Hashable) -> Any:
     destination: Any
-    if file := duckdb_file():
+    if file:
         from include.api_video.waiting_duckdb import duckdb_that_waits
 
         destination = duckdb_that_waits(str(file))
-    elif destination_name() == "ducklake":
+    elif name == "ducklake":
         from include.api_video.waiting_ducklake import ducklake_that_waits
 
         destination = ducklake_that_waits()
-    elif destination_name() == FOLDER:
+    elif name == FOLDER:
         try:
             from include.api_video.delta_lake import delta_lake
         except ModuleNotFoundError as error:
@@ -201,7 +218,7 @@ def make_destination() -> Any:
 
         destination = delta_lake()
     else:
-        destination = Destination.from_reference(destination_name())
+        destination = Destination.from_reference(name)
     return remembering(destination)
 
 

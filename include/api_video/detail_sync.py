@@ -48,7 +48,8 @@ class DetailSync:
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
         """The row to load. A 404 becomes a row that is removed from the start: it remembers that there is none.
 
-        None where a loaded object turned out deleted: that row keeps its content and is marked removed.
+        None where a loaded object turned out deleted: that row keeps its content and is marked removed. None, too, where it
+        is loaded as it is.
         """
         parent = self.parents[row[self._endpoint.key]]
         if UNREAD in row:
@@ -62,6 +63,8 @@ class DetailSync:
         if kind == "removed":
             self._gone.append(parent.key)
             return None
+        if kind == "same" and parent.is_current and self.asks_for_all:
+            return None  # else its new _read_at puts it behind those that have to wait
         return {
             **content,
             self._endpoint.key: parent.key,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
@@ -36,7 +37,7 @@ from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.rejected import Rejections, WithRejected, is_stand_in, why_no_detail, why_no_row, with_keys
 from include.api_video.row_files import RowFiles, takes_row_files
-from include.api_video.schema import declare_tables, keep_newest, merge_child_tables, show_delta_tables
+from include.api_video.schema import PARTIAL, declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
 from include.api_video.sql import Query
 from include.api_video.table_lock import check_held
@@ -74,12 +75,14 @@ class Reading:
         self._started_at = now_utc()
         self._unproven_since: datetime | None = None
         self._of_demo = False
+        self._handed_on = 0  # rows, to be loaded: to dlt, or into files
         self._expected: int | None = None
         self._sync: ListSync | DetailSync | None = None
         self._rejections: Rejections  # from here on: as soon as the sync is there
         self._fit: Fitting
         self._files: RowFiles | None = None
         self.is_concluded = False
+        self.is_news = True
 
     @property
     def is_done(self) -> bool:
@@ -145,6 +148,7 @@ class Reading:
         taken = sync.take(self._look_at(row), now, self._clean.written)
         if taken is None or not self._clean.is_plain or self._files is None:
             return self._fitted(taken)
+        self._handed_on += 1
         self._plain.split(taken, self._files.load_id, self._files.write)
         return None
 
@@ -178,6 +182,8 @@ class Reading:
 
     def _fitted(self, row: dict[str, Any] | None) -> dict[str, Any] | None:
         """The row that was cleaned last, each value where the warehouse has a column that can hold it."""
+        if row is not None:
+            self._handed_on += 1
         return row if row is None or self._clean.is_plain else self._fit(row)
 
     def _that_lead_on(self, rows: list[Any]) -> list[Any]:
@@ -302,15 +308,15 @@ class Reading:
         """What the ledger says was read."""
         return DEMO if self.session.is_demo or self._of_demo else self.settings.base_url
 
+    @cached_property
     def _warehouse(self) -> Warehouse:
         return Warehouse(dlt.current.pipeline())
 
     @contextmanager
     def _prepared_warehouse(self) -> Iterator[Warehouse]:
         """The warehouse with its tables; all questions of the block share one connection."""
-        warehouse = self._warehouse()
-        warehouse.declare(self._schema)
-        with warehouse.connect():
+        warehouse = self._warehouse
+        with warehouse.declared(self._schema):
             show_delta_tables(dlt.current.source_schema())
             merge_child_tables(dlt.current.source_schema(), warehouse.read_growth(self._schema).schema, self.endpoint)
             yield warehouse
@@ -326,6 +332,9 @@ class Reading:
         lost = [] if outcome.mode == "first" else self._find_lost_fields()
         self.session.close()
         self._sync = None  # one entry per row of the list: not needed while dlt loads
+        # A first load has tables to drop, or none; of what may lack a row, the next run must know in any case.
+        is_told = outcome.mode in ("first", PARTIAL) or outcome.removed or lost or stopped_by
+        self.is_news = bool(is_told or self._handed_on or self._rejections.has_records)
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
         if self._rejections.count:
             log.warning("%s: %d rows cannot be loaded; _rejected holds them", self.endpoint.name, self._rejections.count)
@@ -367,7 +376,7 @@ class Reading:
     def _find_lost_fields(self) -> list[str]:
         """Fields that the rows of this run had when they were loaded, and none has now."""
         compared = cast("ListSync | DetailSync", self._sync).compared
-        lost = self._warehouse().find_filled(self.endpoint, self._watch.unseen, compared)
+        lost = self._warehouse.find_filled(self.endpoint, self._watch.unseen, compared)
         if lost:
             log.warning("%s: the API no longer sends %s", self.endpoint.name, ", ".join(lost))
         return lost
@@ -382,9 +391,9 @@ class Reading:
             outcome = self._rejections.settle(sync.conclude())
         if isinstance(sync, ListSync) and sync.has_versions:
             keep_newest(dlt.current.source_schema(), self.endpoint)
-        self._warehouse().forget_rejected(self._rejections.outdated)
+        self._warehouse.forget_rejected(self._rejections.outdated)
         if outcome.gone:
-            self._warehouse().mark_removed(self.endpoint, outcome.gone, now_utc())
+            self._warehouse.mark_removed(self.endpoint, outcome.gone, now_utc())
         return outcome
 
 

@@ -127,6 +127,11 @@ class Rejections:
         return None in self._known.values()
 
     @property
+    def has_records(self) -> bool:
+        """Whether there are rows to be added to ``_rejected``."""
+        return bool(self._records)
+
+    @property
     def count(self) -> int:
         """How many are rejected now."""
         return len(self._kept)

@@ -5,7 +5,7 @@ the table ``_checks``, and as the sentence of a failure.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,17 +17,10 @@ from include.api_video.accounts import Account
 from include.api_video.destination import file_format
 from include.api_video.endpoints import by_name
 from include.api_video.errors import RefusedError
+from include.api_video.ledger import SUMMED, LedgerRow, is_newer, read_run, skipped, to_json
 from include.api_video.pipelines import refresh_local_view, short_lived_pipeline
-from include.api_video.schema import (
-    CHECKS,
-    CHECKS_COLUMNS,
-    SCHEMA_NAME,
-    SKIPPED,
-    SYNCS,
-    SYNCS_COLUMNS,
-    schema_of,
-    show_delta_tables,
-)
+from include.api_video.schedule import schedule_or_hourly
+from include.api_video.schema import CHECKS, CHECKS_COLUMNS, SCHEMA_NAME, SKIPPED, SYNCS, schema_of, show_delta_tables
 from include.api_video.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.validation import (
     AS_DOCUMENTED,
@@ -36,12 +29,10 @@ from include.api_video.validation import (
     PASSED,
     Check,
     RunFacts,
-    read_syncs,
     run_checks,
 )
 from include.api_video.warehouse import Warehouse, now_utc, utc
 
-SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_rows", "drifted_rows", "waiting_rows")
 SHOWN = ("active_rows", "new_rows", "changed_rows", "removed_rows", "requests", "expected_requests")
 
 
@@ -51,12 +42,13 @@ class ValidationError(RefusedError):
 
 @dataclass(frozen=True)
 class Report:
-    """One run: the ledger's rows (``_syncs``) and the checks."""
+    """One run: the ledger's rows (``_syncs``), the checks, and how long they hold for the present (None: for ever)."""
 
     run_id: str
     checked_at: datetime
     syncs: Sequence[dict[str, Any]]
     checks: Sequence[Check]
+    fresh_for: timedelta | None = None
 
     @property
     def failed(self) -> list[Check]:
@@ -75,7 +67,8 @@ class Report:
             "checked_at": self.checked_at.isoformat(),
             "passed": not self.failed,
             "proven": not self.failed and not self.unproven,
-            "syncs": [{name: _plain(value) for name, value in sync.items()} for sync in self.syncs],
+            "fresh_for_s": self.fresh_for.total_seconds() if self.fresh_for else None,
+            "syncs": [to_json(sync) for sync in self.syncs],
             "checks": [vars(check) for check in self.checks],
         }
 
@@ -155,37 +148,38 @@ def by_sentence(checks: Sequence[Check], say: Callable[[Check], str]) -> list[st
     return [f"{', '.join(names)}: {sentence}" for sentence, names in tables.items()]
 
 
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
 def check_run(
     account: Account,
     run_id: str,
     resources: Sequence[str],
     errors: Mapping[str, str],
     left_out: Collection[str] = (),
+    idle: Iterable[LedgerRow] = (),
     *,
     unproven_hours: float = DEFAULT_UNPROVEN_HOURS,
 ) -> Report:
-    """Makes all checks and stores them in ``_checks``, and the resources that the run left out in the ledger.
+    """Makes all checks and stores them in ``_checks``; in the ledger, what the run left out and where it found nothing new.
 
-    ``errors`` says of resources whose task failed, why; ``unproven_hours`` how long a table may stay not proven.
+    ``errors`` says of resources whose task failed, why; ``idle`` has the ledger's rows that no load has stored;
+    ``unproven_hours`` is how long a table may stay not proven.
     """
     schema = schema_of(resources)
     with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
-        warehouse.declare(schema)
-        with warehouse.connect():
+        with warehouse.declared(schema) as query:
             growth = warehouse.read_growth(schema)
-            syncs = _syncs_of(warehouse, run_id)
-            noted = {name: _skipped(warehouse, name, run_id, now) for name in left_out if name not in syncs}
+            stored = read_run(query, run_id)
+            # A run that is validated once more has them in the ledger already.
+            noted = {sync["resource"]: sync for sync in idle if is_newer(sync, stored.get(sync["resource"]))}
+            syncs = {**stored, **noted}
+            noted |= {
+                name: skipped(name, run_id, warehouse.count_active(name), now) for name in left_out if name not in syncs
+            }
             base_url = next((sync["base_url"] for sync in syncs.values() if sync["mode"] != SKIPPED), None)
-            facts = RunFacts(
-                run_id, now, errors, noted, growth.first_seen, base_url, unproven_for=timedelta(hours=unproven_hours)
-            )
+            fresh_for, unproven_for = schedule_or_hourly(account).fresh_for, timedelta(hours=unproven_hours)
+            facts = RunFacts(run_id, now, errors, noted, growth.first_seen, base_url, unproven_for, fresh_for)
             checks = run_checks(warehouse, resources, facts)
-            report = Report(run_id, now, _in_order({**syncs, **noted}), checks)
+            report = Report(run_id, now, _in_order({**syncs, **noted}), checks, fresh_for)
 
         @dlt.source(schema=growth.schema, section=SCHEMA_NAME)
         def checks_source() -> Any:
@@ -193,12 +187,12 @@ def check_run(
                 show_delta_tables(dlt.current.source_schema())
                 yield report.rows()
 
-            def skipped_rows() -> Any:
+            def noted_rows() -> Any:
                 load_id = dlt.current.load_package_state()["load_id"]
                 yield [{**sync, "load_id": load_id} for sync in noted.values()]
 
             yield dlt.resource(rows, name=CHECKS, write_disposition="append")
-            yield dlt.resource(skipped_rows, name=SYNCS, write_disposition="append")
+            yield dlt.resource(noted_rows, name=SYNCS, write_disposition="append")
 
         pipeline.run(checks_source(), loader_file_format=file_format())
     refresh_local_view(account)
@@ -209,10 +203,10 @@ def look_at(account: Account, resource: str, run_id: str) -> Report:
     """The checks of one table right after its load; nothing is stored."""
     with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
-        with warehouse.connect():
+        with warehouse.connect() as query:
             growth = warehouse.read_growth(schema_of([resource]))
             checks = run_checks(warehouse, [resource], RunFacts(run_id, now, {}, {}, growth.first_seen))
-            syncs = _syncs_of(warehouse, run_id)
+            syncs = read_run(query, run_id)
     return Report(run_id, now, [sync for name, sync in syncs.items() if name == resource], checks)
 
 
@@ -225,33 +219,18 @@ def read_last_report(account: Account) -> Report | None:
             table = query.table(CHECKS)
             if not query.exists(CHECKS):
                 return None
-            newest = f"(SELECT max(checked_at) FROM {table})"
-            rows = query.rows(f"SELECT {', '.join(names)} FROM {table} WHERE checked_at = {newest}")
-        if not rows:
-            return None
-        checks = [_check_of(dict(zip(names, row, strict=True))) for row in rows]
-        run_id, checked_at = str(rows[0][0]), utc(rows[0][1])
-        return Report(run_id, checked_at or now_utc(), _in_order(_syncs_of(warehouse, run_id)), checks)
+            last = f"(SELECT max(checked_at) FROM {table})"
+            rows = query.rows(f"SELECT {', '.join(names)} FROM {table} WHERE checked_at = {last}")
+            if not rows:
+                return None
+            checks = [_check_of(dict(zip(names, row, strict=True))) for row in rows]
+            run_id, checked_at = str(rows[0][0]), utc(rows[0][1])
+            return Report(run_id, checked_at or now_utc(), _in_order(read_run(query, run_id)), checks)
 
 
 def _check_of(row: Mapping[str, Any]) -> Check:
     passed = None if row["passed"] is None else bool(row["passed"])
     return Check(row["table_name"], row["check_name"], passed, row["expected"], row["found"], row["note"] or "")
-
-
-def _skipped(warehouse: Warehouse, resource: str, run_id: str, now: datetime) -> dict[str, Any]:
-    """The ledger's row of a resource that the run left out."""
-    row: dict[str, Any] = dict.fromkeys(column.path for column in SYNCS_COLUMNS)
-    row |= dict.fromkeys((*SUMMED, "unread_rows", "requests", "rate_limited"), 0)
-    row |= {"run_id": run_id, "resource": resource, "mode": SKIPPED, "started_at": now, "finished_at": now}
-    return {**row, "active_rows": warehouse.count_active(resource)}
-
-
-def _syncs_of(warehouse: Warehouse, run_id: str) -> dict[str, dict[str, Any]]:
-    """The run's ledger by resource, one row each (a task that was tried twice has two; the newest counts)."""
-    with warehouse.connect() as query:
-        newest_first = read_syncs(query, "WHERE run_id = %s", run_id)
-    return {sync["resource"]: sync for sync in reversed(newest_first)}
 
 
 def _in_order(syncs: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from dlt.common.pipeline import LoadInfo
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -13,6 +14,7 @@ from include.api_video.destination import check_reach, file_format
 from include.api_video.destination_errors import describe
 from include.api_video.endpoints import by_name, in_load_order
 from include.api_video.errors import ApiVideoError, LeftOutError, UnforeseenError, find_cause
+from include.api_video.ledger import LedgerRow, NothingNewError
 from include.api_video.origin import DEMO, is_demo
 from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.settings import Settings
@@ -21,6 +23,7 @@ from include.api_video.table_lock import table_lock, timeout_s
 from include.api_video.upkeep import forget_old_runs
 from include.api_video.warehouse import Warehouse, now_utc
 
+T = TypeVar("T")
 log = logging.getLogger("api_video")
 
 
@@ -51,8 +54,8 @@ def drop_demo_rows(warehouse: Warehouse, settings: Settings) -> None:
         log.warning("The demo's rows were dropped, since this run reads %s: %s", settings.base_url, told)
 
 
-def load_resource(resource: str, settings: Settings, run_id: str, *, full_refresh: bool = False) -> LoadInfo:
-    """Loads one resource through its own pipeline.
+def load_resource(resource: str, settings: Settings, run_id: str, *, full_refresh: bool = False) -> LoadInfo | LedgerRow:
+    """Loads one resource through its own pipeline; where nothing is new, gives the ledger's row that ``check_run`` stores.
 
     Raises:
         LeftOutError: the admin key may not read it.
@@ -67,10 +70,21 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
     ):
         # Once the lock is ours: its clocks begin here.
         source = permitted_source(resource, settings, run_id, full_refresh=full_refresh, on_stop=stops.append)
-        loaded = pipeline.run(source, loader_file_format=file_format())
+        loaded = unless_idle(lambda: pipeline.run(source, loader_file_format=file_format()))
     if stops:
         raise stops[0]
     return loaded
+
+
+def unless_idle(load: Callable[[], T]) -> T | LedgerRow:
+    """What a load gives; the ledger's row where it ended for want of anything new."""
+    try:
+        return load()
+    except PipelineStepFailed as error:
+        idle = find_cause(error, NothingNewError)
+        if idle is None:
+            raise
+        return idle.sync
 
 
 @contextmanager
@@ -90,8 +104,10 @@ def in_a_sentence(resource: str) -> Iterator[None]:
         raise UnforeseenError(resource, error) from error
 
 
-def load_all(settings: Settings, run_id: str, *, full_refresh: bool = False) -> Iterator[tuple[str, LoadInfo | Exception]]:
-    """Loads all resources of the settings, each after what it needs; gives each one's load info or error.
+def load_all(
+    settings: Settings, run_id: str, *, full_refresh: bool = False
+) -> Iterator[tuple[str, LoadInfo | LedgerRow | Exception]]:
+    """Loads all resources of the settings, each after what it needs; gives each one's load info, row or error.
 
     A child whose parent failed is not loaded; other resources go on.
 

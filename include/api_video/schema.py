@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 import dlt
@@ -174,9 +175,17 @@ def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
 
 
 def schema_of(names: Iterable[str]) -> dlt.Schema:
-    """The schema with the tables of the resources of these names, in the order of the table of endpoints."""
-    wanted = set(names)
-    return build_schema(endpoint for endpoint in ENDPOINTS if endpoint.name in wanted)
+    """The schema with the tables of the resources of these names, in the order of the table of endpoints.
+
+    Built once a process: clone it to change it, as dlt does.
+    """
+    return _schema_of(frozenset(names), destination_name())
+
+
+@cache
+def _schema_of(names: frozenset[str], _: str) -> dlt.Schema:
+    """By destination, too: a lake's tables have hints of their own."""
+    return build_schema(endpoint for endpoint in ENDPOINTS if endpoint.name in names)
 
 
 def declare_tables(schema: dlt.Schema, endpoint: Endpoint) -> None:

@@ -14,6 +14,7 @@ from include.api_video.demo import demo_note, demo_or
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
 from include.api_video.filters import Filters, read_filters
+from include.api_video.schedule import ON_THE_HOUR, Schedule, read_schedule
 
 BASE_URLS = {"production": "https://ws.api.video", "sandbox": "https://sandbox.api.video"}  # OpenAPI, servers
 ADMIN_BASE_URL = "https://admin.api.video"  # guide, reference/admin-api-overview
@@ -35,6 +36,7 @@ class Settings:
         full_check_hours: a whole list is read and compared at least this often; 0 means every run.
         max_removed_share: largest share of a table's rows that one run may mark removed; 1 means any.
         rate_limit_reserve: share of the API's rate limit that is left for others; 0 uses it all.
+        schedule: when the DAG runs.
         history_days: ledger and checks of so many days are kept whole, of older ones a part; 0 keeps everything.
     """
 
@@ -51,6 +53,7 @@ class Settings:
     max_removed_share: float = 0.5
     rate_limit_reserve: float = 0.0
     history_days: int = DEFAULT_HISTORY_DAYS
+    schedule: Schedule = ON_THE_HOUR
     account: Account = DEFAULT_ACCOUNT
 
     def url_of(self, host: Host) -> str:
@@ -146,6 +149,9 @@ def connection_values(
     """Settings by name, from the fields of an Airflow Connection: password is the key, host the base URL, extra the rest.
 
     A port counts where the host is given without one.
+
+    Raises:
+        SettingsError: extra has a setting that no Connection can have.
     """
     host = host or ""
     if host and "://" not in host:
@@ -153,6 +159,11 @@ def connection_values(
     url = urlsplit(host)
     if port and url.netloc and url.port is None and (url.scheme, port) not in DEFAULT_PORTS:
         host = f"{url.scheme}://{url.netloc}:{port}{url.path}"
+    if "schedule" in extra:
+        raise SettingsError(
+            f"schedule cannot be set in a Connection, which Airflow does not ask when it plans runs: set "
+            f"{DEFAULT_ACCOUNT.variable('schedule')} or include/.dlt/config.toml."
+        )
     extras = {str(name): str(value) for name, value in extra.items() if value not in (None, "")}
     return {**extras, "api_key": password or "", "base_url": host}
 
@@ -192,6 +203,7 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         max_removed_share=section.number("max_removed_share", 1.0 if environment == "sandbox" else 0.5, 0, highest=1),
         rate_limit_reserve=section.number("rate_limit_reserve", 0.0, lowest=0, highest=0.95),
         history_days=section.whole("history_days", DEFAULT_HISTORY_DAYS, lowest=0),
+        schedule=read_schedule(account),
         account=account,
     )
 

@@ -26,6 +26,7 @@ from include.api_video.demo import check_meant
 from include.api_video.endpoints import MAX_PAGE_SIZE, Host, by_name
 from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, LeftOutError
 from include.api_video.filters import filter_params
+from include.api_video.ledger import NothingNewError
 from include.api_video.progress import Progress
 from include.api_video.reading import Reading
 from include.api_video.schema import REJECTED, SCHEMA_NAME, SYNCS, schema_of
@@ -43,6 +44,7 @@ def api_video_source(
     run_id: str = "",
     full_refresh: bool = False,
     on_stop: Callable[[ApiVideoError], object] = lambda _: None,
+    store_idle: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> dlt.sources.DltSource:
     """api.video as a dlt source, with the ledger ``_syncs`` beside the resources.
@@ -55,6 +57,7 @@ def api_video_source(
         full_refresh: start the tables anew.
         on_stop: called with the error that ended a reading early. What was read until then is loaded all the same: raise it
             after the load.
+        store_idle: load the ledger's row also where nothing is new; False raises NothingNewError with it.
         clock: seconds, to say how fast it goes and how long it will take.
 
     Raises:
@@ -71,7 +74,7 @@ def api_video_source(
             Reading(endpoint, settings, run_id, schema, progress, full_refresh=full_refresh, on_stop=on_stop)
             for endpoint in chosen
         ]
-        yield ledger(readings, progress)  # first: dlt begins with it, so that progress is shown
+        yield ledger(readings, progress, store_idle=store_idle)  # first: dlt begins with it, so that progress is shown
         yield rejected(readings)
         for reading in readings:
             yield from rest_api_resources(rest_api_config(reading))
@@ -82,7 +85,7 @@ def api_video_source(
 def permitted_source(
     resource: str, settings: Settings, run_id: str, *, full_refresh: bool, on_stop: Callable[[ApiVideoError], object]
 ) -> dlt.sources.DltSource:
-    """The source of one resource.
+    """The source of one resource. Where nothing is new, it raises NothingNewError while dlt extracts.
 
     Raises:
         ApiVideoPermissionError: the main API's key may not read it.
@@ -90,7 +93,9 @@ def permitted_source(
     """
     check_meant(resource, settings.resources, settings.base_url)
     try:
-        return api_video_source([resource], settings=settings, run_id=run_id, full_refresh=full_refresh, on_stop=on_stop)
+        return api_video_source(
+            [resource], settings=settings, run_id=run_id, full_refresh=full_refresh, on_stop=on_stop, store_idle=False
+        )
     except ApiVideoPermissionError as error:
         if by_name()[resource].host is not Host.ADMIN:
             raise
@@ -102,7 +107,7 @@ def declared_schema(settings: Settings, *more: str) -> dlt.Schema:
     return schema_of({*settings.resources, *more})
 
 
-def ledger(readings: Sequence[Reading], progress: Progress) -> DltResource:
+def ledger(readings: Sequence[Reading], progress: Progress, *, store_idle: bool) -> DltResource:
     """Resource ``_syncs``: one row per reading, once everything has been read."""
 
     @dlt.resource(name=SYNCS, write_disposition="append")
@@ -112,7 +117,10 @@ def ledger(readings: Sequence[Reading], progress: Progress) -> DltResource:
                 # Yielding None lets dlt go on with the other resources.
                 while not reading.is_done:
                     yield None
-                yield reading.conclude()
+                sync = reading.conclude()
+                if not reading.is_news and not store_idle:
+                    raise NothingNewError({**sync, "load_id": None})
+                yield sync
 
     return cast(DltResource, rows)
 

@@ -105,7 +105,8 @@ class DetailSql:
         twice = f"(SELECT count(*) - count(DISTINCT {key}) FROM {query.table(endpoint.name)})"
         self.counts = f"SELECT count(*), {sums}, {twice} {source} {where}"
         self.waiting = (
-            f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at {source} {where} "
+            f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at, "
+            f"CASE WHEN {changed} THEN 1 ELSE 0 END {source} {where} "
             f"AND {waits} ORDER BY CASE WHEN {changed} THEN 0 ELSE 1 END, "
             f"CASE WHEN {changed} THEN p.updated_at ELSE d._read_at END, p.{parent_key}"
         )

@@ -15,7 +15,9 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.drift import fields_of
 from include.api_video.endpoints import Endpoint, Sync, by_name
-from include.api_video.schema import REJECTED, SKIPPED, SYNCS, SYNCS_COLUMNS, columns_of, locate, snake, tables_of
+from include.api_video.ledger import LedgerRow, newest, read_syncs
+from include.api_video.schedule import ON_THE_HOUR
+from include.api_video.schema import REJECTED, SKIPPED, columns_of, locate, snake, tables_of
 from include.api_video.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.sql import Query
 from include.api_video.warehouse import Warehouse, utc
@@ -25,7 +27,6 @@ SYNCED = "synced"  # of a table whose task failed, its note says why
 NO_ROW = "no row in _syncs"
 OF_EARLIER = "Made over what an earlier run read."
 RATED_OVER = timedelta(days=30)
-FRESH_FOR = timedelta(hours=3)  # the DAG runs every hour; two may fail before a table counts as stale
 
 
 PASSED, FAILED, NOT_PROVEN = "passed", "failed", "not proven"
@@ -65,41 +66,32 @@ class RunFacts:
     """What the tables do not say of a run that is checked.
 
     ``errors`` says of resources whose task failed, why. ``noted`` has rows of the ledger that are stored with the checks:
-    those of resources that the run left out. ``first_seen`` says when undeclared columns came (``Growth``). ``base_url`` is
-    what the run read, where it read anything: what the demo left proves nothing of an account. ``unproven_for`` is how long
-    a table may stay not proven.
+    those of resources that the run left out, or in which it found nothing new. ``first_seen`` says when undeclared columns
+    came (``Growth``). ``base_url`` is what the run read, where it read anything: what the demo left proves nothing of an
+    account. ``unproven_for`` is how long a table may stay not proven, ``fresh_for`` how old it may be (None: any age).
     """
 
     run_id: str
     now: datetime
     errors: Mapping[str, str]
-    noted: Mapping[str, dict[str, Any]]
+    noted: Mapping[str, LedgerRow]
     first_seen: Mapping[str, Mapping[str, datetime]]
     base_url: str | None = None
     unproven_for: timedelta = timedelta(hours=DEFAULT_UNPROVEN_HOURS)
+    fresh_for: timedelta | None = ON_THE_HOUR.fresh_for
 
 
 @dataclass(frozen=True)
 class Synced:
     """The ledger's rows about one resource: of this run (None: its task left none), and the newest that read anything."""
 
-    this_run: dict[str, Any] | None
-    newest: dict[str, Any] | None
+    this_run: LedgerRow | None
+    newest: LedgerRow | None
 
     @property
     def is_left_out(self) -> bool:
         """Whether this run did not mean to load it."""
         return self.this_run is not None and self.this_run["mode"] == SKIPPED
-
-
-def read_syncs(query: Query, where: str = "", *args: Any) -> list[dict[str, Any]]:
-    """Rows of the ledger, newest first."""
-    names = [column.path for column in SYNCS_COLUMNS]
-    sql = f"SELECT {', '.join(names)} FROM {query.table(SYNCS)} {where} ORDER BY finished_at DESC"
-    try:
-        return [dict(zip(names, row, strict=True)) for row in query.rows(sql, *args)]
-    except DatabaseUndefinedRelation:
-        return []
 
 
 def run_checks(warehouse: Warehouse, resources: Sequence[str], facts: RunFacts) -> list[Check]:
@@ -121,16 +113,18 @@ def _tell_apart(checks: Iterable[Check]) -> Iterator[Check]:
 
 
 def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[Check]:
-    def newest(condition: str, *args: str | None) -> dict[str, Any] | None:
+    def stored(condition: str, *args: str | None) -> LedgerRow | None:
         return next(iter(read_syncs(query, f"WHERE resource = %s AND {condition}", endpoint.name, *args)), None)
 
-    this_run = facts.noted.get(endpoint.name) or newest("run_id = %s", facts.run_id)
-    synced = Synced(this_run, newest(f"mode <> '{SKIPPED}' AND base_url = COALESCE(%s, base_url)", facts.base_url))
+    noted = facts.noted.get(endpoint.name)
+    read = noted if noted and noted["mode"] != SKIPPED else None
+    reading = stored(f"mode <> '{SKIPPED}' AND base_url = COALESCE(%s, base_url)", facts.base_url)
+    synced = Synced(noted or stored("run_id = %s", facts.run_id), newest(read, reading))
     lost = f"Not run, since {endpoint.parent} failed." if endpoint.parent in facts.errors else None
     yield _check_synced(endpoint, synced, None if synced.is_left_out else facts.errors.get(endpoint.name, lost))
     if synced.newest is None:
         return  # never loaded: nothing to prove yet
-    yield _check_fresh(endpoint, synced, facts.now)
+    yield _check_fresh(endpoint, synced, facts)
     yield _check_columns(query, endpoint)
     for check in (
         _check_loads,
@@ -156,13 +150,15 @@ def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Chec
     return Check(endpoint.name, SYNCED, passed, "a sync of this run", mode, note)
 
 
-def _check_fresh(endpoint: Endpoint, synced: Synced, now: datetime) -> Check:
+def _check_fresh(endpoint: Endpoint, synced: Synced, facts: RunFacts) -> Check:
     finished_at = utc(synced.newest and synced.newest["finished_at"])
-    age = now - finished_at if finished_at else timedelta.max
+    age = facts.now - finished_at if finished_at else timedelta.max
     note = "Left out of this run." if synced.is_left_out else ""
-    hours = FRESH_FOR.total_seconds() / 3600
     found = f"{age.total_seconds() / 3600:.1f} h"
-    return Check(endpoint.name, "fresh", synced.is_left_out or age <= FRESH_FOR, f"at most {hours:g} h old", found, note)
+    if facts.fresh_for is None:
+        return Check(endpoint.name, "fresh", True, "any age, since runs have no schedule", found, note)
+    expected = f"at most {facts.fresh_for.total_seconds() / 3600:.3g} h old"
+    return Check(endpoint.name, "fresh", synced.is_left_out or age <= facts.fresh_for, expected, found, note)
 
 
 def _check_columns(query: Query, endpoint: Endpoint) -> Check:
@@ -178,8 +174,10 @@ def _check_columns(query: Query, endpoint: Endpoint) -> Check:
 
 
 def _check_loads(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Check:
-    loads = query.table("_dlt_loads")
-    ((ledger,),) = query.rows(f"SELECT count(*) FROM {loads} WHERE load_id = %s AND status = 0", sync["load_id"])
+    ledger = 1
+    if sync["load_id"]:  # else it is stored with the checks
+        loads = query.table("_dlt_loads")
+        ((ledger,),) = query.rows(f"SELECT count(*) FROM {loads} WHERE load_id = %s AND status = 0", sync["load_id"])
     ((rows,),) = query.rows(
         f"SELECT count(*) FROM {query.table(endpoint.name)} "
         f"WHERE removed_at IS NULL AND _dlt_load_id NOT IN {query.complete_loads}"
@@ -271,7 +269,7 @@ def _check_drift(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[
     note = "Every value was kept." if drifted else ""
     yield Check(endpoint.name, FIELDS, True, AS_DOCUMENTED, "; ".join(drifted) or AS_DOCUMENTED, note)
     if endpoint.sync is Sync.NEWEST_FIRST:
-        yield _check_cursor(query, endpoint, facts.now)
+        yield _check_cursor(query, endpoint, facts)
 
 
 def _new_fields(endpoint: Endpoint, first_seen: Mapping[str, Mapping[str, datetime]]) -> Iterator[str]:
@@ -312,9 +310,11 @@ def _came_back(query: Query, endpoint: Endpoint, path: str, lost_at: datetime) -
     return bool(count)
 
 
-def _check_cursor(query: Query, endpoint: Endpoint, now: datetime) -> Check:
+def _check_cursor(query: Query, endpoint: Endpoint, facts: RunFacts) -> Check:
     """How many rows a full look found changed although their updatedAt stood still."""
-    syncs = read_syncs(query, "WHERE resource = %s AND finished_at > %s", endpoint.name, now - RATED_OVER)
+    syncs = read_syncs(query, "WHERE resource = %s AND finished_at > %s", endpoint.name, facts.now - RATED_OVER)
+    if noted := facts.noted.get(endpoint.name):
+        syncs.insert(0, noted)
     drifted = sum(int(sync["drifted_rows"] or 0) for sync in syncs)
     rows = sum(int(sync["active_rows"] or 0) for sync in syncs if sync["mode"] == "full")
     found = f"{drifted} of {rows} rows ({drifted / rows:.3%})" if rows else f"{drifted} rows, no full look yet"

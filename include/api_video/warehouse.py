@@ -14,6 +14,7 @@ from itertools import islice, takewhile
 from typing import Any, cast
 
 import dlt
+from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.json import json
 from dlt.common.schema.typing import TTableSchema
 from dlt.common.schema.utils import get_nested_tables
@@ -87,11 +88,15 @@ class LastSync:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """An object to ask for: its key, the hash of the parent's row, and how it is already loaded (None: not at all)."""
+    """An object to ask for: its key, the hash of the parent's row, and how it is already loaded (None: not at all).
+
+    ``is_current``: what is loaded was asked for when the parent was as it is now.
+    """
 
     key: str
     content_hash: str | None
     loaded: KnownRow | None
+    is_current: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,7 @@ class Warehouse:
     def __init__(self, pipeline: dlt.Pipeline) -> None:
         self._pipeline = pipeline
         self._open: Query | None = None
+        self._client_of: Any = None  # for SQL: to make one takes as long as a question
         self._grown: dlt.Schema | None = None
 
     @contextmanager
@@ -148,12 +154,33 @@ class Warehouse:
         if self._open:
             yield self._open
             return
-        with self._pipeline.sql_client() as client:
+        self._client_of = self._client_of or self._pipeline.sql_client()
+        with self._client_of as client:
             self._open = Query(client)
             try:
                 yield self._open
             finally:
                 self._open = None
+
+    def is_declared(self, schema: dlt.Schema) -> bool:
+        """Whether ``declare`` has made the tables of this very schema."""
+        with self.connect() as query:
+            stored = f"SELECT count(*) FROM {query.table(schema.version_table_name)} WHERE version_hash = %s"
+            try:
+                return bool(query.rows(stored, schema.stored_version_hash)[0][0])
+            except DestinationUndefinedEntity:  # of which DatabaseUndefinedRelation is one
+                return False
+
+    @contextmanager
+    def declared(self, schema: dlt.Schema) -> Iterator[Query]:
+        """A connection as ``connect`` gives it, once the schema's tables are there."""
+        with ExitStack() as stack:
+            query = stack.enter_context(self.connect())
+            if not self.is_declared(schema):
+                stack.close()  # tables are made over a connection of dlt's own
+                self.declare(schema)
+                query = stack.enter_context(self.connect())
+            yield query
 
     def declare(self, schema: dlt.Schema) -> None:
         """Creates all tables of the schema with all their columns and comments; does nothing where it did so before.
@@ -161,11 +188,9 @@ class Warehouse:
         A load creates only tables that get rows: an account without live streams would lack the table, and queries fail.
         dlt's own table in the staging dataset is made, too: of parallel first loads that each make it, some fail.
         """
+        if self.is_declared(schema):
+            return  # a full refresh takes the stored versions of the schema along: its new tables are described here, too
         client = self._client(schema)
-        with client:
-            # A full refresh takes the stored versions of the schema along: its new tables are described here, too.
-            if client.get_stored_schema_by_hash(schema.stored_version_hash) is not None:
-                return
         with table_lock(self._pipeline, TABLES), client:
             client.initialize_storage()
             if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:  # nor did another run do it meanwhile
@@ -494,8 +519,8 @@ class Warehouse:
             last = self._last_sync(query, endpoint.name)
             unaccounted = self._count_unaccounted(query, endpoint.name, last)
         waiting = tuple(
-            Parent(key, wanted, KnownRow(had, None, removed is not None) if seen is not None else None)
-            for key, wanted, seen, had, removed in rows
+            Parent(key, wanted, KnownRow(had, None, removed is not None) if seen is not None else None, not changed)
+            for key, wanted, seen, had, removed, changed in rows
         )
         return DetailState(
             int(parents), int(active or 0), int(missing or 0), int(waiting_total or 0), waiting, last.base_url, unaccounted

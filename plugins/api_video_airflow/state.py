@@ -18,12 +18,12 @@ from api_video_airflow.tables import (
     FAILED,
     PROVEN,
     STALE,
-    STALE_AFTER_S,
     SYNCED,
     UNCHECKED,
     UNPROVEN,
     VERDICTS,
     ResourceState,
+    is_stale,
     names_of,
     state_of,
 )
@@ -128,7 +128,7 @@ def build_state(history: History, now: datetime) -> PageState:
     times = list(_streak(history.proofs, source))
     proof_age_s = (now - times[0]).total_seconds() if times else 0
     return PageState(
-        kind=_kind(newest, resources, age_s),
+        kind=_kind(newest, resources, is_stale(age_s, alike)),
         newest=newest,
         running=running,
         checked_at=newest.checked_at,
@@ -138,7 +138,7 @@ def build_state(history: History, now: datetime) -> PageState:
         runs=len(reported),
         streak=len(times),
         streak_s=(now - times[-1]).total_seconds() if times else 0,
-        proof_age_s=proof_age_s if proof_age_s > STALE_AFTER_S else None,
+        proof_age_s=proof_age_s if is_stale(proof_age_s, alike) else None,
         is_demo=source == DEMO,
         of_one_run=history.of_one_run,
         chart=series(list(reversed(reported)), names_of(alike)),
@@ -146,7 +146,7 @@ def build_state(history: History, now: datetime) -> PageState:
     )
 
 
-def _kind(newest: Run, resources: Sequence[ResourceState], age_s: float | None) -> str:
+def _kind(newest: Run, resources: Sequence[ResourceState], out_of_date: bool) -> str:
     states = {resource.state for resource in resources}
     if newest.state == "failed" or FAILED in states:
         return FAILED
@@ -154,7 +154,7 @@ def _kind(newest: Run, resources: Sequence[ResourceState], age_s: float | None) 
         return UNPROVEN
     if not states & {PROVEN, STALE}:
         return UNCHECKED
-    return STALE if age_s is not None and age_s > STALE_AFTER_S else PROVEN
+    return STALE if out_of_date else PROVEN
 
 
 def _requests(run: Run) -> dict[str, Any]:

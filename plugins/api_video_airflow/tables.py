@@ -9,7 +9,7 @@ from typing import Any
 
 from api_video_airflow.runs import Run, plain, resource_of, time_of
 
-STALE_AFTER_S = 3 * 3600  # as the check "fresh" has it
+STALE_AFTER_S = 3 * 3600  # where a report does not say: it is older than the setting `schedule`
 FAILED, UNPROVEN, UNCHECKED, STALE, PROVEN = "failed", "unproven", "unchecked", "stale", "proven"
 VERDICTS = {
     FAILED: "failed",
@@ -107,6 +107,13 @@ def names_of(newest_first: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys([*newest, *(name for run in reported for name in run.syncs)]))
 
 
+def is_stale(age_s: float | None, newest_first: Sequence[Run]) -> bool:
+    """Whether a proof of this age says nothing of the present any more, by what the newest report says of the schedule."""
+    report = next((run.report for run in newest_first if run.report), None) or {}
+    fresh_for_s = report.get("fresh_for_s", STALE_AFTER_S)  # None: runs have no schedule
+    return age_s is not None and fresh_for_s is not None and age_s > float(fresh_for_s)
+
+
 def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceState:
     """A table after these runs; all of them are over."""
     newest = newest_first[0]
@@ -116,7 +123,7 @@ def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceS
     loaded_at, started_at = time_of(sync.get("finished_at")), time_of(sync.get("started_at"))
     age_s = (now - loaded_at).total_seconds() if loaded_at else None
     checks = _checks(name, reported, newest)
-    state = _state(name, checks, newest, age_s)
+    state = _state(name, checks, newest, is_stale(age_s, newest_first))
     return ResourceState(
         name=name,
         sync=sync,
@@ -158,7 +165,7 @@ def _mark(run: Run, name: str, check_name: str) -> str:
     return MARKS[check["passed"]]
 
 
-def _state(name: str, checks: Sequence[CheckState], newest: Run, age_s: float | None) -> str:
+def _state(name: str, checks: Sequence[CheckState], newest: Run, out_of_date: bool) -> str:
     outcomes = {check.passed for check in checks if check.is_current}
     if False in outcomes:
         return FAILED
@@ -166,7 +173,7 @@ def _state(name: str, checks: Sequence[CheckState], newest: Run, age_s: float | 
         return UNPROVEN
     if name not in newest.read or not outcomes:
         return UNCHECKED
-    return STALE if age_s is not None and age_s > STALE_AFTER_S else PROVEN
+    return STALE if out_of_date else PROVEN
 
 
 def _reason(name: str, state: str, checks: Sequence[CheckState], sync: Mapping[str, Any], newest: Run) -> str:

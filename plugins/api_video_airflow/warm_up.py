@@ -20,9 +20,9 @@ INHERITED = (
     "dlt.destinations.impl.duckdb.duck",
     "dlt.sources.rest_api",
     "duckdb",
-    "pandas",
     "tabulate",
 )
+ON_THE_WAY = ("pandas",)  # DuckDB imports it where it is installed; the package does without
 log = logging.getLogger(__name__)
 
 
@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 def on_starting(component: object) -> None:  # noqa: ARG001 (the name is Airflow's)
     """Called when a component of Airflow starts, before it forks. A package that is missing is not missed here."""
     if any(name in sys.modules for name in FORKING):
-        for name in INHERITED:
+        for name in (*INHERITED, *ON_THE_WAY):
             try:
                 import_module(name)
             except ImportError as error:
-                log.warning("%s cannot be imported ahead: %s", name, error)
+                if name in INHERITED:
+                    log.warning("%s cannot be imported ahead: %s", name, error)

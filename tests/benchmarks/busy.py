@@ -69,7 +69,8 @@ def load(demo: Demo, file: Path, traffic: Traffic, *, is_full: bool) -> list[obj
     seconds = time.monotonic() - started
     demo.behaviour.traffic.clear()
     errors = {name: str(result) for name, result in results.items() if isinstance(result, Exception)}
-    report = check_run(settings.account, "", settings.resources, errors)
+    idle = [result for result in results.values() if isinstance(result, dict)]
+    report = check_run(settings.account, "", settings.resources, errors, (), idle)
     lists = sum(request.path == "/videos" for request in demo.log)
     kept = before & set(demo.world.ids("videos")) <= active(file)
     outcome = next(check.outcome for check in report.checks if check.name == "complete")

@@ -119,6 +119,14 @@ def test_the_next_run_brings_what_changed(loaded: Loaded) -> None:
     assert_equal(loaded)
     assert loaded.airflow.rows("SELECT count(*) FROM api_video_data.videos WHERE title = 'changed'") == [(1,)]
     assert "players: 4 rows, 1 removed" in done.stdout
+    # Tasks that found nothing new handed their rows on to `validate`.
+    told = "SELECT count(DISTINCT resource), count(*) FROM api_video_data._syncs GROUP BY run_id"
+    assert loaded.airflow.rows(told) == [(9, 9)] * 2
+    stored_late = "SELECT count(DISTINCT resource) FROM api_video_data._syncs WHERE load_id IN (SELECT s.load_id FROM"
+    stored_late += " api_video_data._syncs s JOIN api_video_data._dlt_loads l ON s.load_id = l.load_id AND l.status = 0"
+    stored_late += " GROUP BY s.load_id HAVING count(*) > 1)"
+    ((late,),) = loaded.airflow.rows(stored_late)
+    assert late >= 3
 
 
 def test_a_wrong_key_fails_at_once_with_one_sentence(
@@ -251,25 +259,28 @@ def test_a_task_that_hangs_is_ended_with_a_sentence_and_validate_tells(
     assert demo.requests() == 0
 
 
-@pytest.mark.parametrize("admin_on", [True, False])
+@pytest.mark.parametrize(
+    ("admin_on", "schedule", "planned"), [(True, "*/10 * * * *", "*/10 * * * *"), (False, "nonsense", "@hourly")]
+)
 def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
-    airflow: Airflow, demo: Demo, demo_environment: dict[str, str], admin_on: bool
+    airflow: Airflow, demo: Demo, demo_environment: dict[str, str], admin_on: bool, schedule: str, planned: str
 ) -> None:
-    environment = demo_environment if admin_on else {}
+    """A schedule that is none is for `prepare` to tell."""
+    environment = {**(demo_environment if admin_on else {}), "SOURCES__API_VIDEO_SOURCE__SCHEDULE": schedule}
     script = (
         "from airflow.dag_processing.dagbag import DagBag\n"
         "bag = DagBag('dags')\n"
         "dag = bag.dags['api_video']\n"
         "endless = [task.task_id for task in dag.tasks if not task.execution_timeout]\n"
         "assert not endless and dag.dagrun_timeout, endless\n"
-        "print(bag.import_errors, sorted(dag.task_ids), sep='|')\n"
+        "print(bag.import_errors, sorted(dag.task_ids), dag.schedule, sep='|')\n"
     )
 
     done = airflow.run("python", "-c", script, **environment)
 
-    errors, task_ids = done.stdout.strip().split("\n")[-1].split("|")
+    errors, task_ids, schedule = done.stdout.strip().split("\n")[-1].split("|")
     expected = {f"{e.group}.{e.name}" for e in ENDPOINTS if admin_on or e.group != "account"} | {"prepare", "validate"}
-    assert errors == "{}"
+    assert (errors, schedule) == ("{}", planned)
     assert task_ids == str(sorted(expected))
     assert demo.requests() == 0
     assert not list((airflow.home / "tmp").iterdir())

@@ -58,9 +58,9 @@ class Warehouse:
         left_out = [name for name, result in results.items() if isinstance(result, LeftOutError)]
         errors = {name: r for name, r in results.items() if isinstance(r, BaseException) and name not in left_out}
         said = {name: str(error) for name, error in errors.items()}
+        facts = said, left_out, [result for result in results.values() if isinstance(result, dict)]
         return Run(
-            check_run(chosen.account, run_id, chosen.resources, said, left_out, unproven_hours=chosen.unproven_hours),
-            errors,
+            check_run(chosen.account, run_id, chosen.resources, *facts, unproven_hours=chosen.unproven_hours), errors
         )
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from include.api_video.errors import ApiVideoKeyError, ApiVideoServerError, RemovalBrakeError, SettingsError
+from include.api_video.ledger import from_json, to_json
 from include.api_video.origin import check_same
 from include.api_video.report import check_run
+from include.api_video.runner import load_all
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.statuses import status_in
@@ -310,6 +312,55 @@ def test_what_a_run_leaves_out_is_noted_once_and_fails_with_nothing(warehouse: W
     assert [resource for resource, _ in noted] == ["players", "video"]
     assert {load_id for _, load_id in noted} < {row[0] for row in warehouse.rows("SELECT load_id FROM _dlt_loads")}
     assert reports[0].summary()["load_ids"] == []
+
+
+def test_a_run_without_news_makes_one_load_for_its_ledger_and_checks(warehouse: Warehouse) -> None:
+    names = ("discarded_videos", "videos", "video_status", "players")
+    warehouse.load(*names)
+    loads = {load_id for (load_id,) in warehouse.rows("SELECT load_id FROM _dlt_loads")}
+
+    run = warehouse.load(*names)
+
+    assert not run.report.failed
+    (made,) = {load_id for (load_id,) in warehouse.rows("SELECT load_id FROM _dlt_loads")} - loads
+    rows = warehouse.rows("SELECT resource, mode, requests, load_id, _dlt_load_id FROM _syncs WHERE run_id = 'run2'")
+    assert sorted(row[0] for row in rows) == sorted(names)
+    assert {(load_id, own_id) for *_, load_id, own_id in rows} == {(made, made)}
+    assert run.report.summary()["load_ids"] == []
+    # What one table brings does not stop the others from being idle.
+    warehouse.demo.world.update("players", warehouse.demo.world.ids("players")[0], name="New")
+    assert not warehouse.load(*names).report.failed
+    assert len(warehouse.rows("SELECT load_id FROM _dlt_loads")) == len(loads) + 1 + 2
+    warehouse.assert_equal(*names)
+
+
+def test_what_was_handed_on_is_stored_once_however_often_a_run_is_checked(warehouse: Warehouse) -> None:
+    account, names = warehouse.settings.account, ("videos", "players")
+    warehouse.load(*names)
+    idle = [row for _, row in load_all(replace(warehouse.settings, resources=names), "idle") if isinstance(row, dict)]
+    handed_on = [from_json(to_json(row)) for row in idle]
+    assert handed_on == idle
+
+    reports = [check_run(account, "idle", names, {}, (), handed_on) for _ in range(2)]
+
+    assert [report.failed for report in reports] == [[], []]
+    assert [[sync["resource"] for sync in report.syncs] for report in reports] == [list(names)] * 2
+    assert warehouse.rows("SELECT count(*) FROM _syncs WHERE run_id = 'idle'") == [(2,)]
+
+
+def test_a_run_that_dies_before_its_checks_claims_nothing(warehouse: Warehouse) -> None:
+    names = ("videos", "players")
+    warehouse.load(*names)
+    warehouse.demo.world.delete("players", warehouse.demo.world.ids("players")[0])
+    list(load_all(replace(warehouse.settings, resources=names), "dies"))
+    told = warehouse.rows("SELECT resource, removed_rows FROM _syncs WHERE run_id = 'dies'")
+    assert told == [("players", 1)], "what was loaded is in the ledger; what was idle is not"
+
+    run = warehouse.load(*names)
+
+    assert not run.report.failed
+    warehouse.assert_equal(*names)
+    assert warehouse.rows("SELECT sum(removed_rows) FROM _syncs WHERE resource = 'players'") == [(1,)]
 
 
 def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:

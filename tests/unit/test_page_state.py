@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -220,6 +221,17 @@ def test_a_proof_that_nothing_renewed_is_out_of_date() -> None:
     state = page(proven(4, "videos"))
 
     assert (state.kind, table(state, "videos").state, state.age_s) == ("stale", "stale", 4 * 3600)
+
+
+@pytest.mark.parametrize(("fresh_for_s", "kind"), [(1800, "stale"), (86_400, "proven"), (None, "proven")])
+def test_out_of_date_is_what_the_schedule_of_the_newest_report_says(fresh_for_s: float | None, kind: str) -> None:
+    newest = proven(4, "videos")
+    newest = replace(newest, report={**(newest.report or {}), "fresh_for_s": fresh_for_s})
+
+    state = page(newest, proven(5, "videos"))
+
+    assert (state.kind, table(state, "videos").state) == (kind, kind)
+    assert (state.proof_age_s is None) == (kind == "proven")
 
 
 def test_tables_are_counted_by_state_for_those_who_look_for_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 from include.api_video.endpoints import ENDPOINTS, Host, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
 from include.api_video.filters import filter_params
+from include.api_video.schedule import Schedule
 from include.api_video.settings import Settings, connection_values, read_resources, read_settings, settings_from
 
 PREFIX = "SOURCES__API_VIDEO_SOURCE__"
@@ -49,6 +51,7 @@ OPTIONS = [
     ("unproven_hours", "6", "6", 6.0),
     ("max_removed_share", "0.25", "0.25", 0.25),
     ("rate_limit_reserve", "0.3", "0.3", 0.3),
+    ("schedule", "@weekly", '"@weekly"', Schedule("@weekly", timedelta(days=7), timedelta(days=7))),
     ("history_days", "7", "7", 7),
 ]
 options = pytest.mark.parametrize(("name", "text", "toml", "value"), OPTIONS, ids=[option[0] for option in OPTIONS])

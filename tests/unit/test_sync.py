@@ -1081,6 +1081,16 @@ def test_new_changed_unchanged_and_restored_details_are_told_apart():
     assert sync.conclude() == Outcome("changes", items_total=4, active=4, new=1, changed=1, restored=1, gone=[])
 
 
+@pytest.mark.parametrize(("all_of_them", "is_current", "loaded"), [(2, True, False), (3, True, True), (2, False, True)])
+def test_what_is_loaded_as_it_is_is_loaded_again_only_where_its_place_in_the_queue_counts(all_of_them, is_current, loaded):
+    """Or where it is of another version of its parent: it would be asked for again."""
+    parents = [Parent(key, "h", known(status(key, quality="encoding")), is_current) for key in ("v1", "v2")]
+    sync = DetailSync(STATUS, waiting(*parents, waiting_total=all_of_them, active=2), first=False)
+    rows = [sync.take(status(parent.key, quality="encoding"), NOW) for parent in parents]
+    assert [row is not None for row in rows] == [loaded, loaded]
+    assert sync.conclude().active == 2
+
+
 def test_a_detail_that_never_was_becomes_a_row_that_is_removed_and_not_asked_for_again():
     sync = DetailSync(STATUS, waiting(Parent("v1", "h", None)), first=False)
     assert sync.take(missing("v1"), NOW) == {

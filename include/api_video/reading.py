@@ -75,7 +75,7 @@ class Reading:
         self._started_at = now_utc()
         self._unproven_since: datetime | None = None
         self._of_demo = False
-        self._handed_on = 0  # rows, to be loaded
+        self._handed_on = 0  # rows, to be loaded: to dlt, or into files
         self._expected: int | None = None
         self._told_expected = False
         self._sync: ListSync | DetailSync | None = None

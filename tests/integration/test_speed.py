@@ -53,7 +53,7 @@ def test_rows_are_the_same_past_dlts_normalizer_and_through_it(warehouse: Wareho
     assert rows_of(warehouse.file, "api_video_data") == rows_of(file, "mine")
 
 
-def test_a_plain_run_imports_neither_pandas_nor_sqlalchemy(tmp_path: Path) -> None:
+def test_a_plain_run_imports_neither_pandas_nor_sqlalchemy_and_collects_rarely(tmp_path: Path) -> None:
     with running(World(videos=5), Behaviour()) as demo:
         environment = {
             **os.environ,
@@ -64,7 +64,11 @@ def test_a_plain_run_imports_neither_pandas_nor_sqlalchemy(tmp_path: Path) -> No
             "DLT_DATA_DIR": str(tmp_path / "dlt"),
         }
         # As where only what a run needs is installed: dlthub imports both.
-        code = "import runpy, sys; sys.modules['dlthub'] = None; runpy.run_module('include.api_video', run_name='__main__')"
+        code = (
+            "import atexit, gc, runpy, sys; sys.modules['dlthub'] = None; "
+            "atexit.register(lambda: print('collects at', gc.get_threshold()[0])); "
+            "runpy.run_module('include.api_video', run_name='__main__')"
+        )
         command = [sys.executable, "-W", "ignore", "-X", "importtime", "-c", code]
         done = subprocess.run(
             command, cwd=PROJECT_DIR, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -72,6 +76,7 @@ def test_a_plain_run_imports_neither_pandas_nor_sqlalchemy(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr[-2000:]
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "duckdb" in imported
+    assert "collects at 100000" in done.stdout
     assert imported.isdisjoint({"pandas.core", "sqlalchemy.engine"})
 
 

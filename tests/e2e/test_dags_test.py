@@ -138,7 +138,7 @@ def test_a_wrong_key_fails_at_once_with_one_sentence(
     done = airflow.run("airflow", "dags", "test", "api_video", **wrong)
 
     assert done.returncode == 1
-    assert demo.requests() == 4  # videos, players, live_streams, summaries: no task could know of another's answer
+    assert demo.requests() == 1, "`prepare` has asked, the others need not"
     verdict = done.stdout[done.stdout.rindex("ValidationError") :]
     assert verdict.count("api.video refused the API key") == 1
     assert "environment 'production'" in verdict
@@ -189,7 +189,7 @@ def test_a_connection_has_the_key_and_a_form_chooses_resources(
     assert modes.pop("players") == "first"
     assert set(modes.values()) == {"skipped"}
     assert len(modes) == len(ENDPOINTS) - 2, "a row each, but for the Admin API, which is off"
-    assert demo.requests() == demo.requests("/players") == 1
+    assert (demo.requests(), demo.requests("/players")) == (2, 1), "and one that tells a wrong key"
 
 
 def test_a_connection_that_somebody_makes_wins_over_the_demo_from_the_next_run_on(airflow: Airflow, demo: Demo) -> None:
@@ -256,7 +256,7 @@ def test_a_task_that_hangs_is_ended_with_a_sentence_and_validate_tells(
     assert done.returncode == 1
     verdict = done.stdout[done.stdout.rindex("ValidationError") :]
     assert "players was ended after 3 s. Its requests end by themselves" in verdict
-    assert demo.requests() == 0
+    assert demo.requests() == 1, "by which `prepare` would have been told of a wrong key"
 
 
 @pytest.mark.parametrize(

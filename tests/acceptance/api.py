@@ -7,8 +7,8 @@ import signal
 import time
 from pathlib import Path
 
-from tests.acceptance.forker import Forker
 from tests.demo_client import LISTENS, DemoClient, read_settings
+from tests.forker import Forker
 
 
 class Api(DemoClient):

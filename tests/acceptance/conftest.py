@@ -15,11 +15,15 @@ import pytest
 
 from tests.acceptance.api import Api
 from tests.acceptance.connector import RESOURCES, Connector
-from tests.acceptance.forker import Forker
 from tests.conftest import OURS
+from tests.forker import Forker
 
 VIDEOS = 130  # two pages
 T = TypeVar("T")
+# What runs and demo APIs import; no test of this folder imports it from another place.
+IMPORTED: tuple[str, ...] = ("dlt", "duckdb", "dlt.destinations.impl.duckdb.duck", "uvicorn")
+IMPORTED += tuple(f"include.api_video.{name}" for name in ("report", "runner", "source", "settings", "waiting_duckdb"))
+IMPORTED += tuple(f"include.demo_api.{name}" for name in ("server", "world"))
 
 
 class Stage:
@@ -79,7 +83,7 @@ def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONUNBUFFERED": "1",
     }
-    forker = Forker(environment)
+    forker = Forker(environment, IMPORTED)
     stage = Stage(forker, folder, environment)
     try:
         yield stage

@@ -23,7 +23,7 @@ import duckdb
 from include.api_video.endpoints import by_name
 from include.api_video.schema import snake
 from tests.acceptance.api import Api
-from tests.acceptance.forker import PROJECT, Forker
+from tests.forker import PROJECT, Forker
 
 COMMAND = os.environ.get("ACCEPTANCE_COMMAND")
 TABLES = os.environ.get("ACCEPTANCE_TABLES", "api_video_data")

@@ -16,6 +16,8 @@ from include.api_video.endpoints import by_name
 from tests.acceptance.conftest import Stage
 from tests.acceptance.connector import Connector
 
+pytestmark = pytest.mark.slow
+
 PATHS = {name: by_name()[name].path for name in ("videos", "discarded_videos", "summaries", "players", "live_streams")}
 # A story takes half a minute: few on every push, and more where there is time (GitHub's weekly run). Hypothesis begins with
 # the simplest one; where there are more, they are new each time.

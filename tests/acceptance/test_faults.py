@@ -13,6 +13,8 @@ import pytest
 from tests.acceptance.conftest import Stage
 from tests.acceptance.connector import Connector, Run
 
+pytestmark = pytest.mark.slow
+
 RESOURCES = ("videos", "video_status")
 AT_ONCE = 3
 SOON = {"X-RateLimit-Limit": "1000", "X-RateLimit-Remaining": "0", "X-RateLimit-Retry-After": "1"}

@@ -15,6 +15,8 @@ import pytest
 from tests.acceptance.conftest import Stage
 from tests.acceptance.connector import COMMAND, Connector, Run
 
+pytestmark = pytest.mark.slow
+
 RESOURCES = ("videos", "video_status")
 # Where dlt keeps its files at each stage, in the working folder of a pipeline; extraction is killed between answers.
 STAGES = {

@@ -9,6 +9,8 @@ import pytest
 from include.api_video.endpoints import by_name
 from tests.acceptance.conftest import Stage
 
+pytestmark = pytest.mark.slow
+
 LISTS = ("videos", "discarded_videos", "summaries", "players", "live_streams")
 PATHS = tuple(by_name()[name].path for name in LISTS)
 

@@ -10,9 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from include.demo_api.samples import make_uuid
 from tests.acceptance.conftest import Stage
 from tests.acceptance.connector import SECTION, TABLES, Connector
+
+pytestmark = pytest.mark.slow
 
 RESOURCES = ("videos", "discarded_videos", "video_status", "live_streams", "projects_api_keys")
 KEYS = (f"{SECTION}API_KEY", f"{SECTION}ADMIN_API_KEY")

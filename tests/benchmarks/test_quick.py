@@ -10,6 +10,8 @@ from tests.benchmarks import singer
 from tests.benchmarks.__main__ import Bench, first_load, five_lists
 from tests.benchmarks.results import FLOOR, OURS, PLAIN, SINGER, picture, read, table, write
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_small_benchmark_compares_rows_and_counts_requests(tmp_path: Path) -> None:
     bench = Bench(tmp_path, repeat=1)

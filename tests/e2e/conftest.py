@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
-from tests.airflow_home import Airflow, make_home, own_home
+from tests.airflow_home import Airflow, forking, make_home, own_home
+from tests.browser import NoBrowserError, browsing
+from tests.integration.conftest import change
+from tests.lacking import leave_out
+from tests.webhook import running_webhook
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +28,69 @@ def migrated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_home(tmp_path_factory.mktemp("airflow")).home
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A first run of the DAG by ``airflow dags test``, and what it was told."""
+
+    airflow: Airflow
+    demo: Demo
+    settings: dict[str, str]
+    output: str
+
+
+@pytest.fixture(scope="session")
+def loaded(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """The run that several files look at: their tables, and what Airflow shows of it."""
+    airflow = own_home(migrated_home, tmp_path_factory.mktemp("loaded") / "home")
+    with running(World(60), Behaviour(rate_limit=100_000)) as demo, running_webhook() as webhook:
+        settings = {**demo_settings(demo), "API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url}
+        settings["API_VIDEO_ACCOUNTS"] = '["default", "training"]'
+        for name in ("DLT_DATA_DIR", "PIPELINES_DIR"):  # dlt's own settings, which name folders of the user's
+            settings[name] = str(airflow.home / "mine" / name.lower() / "pipelines")
+            (airflow.home / "mine" / name.lower()).mkdir(parents=True)
+            (airflow.home / "mine" / name.lower() / "work.txt").write_text("of the user")
+        done = airflow.run("airflow", "dags", "test", "api_video", **settings)
+        assert done.returncode == 0, done.stdout[-5000:]
+        assert webhook.posts == [], "a good run is not told"
+        yield Loaded(airflow, demo, settings, done.stdout)
+
+
+@pytest.fixture(scope="session")
+def second_run(loaded: Loaded) -> str:
+    """What the next run of the same home prints, after changes of every kind."""
+    change(loaded.demo.world)
+    loaded.demo.world.delete("players", loaded.demo.world.ids("players")[0])
+    done = loaded.airflow.run("airflow", "dags", "test", "api_video", **loaded.settings)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser; where there is none, the test is left out."""
+    lacking = ""
+    try:
+        with browsing() as browser:
+            yield browser
+    except NoBrowserError as none:
+        lacking = str(none)
+    if lacking:
+        leave_out(lacking)
+
+
+@pytest.fixture(scope="session")
+def warm_airflow(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    """A home whose commands start fast, for one test after the other."""
+    with forking(own_home(migrated_home, tmp_path_factory.mktemp("warm") / "home")) as airflow:
+        yield airflow
+
+
 @pytest.fixture
-def airflow(migrated_home: Path, tmp_path: Path) -> Airflow:
-    """A home of the test's own."""
-    return own_home(migrated_home, tmp_path / "home")
+def airflow(migrated_home: Path, warm_airflow: Airflow) -> Airflow:
+    """A home as new."""
+    shutil.rmtree(warm_airflow.home)
+    own_home(migrated_home, warm_airflow.home)
+    return warm_airflow
 
 
 @pytest.fixture

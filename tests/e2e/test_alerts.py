@@ -21,6 +21,8 @@ NOTIFIER = """
 from pathlib import Path
 from airflow.sdk import BaseNotifier
 
+pytestmark = pytest.mark.slow
+
 class FileNotifier(BaseNotifier):
     template_fields = ("text",)
 

@@ -17,6 +17,8 @@ import requests
 
 from tests.airflow_home import BIN, PROJECT, clean_environment
 
+pytestmark = pytest.mark.slow
+
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 

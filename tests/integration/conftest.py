@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,22 @@ class Run:
         return next(sync for sync in self.report.syncs if sync["resource"] == resource)
 
 
+@dataclass
+class FirstLoads:
+    """DuckDB files as a first load of some resources leaves them, kept for other tests."""
+
+    folder: Path
+    files: dict[Any, Path] = field(default_factory=dict)
+
+    def keep(self, name: Any, file: Path) -> None:
+        self.files[name] = Path(shutil.copyfile(file, self.folder / f"{len(self.files)}.duckdb"))
+
+
 class Warehouse:
     """Loads the demo into one DuckDB file, and asks that file."""
 
-    def __init__(self, demo: Demo, file: Path) -> None:
-        self.demo, self.file = demo, file
+    def __init__(self, demo: Demo, file: Path, first_loads: FirstLoads | None = None) -> None:
+        self.demo, self.file, self._first_loads = demo, file, first_loads
         self.settings = Settings(
             api_key=demo.api_key,
             base_url=demo.url,
@@ -62,6 +74,19 @@ class Warehouse:
         return Run(
             check_run(chosen.account, run_id, chosen.resources, *facts, unproven_hours=chosen.unproven_hours), errors
         )
+
+    def begin(self, *resources: str) -> None:
+        """As after a first load of these (none: all); made once for all tests that list the same."""
+        assert self._first_loads
+        assert not self.file.exists()
+        name = resources, *(tuple(self.demo.world.ids(resource)) for resource in ALL)
+        if name in self._first_loads.files:
+            shutil.copyfile(self._first_loads.files[name], self.file)
+            next(self._runs)
+        else:
+            assert not self.load(*resources).report.failed
+            self._first_loads.keep(name, self.file)
+        self.demo.reset_log()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a question; tables need no dataset in front."""
@@ -99,9 +124,15 @@ def demo() -> Iterator[Demo]:
         yield demo
 
 
+@pytest.fixture(scope="session")
+def first_loads(tmp_path_factory: pytest.TempPathFactory) -> FirstLoads:
+    """What ``Warehouse.begin`` has loaded so far."""
+    return FirstLoads(tmp_path_factory.mktemp("first_loads"))
+
+
 @pytest.fixture
-def warehouse(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+def warehouse(demo: Demo, first_loads: FirstLoads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     """An empty DuckDB file for the demo's data."""
     file = tmp_path / "warehouse.duckdb"
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))
-    return Warehouse(demo, file)
+    return Warehouse(demo, file, first_loads)

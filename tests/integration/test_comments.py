@@ -62,7 +62,7 @@ def test_every_table_and_column_is_described_in_duckdb(warehouse: Warehouse) -> 
 
 
 def test_a_full_refresh_describes_its_new_tables_again(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    warehouse.load("players", "live_streams")
+    warehouse.begin("players", "live_streams")
     calls = spy(monkeypatch)
 
     run = warehouse.load("live_streams", full_refresh=True)
@@ -74,7 +74,7 @@ def test_a_full_refresh_describes_its_new_tables_again(warehouse: Warehouse, mon
 
 
 def test_a_run_in_which_nothing_changed_writes_no_comment(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    warehouse.load("players", "live_streams")
+    warehouse.begin("players", "live_streams")
     calls = spy(monkeypatch)
 
     warehouse.load("players", "live_streams")

@@ -10,16 +10,16 @@ import pytest
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.world import World
-from tests.integration.conftest import Warehouse
+from tests.integration.conftest import FirstLoads, Warehouse
 
 
 @pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+def library(first_loads: FirstLoads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
     """1,000 videos, so that lists have many pages."""
     file = tmp_path / "warehouse.duckdb"
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))
     with running(World(1000), Behaviour(rate_limit=100_000)) as demo:
-        yield Warehouse(demo, file)
+        yield Warehouse(demo, file, first_loads)
 
 
 def sent(warehouse: Warehouse) -> list[str]:
@@ -30,8 +30,7 @@ def sent(warehouse: Warehouse) -> list[str]:
 
 
 def test_a_run_in_which_nothing_changed_costs_one_request_per_list(library: Warehouse) -> None:
-    library.load("videos", "discarded_videos", "summaries", "players", "live_streams")
-    sent(library)
+    library.begin("videos", "discarded_videos", "summaries", "players", "live_streams")
 
     run = library.load("videos", "discarded_videos", "summaries", "players", "live_streams")
 
@@ -49,7 +48,7 @@ def test_a_first_load_costs_its_pages_the_first_one_once_more_and_one_where_the_
 
 
 def test_one_deleted_video_among_many_is_found_with_a_few_requests(library: Warehouse) -> None:
-    library.load("videos")
+    library.begin("videos")
     library.demo.world.delete_video(library.demo.world.ids("videos")[500])
     sent(library)
 
@@ -61,7 +60,7 @@ def test_one_deleted_video_among_many_is_found_with_a_few_requests(library: Ware
 
 
 def test_150_changed_videos_cost_their_pages_and_one_request_more(library: Warehouse) -> None:
-    library.load("videos")
+    library.begin("videos")
     for video_id in library.demo.world.ids("videos")[300:450]:
         library.demo.world.update_video(video_id, title="changed")
     sent(library)
@@ -74,7 +73,7 @@ def test_150_changed_videos_cost_their_pages_and_one_request_more(library: Wareh
 
 def test_discarded_and_restored_videos_are_followed_without_reading_the_list(library: Warehouse) -> None:
     """Neither moves updatedAt here, and the number of videos stays the same."""
-    library.load("videos", "discarded_videos")
+    library.begin("videos", "discarded_videos")
     world = library.demo.world
     restored, discarded = world.ids("discarded_videos")[0], world.ids("videos")[500]
     world.restore_video(restored)
@@ -91,7 +90,7 @@ def test_discarded_and_restored_videos_are_followed_without_reading_the_list(lib
 
 
 def test_a_restore_that_a_deletion_hides_is_seen_in_the_same_run(library: Warehouse) -> None:
-    library.load("videos", "discarded_videos")
+    library.begin("videos", "discarded_videos")
     world = library.demo.world
     world.restore_video(world.ids("discarded_videos")[0])
     world.delete_video(world.ids("videos")[300])

@@ -2,7 +2,7 @@
 a full refresh; after each, the tables equal what the API lists.
 
 PostgreSQL is a real server from a package, S3 is moto's; DuckLake's extensions are packages, too, since DuckDB would
-download them. The DAG loads into DuckLake in PostgreSQL and in S3 in ``tests/e2e/test_other_warehouse.py``.
+download them. The DAG loads into DuckLake with PostgreSQL and S3 in ``tests/e2e/test_other_warehouse.py``.
 """
 
 from __future__ import annotations
@@ -80,8 +80,10 @@ def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeyp
 
 
 def places(*names: str) -> pytest.MarkDecorator:
-    """Where a test loads into."""
-    return pytest.mark.parametrize("anywhere", names, indirect=True)
+    """Where a test loads into; lakes take their time."""
+    quick = ("duckdb", "postgres")
+    marked = [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    return pytest.mark.parametrize("anywhere", marked, indirect=True)
 
 
 @places("postgres", "filesystem", "filesystem on s3", "ducklake in sqlite")

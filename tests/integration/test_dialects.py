@@ -98,7 +98,8 @@ class Foreign(Query):
         return re.sub(r"[:$]p\b", "%s", written)
 
 
-@pytest.fixture(params=DIALECTS)
+# One of them in `make test`.
+@pytest.fixture(params=[DIALECTS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS[1:])])
 def foreign(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Foreign]]:
     monkeypatch.setattr(Foreign, "capabilities", Destination.from_reference(request.param).capabilities(), raising=False)
     monkeypatch.setattr(Foreign, "dialect", Foreign.capabilities.sqlglot_dialect, raising=False)

@@ -27,7 +27,7 @@ def test_the_dictionary_is_what_a_load_creates(warehouse: Warehouse) -> None:
 
 def test_keys_are_what_they_are_said_to_be(warehouse: Warehouse) -> None:
     """A primary key is unique and never null; a key of another table finds its row, but where the API left one out."""
-    warehouse.load()
+    warehouse.begin()
 
     for table in tables():
         for column in table.columns:
@@ -44,7 +44,7 @@ def test_keys_are_what_they_are_said_to_be(warehouse: Warehouse) -> None:
 
 def test_deletes_are_captured_where_the_dictionary_says_so(warehouse: Warehouse) -> None:
     """One row of each list is deleted: its row and its detail's get a ``removed_at``, as the dictionary says."""
-    warehouse.load()
+    warehouse.begin()
     world = warehouse.demo.world
     deleted = {e.name: world.ids(e.name)[0] for e in ENDPOINTS if e.sync is not Sync.PER_PARENT}
     for resource, key in deleted.items():

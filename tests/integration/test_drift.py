@@ -25,7 +25,7 @@ def rewrite(warehouse: Warehouse, resource: str, **fields: Any) -> None:
 
 
 def test_what_is_as_documented_is_said_so(warehouse: Warehouse) -> None:
-    warehouse.load()
+    warehouse.begin()
 
     run = warehouse.load()
 
@@ -34,7 +34,7 @@ def test_what_is_as_documented_is_said_so(warehouse: Warehouse) -> None:
 
 
 def test_a_new_field_is_named_with_the_time_when_it_was_first_seen(warehouse: Warehouse) -> None:
-    warehouse.load("players")
+    warehouse.begin("players")
     rewrite(warehouse, "players", shapeRadius=4, chaptersNew=[{"at": 1}])
 
     run = warehouse.load("players")
@@ -49,7 +49,7 @@ def test_a_new_field_is_named_with_the_time_when_it_was_first_seen(warehouse: Wa
 
 
 def test_a_field_that_also_comes_in_another_type_is_named_and_keeps_its_values(warehouse: Warehouse) -> None:
-    warehouse.load("players")
+    warehouse.begin("players")
     rewrite(warehouse, "players", enableApi="sometimes")
 
     run = warehouse.load("players")
@@ -61,7 +61,7 @@ def test_a_field_that_also_comes_in_another_type_is_named_and_keeps_its_values(w
 
 @pytest.mark.parametrize("field", ["name", "assets"])
 def test_a_field_that_is_no_longer_sent_is_named_until_it_comes_back(warehouse: Warehouse, field: str) -> None:
-    warehouse.load("players")
+    warehouse.begin("players")
     rewrite(warehouse, "players", **{field: ...})
 
     run = warehouse.load("players")
@@ -78,7 +78,7 @@ def test_a_field_that_is_no_longer_sent_is_named_until_it_comes_back(warehouse: 
 
 
 def test_a_list_in_a_row_that_is_no_longer_sent_is_named(warehouse: Warehouse) -> None:
-    warehouse.load("videos")
+    warehouse.begin("videos")
     rewrite(warehouse, "videos", tags=...)
 
     run = warehouse.load("videos")
@@ -89,7 +89,7 @@ def test_a_list_in_a_row_that_is_no_longer_sent_is_named(warehouse: Warehouse) -
 
 def test_a_full_look_says_how_far_the_cursor_can_be_trusted(warehouse: Warehouse) -> None:
     world = warehouse.demo.world
-    warehouse.load("videos")
+    warehouse.begin("videos")
     world.update_video(world.ids("videos")[-1], title="moves the cursor on")
     warehouse.load("videos")
     world.update_silently(world.ids("videos")[0], title="in silence")
@@ -108,7 +108,7 @@ def test_a_full_look_says_how_far_the_cursor_can_be_trusted(warehouse: Warehouse
 )
 def test_a_value_that_the_column_cannot_hold_is_kept(warehouse: Warehouse, field: str, value: Any) -> None:
     """dlt took 7731 for True, and a number of more than 64 bits failed the load."""
-    warehouse.load("players")
+    warehouse.begin("players")
     rewrite(warehouse, "players", **{field: value})
 
     run = warehouse.load("players")
@@ -129,7 +129,7 @@ def test_a_value_that_the_column_cannot_hold_is_kept(warehouse: Warehouse, field
 )
 def test_a_new_field_never_takes_the_column_of_another(warehouse: Warehouse, field: str, column: str) -> None:
     """A field removedAt would have made every row look removed."""
-    warehouse.load("players")
+    warehouse.begin("players")
     rewrite(warehouse, "players", **{field: "2024-01-01"})
 
     run = warehouse.load("players")
@@ -141,7 +141,7 @@ def test_a_new_field_never_takes_the_column_of_another(warehouse: Warehouse, fie
 
 @pytest.mark.parametrize("ingest", ["done", ["done"], 7])
 def test_a_status_whose_objects_became_something_else_is_loaded(warehouse: Warehouse, ingest: Any) -> None:
-    warehouse.load("videos")
+    warehouse.begin("videos")
     rewrite(warehouse, "video_status", ingest=ingest)
 
     run = warehouse.load("videos", "video_status")

@@ -45,7 +45,7 @@ def test_a_load_ends_without_a_warning_that_users_can_do_nothing_about(
 
 
 def test_the_values_are_the_apis(warehouse: Warehouse) -> None:
-    warehouse.load("videos", "video_status", "live_streams")
+    warehouse.begin("videos", "video_status", "live_streams")
 
     listed = {row["videoId"]: row for row in warehouse.demo.world.listed("videos")}
     loaded = warehouse.rows(
@@ -81,7 +81,7 @@ def test_a_run_in_which_nothing_changed_asks_one_page_per_list(warehouse: Wareho
 
 
 def test_changes_are_followed_at_their_own_price(warehouse: Warehouse) -> None:
-    warehouse.load()
+    warehouse.begin()
     world = warehouse.demo.world
     first, second, third, fourth, fifth = world.ids("videos")[:5]
     world.update_video(first, title="New title", tags=["one", "two"])
@@ -105,7 +105,7 @@ def test_changes_are_followed_at_their_own_price(warehouse: Warehouse) -> None:
 
 
 def test_one_video_gone_and_one_come_in_the_same_hour_are_both_noticed(warehouse: Warehouse) -> None:
-    warehouse.load("videos")
+    warehouse.begin("videos")
     gone = warehouse.demo.world.ids("videos")[7]
     warehouse.demo.world.delete_video(gone)
     warehouse.demo.world.add_video()
@@ -118,7 +118,7 @@ def test_one_video_gone_and_one_come_in_the_same_hour_are_both_noticed(warehouse
 
 
 def test_an_edit_that_moves_no_time_stamp_is_found_by_the_full_look(warehouse: Warehouse) -> None:
-    warehouse.load("videos")
+    warehouse.begin("videos")
     video_id = warehouse.demo.world.ids("videos")[3]
     warehouse.demo.world.update_silently(video_id, title="Edited in silence")
 
@@ -129,7 +129,7 @@ def test_an_edit_that_moves_no_time_stamp_is_found_by_the_full_look(warehouse: W
 
 
 def test_a_mass_removal_stops_the_run_and_removes_nothing(warehouse: Warehouse) -> None:
-    warehouse.load("videos")
+    warehouse.begin("videos")
     for video_id in warehouse.demo.world.ids("videos")[:25]:
         warehouse.demo.world.delete_video(video_id)
 
@@ -143,7 +143,7 @@ def test_a_mass_removal_stops_the_run_and_removes_nothing(warehouse: Warehouse) 
 
 
 def test_details_of_a_removed_parent_are_removed_and_come_back_with_it(warehouse: Warehouse) -> None:
-    warehouse.load("videos", "video_status")
+    warehouse.begin("videos", "video_status")
     video_id = warehouse.demo.world.ids("videos")[0]
     warehouse.demo.world.discard_video(video_id)
     warehouse.load("videos", "video_status")
@@ -218,7 +218,7 @@ def test_an_empty_account_has_all_tables_with_their_columns(tmp_path: Any, monke
 
 
 def test_columns_have_their_documented_types(warehouse: Warehouse) -> None:
-    warehouse.load("videos", "video_status")
+    warehouse.begin("videos", "video_status")
 
     types = {
         (table, column): data_type
@@ -237,7 +237,7 @@ def test_columns_have_their_documented_types(warehouse: Warehouse) -> None:
 
 
 def test_new_fields_and_changed_types_lose_nothing(warehouse: Warehouse) -> None:
-    warehouse.load("players")
+    warehouse.begin("players")
     for key in warehouse.demo.world.ids("players"):
         warehouse.demo.world.update("players", key)
 
@@ -254,7 +254,7 @@ def test_new_fields_and_changed_types_lose_nothing(warehouse: Warehouse) -> None
 
 
 def test_a_full_refresh_starts_the_tables_anew_and_keeps_the_ledger(warehouse: Warehouse) -> None:
-    warehouse.load("players")
+    warehouse.begin("players")
     warehouse.rows("INSERT INTO players (player_id, _dlt_load_id, _dlt_id) VALUES ('ghost', 'x', 'y')")
     warehouse.rows("ALTER TABLE players ADD COLUMN leftover VARCHAR")
 
@@ -297,7 +297,7 @@ def test_a_missing_admin_permission_leaves_the_resource_out(warehouse: Warehouse
 
 
 def test_what_a_run_leaves_out_is_noted_once_and_fails_with_nothing(warehouse: Warehouse) -> None:
-    warehouse.load("players")
+    warehouse.begin("players")
 
     account, names = warehouse.settings.account, ("videos", "video", "players")
     reports = [check_run(account, "run", names, {"videos": "failed"}, ["video", "players"]) for _ in range(2)]
@@ -316,7 +316,7 @@ def test_what_a_run_leaves_out_is_noted_once_and_fails_with_nothing(warehouse: W
 
 def test_a_run_without_news_makes_one_load_for_its_ledger_and_checks(warehouse: Warehouse) -> None:
     names = ("discarded_videos", "videos", "video_status", "players")
-    warehouse.load(*names)
+    warehouse.begin(*names)
     loads = {load_id for (load_id,) in warehouse.rows("SELECT load_id FROM _dlt_loads")}
 
     run = warehouse.load(*names)
@@ -336,7 +336,7 @@ def test_a_run_without_news_makes_one_load_for_its_ledger_and_checks(warehouse: 
 
 def test_what_was_handed_on_is_stored_once_however_often_a_run_is_checked(warehouse: Warehouse) -> None:
     account, names = warehouse.settings.account, ("videos", "players")
-    warehouse.load(*names)
+    warehouse.begin(*names)
     idle = [row for _, row in load_all(replace(warehouse.settings, resources=names), "idle") if isinstance(row, dict)]
     handed_on = [from_json(to_json(row)) for row in idle]
     assert handed_on == idle
@@ -350,7 +350,7 @@ def test_what_was_handed_on_is_stored_once_however_often_a_run_is_checked(wareho
 
 def test_a_run_that_dies_before_its_checks_claims_nothing(warehouse: Warehouse) -> None:
     names = ("videos", "players")
-    warehouse.load(*names)
+    warehouse.begin(*names)
     warehouse.demo.world.delete("players", warehouse.demo.world.ids("players")[0])
     list(load_all(replace(warehouse.settings, resources=names), "dies"))
     told = warehouse.rows("SELECT resource, removed_rows FROM _syncs WHERE run_id = 'dies'")
@@ -365,7 +365,7 @@ def test_a_run_that_dies_before_its_checks_claims_nothing(warehouse: Warehouse) 
 
 def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
     """Also those of resources that are switched on in the demo alone; and it is said."""
-    warehouse.load()
+    warehouse.begin()
     warehouse.demo.behaviour.names_itself = False  # from now on, this is a server as any other
     caplog.clear()
     for key in warehouse.demo.world.ids("videos")[:20]:
@@ -409,7 +409,7 @@ def test_rows_read_through_a_proxy_on_this_machine_are_not_the_demos(warehouse: 
 
 
 def test_the_demo_is_the_demo_whatever_its_port(warehouse: Warehouse, demo: Demo) -> None:
-    warehouse.load("videos", "video_status")
+    warehouse.begin("videos", "video_status")
     with running(demo.world, Behaviour(rate_limit=100_000)) as later:
         run = warehouse.load("videos", "video_status", base_url=later.url)
     assert not run.errors
@@ -419,7 +419,7 @@ def test_the_demo_is_the_demo_whatever_its_port(warehouse: Warehouse, demo: Demo
 
 def test_rows_that_an_older_version_loaded_from_this_machine_stay(warehouse: Warehouse) -> None:
     """It called each server here "local": the demo, or a proxy to the account."""
-    warehouse.load("videos")
+    warehouse.begin("videos")
     warehouse.rows("UPDATE _syncs SET base_url = 'local'")
     with pytest.raises(
         SettingsError, match=r"videos was loaded from a server on this machine .* reads https://ws\.api\.video"
@@ -481,7 +481,7 @@ def test_a_list_that_shifts_while_it_is_read_ends_equal(tmp_path: Any, monkeypat
 
 
 def test_tables_of_another_environment_are_not_overwritten(warehouse: Warehouse) -> None:
-    warehouse.load("players")
+    warehouse.begin("players")
     warehouse.rows("UPDATE _syncs SET base_url = 'https://sandbox.api.video'")
 
     run = warehouse.load("players")
@@ -491,7 +491,7 @@ def test_tables_of_another_environment_are_not_overwritten(warehouse: Warehouse)
 
 
 def test_private_videos_do_not_change_at_every_read(warehouse: Warehouse) -> None:
-    warehouse.load("videos")
+    warehouse.begin("videos")
 
     run = warehouse.load("videos", full_check_hours=0)
 
@@ -506,7 +506,7 @@ def test_every_list_is_in_this_files_tests() -> None:
 
 def test_concurrent_details_use_the_limit_and_do_not_exceed_it(warehouse: Warehouse) -> None:
     """Requests that were under way when the window ended used to come back as 429, eleven in four windows."""
-    warehouse.load("videos")
+    warehouse.begin("videos")
     warehouse.demo.behaviour.rate_limit, warehouse.demo.behaviour.rate_window_s = 10, 1
 
     run = warehouse.load("video_status")

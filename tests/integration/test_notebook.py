@@ -48,7 +48,7 @@ def judged(values: dict[str, Any]) -> dict[str, tuple[str, str]]:
 @pytest.fixture
 def changed(warehouse: Warehouse) -> Warehouse:
     """Loaded twice, with videos deleted, discarded, changed and failed between the two."""
-    warehouse.load()
+    warehouse.begin()
     world = warehouse.demo.world
     ids = world.ids("videos")
     world.delete_video(ids[0])
@@ -141,7 +141,7 @@ def test_before_the_first_load_it_says_what_to_do_and_makes_no_file(tmp_path: Pa
 
 
 def test_the_demo_is_called_so_and_each_figure_names_its_run(warehouse: Warehouse) -> None:
-    warehouse.load("videos", "players")
+    warehouse.begin("videos", "players")
     warehouse.demo.behaviour.fail("/players", status=403, times=None)
     warehouse.load("videos", "players")
 
@@ -158,7 +158,7 @@ def test_the_demo_is_called_so_and_each_figure_names_its_run(warehouse: Warehous
 
 
 def test_what_is_not_proven_or_not_checked_is_not_called_equal(warehouse: Warehouse) -> None:
-    warehouse.load("videos", "players", "live_streams")
+    warehouse.begin("videos", "players", "live_streams")
     warehouse.rows(
         "UPDATE _checks SET passed = NULL, note = 'Why.' WHERE table_name = 'videos' AND check_name = 'complete'"
     )
@@ -176,7 +176,7 @@ def test_what_is_not_proven_or_not_checked_is_not_called_equal(warehouse: Wareho
 
 
 def test_resources_that_are_switched_off_are_named(warehouse: Warehouse) -> None:
-    warehouse.load("videos", "players")
+    warehouse.begin("videos", "players")
 
     html, values = run()
 
@@ -204,7 +204,7 @@ def test_an_account_without_videos_is_shown(tmp_path: Path, monkeypatch: Any) ->
 
 def test_it_runs_as_a_program_and_leaves_the_file_free(warehouse: Warehouse, tmp_path: Path) -> None:
     """marimo's own export reports each cell that failed; the working folder is not the project's."""
-    warehouse.load("videos", "video_status")
+    warehouse.begin("videos", "video_status")
     page = tmp_path / "page.html"
     command = [sys.executable, "-m", "marimo", "export", "html", str(NOTEBOOK), "-o", str(page)]
 

@@ -151,7 +151,7 @@ def test_what_was_read_before_the_api_went_down_is_loaded(demo, warehouse):
 
 
 def test_a_long_catch_up_that_stops_loses_no_change(demo, warehouse):
-    warehouse.load("videos")
+    warehouse.begin("videos")
     keys = demo.world.ids("videos")
     for number, key in enumerate(keys[:320]):
         demo.world.update_video(key, title=f"changed {number}")
@@ -177,7 +177,7 @@ def test_single_objects_that_the_api_stops_to_give_keep_those_that_came(demo, wa
 
 
 def test_a_removal_counts_once_where_the_load_after_it_failed(demo, warehouse, monkeypatch):
-    warehouse.load("videos")
+    warehouse.begin("videos")
     demo.world.delete_video(demo.world.ids("videos")[5])
     with monkeypatch.context() as patch:
         patch.setattr("dlt.Pipeline.load", _fail)

@@ -9,7 +9,7 @@ from tests.integration.conftest import Warehouse
 
 
 def test_checks_of_a_table_whose_task_failed_say_that_they_are_about_an_earlier_run(warehouse: Warehouse) -> None:
-    warehouse.load("players", "live_streams")
+    warehouse.begin("players", "live_streams")
     warehouse.demo.behaviour.fail("/players", status=403, times=None)
 
     report = warehouse.load("players", "live_streams").report

@@ -39,7 +39,7 @@ def test_rows_of_a_load_that_was_killed_are_loaded_again(warehouse: Warehouse) -
 
 def test_a_full_look_that_was_killed_is_due_again(warehouse: Warehouse) -> None:
     """Its row in the ledger had landed, so a silent edit on a later page waited for another day."""
-    warehouse.load("players")
+    warehouse.begin("players")
     warehouse.demo.world.update("players", warehouse.demo.world.ids("players")[0], silently=True, name="Silent")
     warehouse.rows("UPDATE _syncs SET finished_at = finished_at - INTERVAL 2 DAY")
     newest = warehouse.rows("SELECT * FROM _syncs")[0]
@@ -58,7 +58,7 @@ def test_a_full_look_that_was_killed_is_due_again(warehouse: Warehouse) -> None:
 
 
 def test_child_rows_keep_their_documented_key_through_a_full_refresh(warehouse: Warehouse) -> None:
-    warehouse.load("videos", "live_streams")
+    warehouse.begin("videos", "live_streams")
 
     warehouse.load("videos", "live_streams", full_refresh=True)
 
@@ -112,7 +112,7 @@ def test_a_source_that_comes_later_without_a_sign_is_found_by_the_full_look(ware
 
 
 def test_refreshing_a_parent_alone_leaves_no_orphans(warehouse: Warehouse) -> None:
-    warehouse.load("videos", "video_status")
+    warehouse.begin("videos", "video_status")
     warehouse.demo.world.delete_video(warehouse.demo.world.ids("videos")[0])
     warehouse.load("videos", "video_status")
 
@@ -146,7 +146,7 @@ def test_the_umbrella_pipeline_shows_what_another_task_added(warehouse: Warehous
 
 def test_rows_of_a_list_that_is_empty_now_are_gone(warehouse: Warehouse) -> None:
     """dlt left child tables out of a merge that brought them no row: the tags of before stayed, without their video."""
-    warehouse.load("videos")
+    warehouse.begin("videos")
     ((video_id, tags),) = warehouse.rows("SELECT video_id, count(*) FROM videos__tags GROUP BY 1 ORDER BY 2 DESC LIMIT 1")
     assert tags
     warehouse.demo.world.update_video(video_id, tags=[], metadata=[])
@@ -188,7 +188,7 @@ def test_a_project_that_is_deleted_while_its_keys_are_read_has_no_keys(warehouse
 
 
 def test_a_host_without_the_list_is_an_error_and_removes_nothing(warehouse: Warehouse) -> None:
-    warehouse.load("projects_api_keys")
+    warehouse.begin("projects_api_keys")
     before = warehouse.active("projects_api_keys")
     warehouse.demo.behaviour.fail("/projects.*", status=404, times=None)
 
@@ -215,7 +215,7 @@ def test_working_files_that_a_killed_run_left_are_removed_after_some_days(wareho
 
 def test_an_object_that_the_api_fails_on_keeps_no_other_away_and_is_loud(warehouse: Warehouse) -> None:
     """One video whose status answered 500 kept the statuses of all others from being loaded, run after run."""
-    warehouse.load("videos")
+    warehouse.begin("videos")
     broken = warehouse.demo.world.ids("videos")[7]
     warehouse.demo.behaviour.fail(f"/videos/{broken}/status", status=500, times=None)
 
@@ -232,7 +232,7 @@ def test_an_object_that_the_api_fails_on_keeps_no_other_away_and_is_loud(warehou
 
 def test_more_objects_that_fail_for_good_than_a_run_bears_keep_no_others_out_for_ever(warehouse: Warehouse) -> None:
     """Those that wait longest are asked for first, and 25 that always fail would be those in every run."""
-    warehouse.load("videos")
+    warehouse.begin("videos")
     world = warehouse.demo.world
     oldest = [key for (key,) in warehouse.rows("SELECT video_id FROM videos ORDER BY updated_at, video_id LIMIT 25")]
     warehouse.demo.behaviour.fail(f"/videos/({'|'.join(oldest)})/status", status=422, times=None)
@@ -247,7 +247,7 @@ def test_more_objects_that_fail_for_good_than_a_run_bears_keep_no_others_out_for
 
 
 def test_an_api_that_answers_nothing_is_not_asked_for_every_object(warehouse: Warehouse) -> None:
-    warehouse.load("videos")
+    warehouse.begin("videos")
     warehouse.demo.reset_log()
     warehouse.demo.behaviour.fail("/videos/.*/status", status=500, times=None)
 

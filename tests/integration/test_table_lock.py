@@ -86,7 +86,9 @@ def lock_of(table: str) -> object:
 
 
 def places(*names: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(("anywhere", "kind"), [name.split(": ") for name in names], indirect=["anywhere"])
+    marks = {"filesystem on s3": pytest.mark.slow}
+    pairs = [pytest.param(*name.split(": "), marks=marks.get(name.split(": ")[0], ())) for name in names]
+    return pytest.mark.parametrize(("anywhere", "kind"), pairs, indirect=["anywhere"])
 
 
 EVERYWHERE = places("duckdb: own", "postgres: own", "filesystem on s3: own", "postgres: lease")  # each kind once

@@ -55,7 +55,7 @@ def test_a_restored_state_of_one_account_does_not_lead_into_the_dataset_of_the_o
     warehouse: Warehouse, training: Warehouse, tmp_path: Path
 ) -> None:
     """dlt's restored state has a dataset name, which wins over the one that a pipeline is made with."""
-    warehouse.load("players")
+    warehouse.begin("players")
     training.load("players")
 
     for account, loaded in ((TRAINING, training), (DEFAULT_ACCOUNT, warehouse), (TRAINING, training)):
@@ -71,7 +71,7 @@ def test_a_restored_state_of_one_account_does_not_lead_into_the_dataset_of_the_o
 
 
 def test_a_full_refresh_of_one_account_leaves_the_other_as_it_is(warehouse: Warehouse, training: Warehouse) -> None:
-    warehouse.load("videos", "video_status")
+    warehouse.begin("videos", "video_status")
     training.load("videos", "video_status")
     before = warehouse.rows("SELECT * FROM videos ORDER BY video_id")
 

@@ -27,7 +27,8 @@ from tests.years import count, write_runs
 
 RESOURCES = ("videos", "video_status", "discarded_videos")
 HISTORY, OLDER = 30, 20  # days
-everywhere = pytest.mark.parametrize("place", ["duckdb", "postgres", "ducklake", "filesystem"], indirect=True)
+LAKES = [pytest.param(name, marks=pytest.mark.slow) for name in ("ducklake", "filesystem")]
+everywhere = pytest.mark.parametrize("place", ["duckdb", "postgres", *LAKES], indirect=True)
 
 
 class Place(AnyWarehouse):

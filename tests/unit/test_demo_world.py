@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from include.api_video.endpoints import ENDPOINTS, Column, Endpoint, Sync, is_status_final
 from include.demo_api.statuses import STATES, status_in
 from include.demo_api.world import START, World
+from tests.examples import examples
 
 LISTS = [entry for entry in ENDPOINTS if entry.is_list]
 WATERMARKS = Endpoint(
@@ -238,7 +239,7 @@ def test_an_endpoint_without_samples_gets_rows_from_its_columns() -> None:
 CHANGES = st.lists(st.tuples(st.sampled_from(["add", "update", "silent", "delete", "discard"]), st.integers(0, 99)))
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(changes=CHANGES, sort_by=st.sampled_from(["updatedAt", "createdAt", "title"]), descending=st.booleans())
 def test_pages_are_sorted_and_complete_after_any_changes(
     changes: list[tuple[str, int]], sort_by: str, descending: bool

@@ -7,12 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from include.api_video.endpoints import ENDPOINTS, by_name
 from include.api_video.places import FREE_TEXT, object_paths
 from include.api_video.redaction import Redaction, strip_token
+from tests.examples import examples
 
 TOKEN = "abc-DEF_123.x%3D"
 VIDEOS, STATUS = by_name()["videos"], by_name()["video_status"]
@@ -229,13 +230,13 @@ def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 rows = objects(st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | objects(inner), max_leaves=12))
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(row=rows)
 def test_no_secret_and_no_token_survives_at_any_depth(row):
     assert SECRET not in json.dumps(Redaction(LIVE_STREAMS)(row))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(row=rows)
 def test_cleaning_twice_changes_nothing_more(row):
     once = Redaction(LIVE_STREAMS)(row)

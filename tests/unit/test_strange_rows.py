@@ -13,7 +13,7 @@ from dlt.common.json import may_have_pua
 from dlt.destinations import duckdb, postgres
 from dlt.normalize.configuration import NormalizeConfiguration
 from dlt.normalize.items_normalizers.jsonl import JsonLItemsNormalizer
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from include.api_video.endpoints import by_name
@@ -21,6 +21,7 @@ from include.api_video.fitting import Fitting
 from include.api_video.outcome import hash_row
 from include.api_video.redaction import Redaction
 from include.api_video.schema import DETAIL_COLUMNS, OWN_COLUMNS, build_schema
+from tests.examples import examples
 from tests.strange import sent, stored, strange_rows
 
 OURS = {"_dlt_id", "_dlt_load_id", "_dlt_root_id", "_dlt_parent_id", "_dlt_list_idx"}
@@ -87,7 +88,7 @@ def a_world(resource: str) -> st.SearchStrategy[list[dict[str, Any]]]:
 def test_no_row_fails_and_no_value_is_lost(resource: str, destination: Any) -> None:
     key = by_name()[resource].key
 
-    @settings(max_examples=40, deadline=None)
+    @examples(40)
     @given(first=a_world(resource), second=a_world(resource))
     # Two names without a letter of ASCII: both became the same column, and null took the place of false.
     @example(first=[], second=[{key: "id0", "createdAt": {"٣": False, ":\x80𐴰": None}}])
@@ -104,7 +105,7 @@ def test_no_row_fails_and_no_value_is_lost(resource: str, destination: Any) -> N
     check()
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(row=strange_rows(by_name()["videos"], "vi1"), seed=st.randoms())
 def test_the_hash_does_not_depend_on_the_order_of_fields_nor_on_rows_before(row: dict[str, Any], seed: Any) -> None:
     def shuffled(value: Any) -> Any:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from include.api_video.answers import Page
@@ -19,6 +19,7 @@ from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVid
 from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.outcome import Outcome, hash_row
 from include.api_video.warehouse import DetailState, KnownRow, Parent, TableState, utc
+from tests.examples import examples
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 NOW = datetime(2026, 3, 2, tzinfo=timezone.utc)
@@ -803,7 +804,7 @@ kinds = st.sampled_from(["add", "delete", "update"])
 changes = st.lists(st.tuples(kinds, st.integers(0, 50)), max_size=4)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     page_size=st.integers(2, 5),
     at_first=st.integers(0, 12),
@@ -824,7 +825,7 @@ def test_a_newest_first_list_that_changes_while_it_is_read_ends_equal_or_says_th
     run_while_it_changes(table, listing, full_due=full_due)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(page_size=st.integers(2, 5), at_first=st.integers(0, 12), between=st.lists(changes, max_size=10))
 @example(3, 4, [[("update", 0)], [], [], [("update", 1)], [("add", 0), ("delete", 0)]])  # two readings with the same keys
 def test_a_first_load_of_a_list_that_changes_ends_equal_or_says_that_it_is_not_proven(page_size, at_first, between):
@@ -840,7 +841,7 @@ def test_a_first_load_of_a_list_that_changes_ends_equal_or_says_that_it_is_not_p
     [(LIVE_STREAMS, "add"), (DISCARDED, "add in the middle")],
     ids=["live_streams", "discarded"],
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     page_size=st.integers(1, 3),
     at_first=st.integers(0, 8),
@@ -862,7 +863,7 @@ def test_one_that_goes_while_another_comes_never_hides_a_row_of_a_list_read_whol
 # --- finding what is gone without reading the whole list ---------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     rows=st.integers(20, 150),
     seconds=st.integers(1, 12),

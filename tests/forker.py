@@ -1,12 +1,16 @@
-"""Starts Python modules quickly: a process that has imported what they need forks a child for each of them.
+"""Starts Python code quickly: a process that has imported what it needs forks a child for each command.
 
-As a program (``python -m tests.acceptance.forker``) it reads one JSON object per line and answers with another:
+As a program (``python -m tests.forker dlt duckdb ...``) it imports the modules that are named, reads one JSON object per
+line and answers with another:
 
-    {"module": "include.api_video", "arguments": [], "environment": {...}, "output": "/file"}  ->  {"pid": 123}
-    {"wait": 123}  ->  {"code": 0}, or null while it runs; -9 where it was killed
+    {"module": "include.api_video", "arguments": [], "environment": {...}, "folder": "/project", "output": "/file"}
+        ->  {"pid": 123}
+    {"wait": 123}
+        ->  {"code": 0}, or null while it runs; -9 where it was killed
 
-It has no threads but idle ones of libraries, since a fork copies only one. A child has a process group of its own, so
-that all of it can be killed.
+``"code"`` in place of ``"module"`` is run as by ``python -c``. It has no threads but idle ones of libraries, since a fork
+copies only one. A child has a process group of its own, so that all of it can be killed. What a child imports beyond the
+named modules, it imports from its folder, as ``python -m`` does.
 """
 
 from __future__ import annotations
@@ -27,19 +31,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[2]
-IMPORTED: tuple[str, ...] = ("dlt", "duckdb", "dlt.destinations.impl.duckdb.duck", "uvicorn")
-IMPORTED += tuple(f"include.api_video.{name}" for name in ("report", "runner", "source", "settings", "waiting_duckdb"))
-IMPORTED += tuple(f"include.demo_api.{name}" for name in ("server", "world"))
+PROJECT = Path(__file__).resolve().parents[1]
 
 
 class Forker:
     """The other process, as a test sees it."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], imported: Sequence[str]) -> None:
         self._lock = threading.Lock()  # tests may start runs beside each other
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.acceptance.forker"],
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.forker", *imported],
             cwd=PROJECT,
             env={**environment, "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
@@ -58,11 +59,19 @@ class Forker:
         assert answer, "the process that starts runs has ended"
         return json.loads(answer)
 
-    def start(self, module: str, arguments: Sequence[str], environment: Mapping[str, str], output: Path) -> int:
-        """Runs a module as ``python -m`` does; returns the child's process id."""
-        pid: int = self._ask(module=module, arguments=list(arguments), environment=dict(environment), output=str(output))[
-            "pid"
-        ]
+    def start(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        output: Path,
+        folder: Path = PROJECT,
+        code: str = "",
+    ) -> int:
+        """Runs a module in a folder as ``python -m`` does, or code as ``python -c``; returns the child's process id."""
+        what: dict[str, Any] = {"code": code} if code else {"module": module}
+        words = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+        pid: int = self._ask(**what, **words, output=str(output))["pid"]
         return pid
 
     def poll(self, pid: int) -> int | None:
@@ -87,7 +96,9 @@ class Forker:
 
 def serve() -> None:
     """The loop of the other process; ends with its input."""
-    for name in IMPORTED:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print while they are imported
+    for name in sys.argv[1:]:
         importlib.import_module(name)
     gc.freeze()
     codes: dict[int, int] = {}
@@ -99,8 +110,8 @@ def serve() -> None:
         else:
             children.append(_fork(words))
             answer = {"pid": children[-1]}
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
     for pid in children:  # left over by tests that were broken off
         if _reap(pid, codes)["code"] is None:
             os.kill(pid, signal.SIGKILL)
@@ -129,8 +140,13 @@ def _fork(words: Mapping[str, Any]) -> int:
         os.environ.clear()
         os.environ.update(words["environment"])
         tempfile.tempdir = None  # found before, for this process
-        sys.argv = [words["module"], *words["arguments"]]
-        runpy.run_module(words["module"], run_name="__main__", alter_sys=True)
+        os.chdir(words["folder"])
+        sys.path[:1] = [words["folder"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        sys.argv = [words.get("module", "-c"), *words["arguments"]]
+        if "code" in words:
+            exec(compile(words["code"], "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_module(words["module"], run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 0 if leaving.code is None else 1

@@ -77,8 +77,8 @@ notebook: $(READY) ## charts of the loaded data in the browser, on this machine 
 test: $(READY) ## run the tests that take minutes together: all but those marked slow
 	@$(PYTEST) -m "not slow" --hypothesis-profile=few
 
-test-all: $(READY) ## run every test, and measure what they cover
-	@$(PYTEST) --cov --cov-report=
+test-all: $(READY) ## run every test (COVERAGE=1: and measure what they cover, which takes longer)
+	@$(PYTEST) $(if $(COVERAGE),--cov --cov-report=)
 
 bench: $(READY) ## measure this package beside a plain dlt pipeline and the floor (half an hour)
 	@python -m tests.benchmarks

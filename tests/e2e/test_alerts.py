@@ -1,4 +1,4 @@
-"""Alerts by ``airflow dags test``, received by a real webhook. Those of a running Airflow: ``test_running_alerts.py``."""
+"""Alerts by ``airflow dags test``, received by a real webhook. Those of a running Airflow: ``test_running_airflow.py``."""
 
 from __future__ import annotations
 

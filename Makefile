@@ -89,8 +89,8 @@ notebook: $(NOTEBOOK) ## charts of the loaded data in the browser, on this machi
 test: $(DEV) ## run the tests that take minutes together: all but those marked slow
 	@$(PYTEST) -m "not slow" --hypothesis-profile=few
 
-test-all: $(DEV) ## run every test, and measure what they cover
-	@$(PYTEST) --cov --cov-report=
+test-all: $(DEV) ## run every test (COVERAGE=1: and measure what they cover, which takes longer)
+	@$(PYTEST) $(if $(COVERAGE),--cov --cov-report=)
 
 bench: $(DEV) ## measure this package beside plain dlt, a Singer tap and the floor (half an hour), and the first minute
 	@$(PY) -m tests.benchmarks

@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(line)
     if terminalreporter.getreports("failed") or terminalreporter.getreports("error"):
         seed = str(terminalreporter.config.getoption("random_order_seed")).rpartition(":")[2]
-        terminalreporter.write_line(f"The same order again: make test SEED={seed}")
+        terminalreporter.write_line(f"The same order again: SEED={seed}")
 
 
 class NetworkBlockedError(RuntimeError):

@@ -90,8 +90,10 @@ class Forker:
     def close(self) -> None:
         """Ends the process; children must have ended before."""
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait(10)
+        self._process.stdout.close()
 
 
 def serve() -> None:
@@ -141,6 +143,7 @@ def _fork(words: Mapping[str, Any]) -> int:
         os.environ.update(words["environment"])
         tempfile.tempdir = None  # found before, for this process
         os.chdir(words["folder"])
+        importlib.invalidate_caches()  # of folders as they were
         sys.path[:1] = [words["folder"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         sys.argv = [words.get("module", "-c"), *words["arguments"]]
         if "code" in words:

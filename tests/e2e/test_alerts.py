@@ -1,4 +1,4 @@
-"""Alerts by ``airflow dags test``, received by a real webhook. Those of a running Airflow: ``test_running_alerts.py``."""
+"""Alerts by ``airflow dags test``, received by a real webhook. Those of a running Airflow: ``test_running_airflow.py``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from include.demo_api.server import Demo
 from tests.airflow_home import IS_3_3, Airflow
 from tests.webhook import SECRET, Webhook, running_mail_server, running_webhook
 
+pytestmark = pytest.mark.slow
 UI = "https://airflow.example.com"
 NOTIFIER = """
 from pathlib import Path
 from airflow.sdk import BaseNotifier
-
-pytestmark = pytest.mark.slow
 
 class FileNotifier(BaseNotifier):
     template_fields = ("text",)

@@ -120,21 +120,22 @@ def pooler(uri: str, on_options: Callable[[socket.socket, bytes], bytes | None])
             target.shutdown(socket.SHUT_WR)
 
     def serve(client: socket.socket) -> None:
-        while True:
-            length = struct.unpack("!I", client.recv(4))[0]
-            message = client.recv(length - 4)
-            if struct.unpack("!I", message[:4])[0] == 196608:  # protocol 3.0
-                break
-            client.sendall(b"N")  # neither TLS nor GSS
-        passed = on_options(client, message)
-        if passed is None:
-            client.close()
-            return
-        server = socket.socket(socket.AF_UNIX)
-        server.connect(f"{folder}/.s.PGSQL.5432")
-        server.sendall(struct.pack("!I", len(passed) + 4) + passed)
-        threading.Thread(target=copy, args=(server, client), daemon=True).start()
-        copy(client, server)
+        with client, socket.socket(socket.AF_UNIX) as server:
+            while True:
+                length = struct.unpack("!I", client.recv(4))[0]
+                message = client.recv(length - 4)
+                if struct.unpack("!I", message[:4])[0] == 196608:  # protocol 3.0
+                    break
+                client.sendall(b"N")  # neither TLS nor GSS
+            passed = on_options(client, message)
+            if passed is None:
+                return
+            server.connect(f"{folder}/.s.PGSQL.5432")
+            server.sendall(struct.pack("!I", len(passed) + 4) + passed)
+            back = threading.Thread(target=copy, args=(server, client), daemon=True)
+            back.start()
+            copy(client, server)
+            back.join()
 
     def accept() -> None:
         with suppress(OSError):
@@ -293,6 +294,7 @@ def run_plain(demo: Demo, before: Callable[[], None] | None = None, **settings: 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most_bytes", [20_000, 400_000], ids=["nothing fits", "tables fit"])
 def test_a_full_disk_is_a_sentence_and_the_next_run_makes_up_for_it(warehouse: Warehouse, most_bytes: int) -> None:
     """No file may grow beyond a size: DuckDB and Python see what they see on a full disk."""

@@ -51,7 +51,7 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_every_table_and_column_is_described_in_duckdb(warehouse: Warehouse) -> None:
-    warehouse.load()
+    warehouse.begin()
 
     found = comments(warehouse)
     assert found == described(*SCHEMA.data_table_names(include_incomplete=True))
@@ -117,7 +117,7 @@ def test_a_destination_without_comments_gets_no_statement(warehouse: Warehouse, 
 
 
 def test_another_program_reads_the_comments_of_a_file_that_was_closed(warehouse: Warehouse) -> None:
-    warehouse.load("players")
+    warehouse.begin("players")
 
     with duckdb.connect(str(warehouse.file), read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT comment FROM duckdb_tables() WHERE table_name = 'players'").fetchall()

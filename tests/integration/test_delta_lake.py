@@ -19,6 +19,8 @@ from include.demo_api.server import Demo
 from tests.integration.conftest import change
 from tests.integration.test_destinations import AnyWarehouse
 
+pytestmark = pytest.mark.slow
+
 KILLED_AT = """
 import os, signal, sys
 from include.api_video.delta_lake import DeltaClient

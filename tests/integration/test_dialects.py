@@ -25,6 +25,8 @@ from include.api_video.warehouse import now_utc
 from tests.integration.conftest import Warehouse, change
 from tests.years import count, write_runs
 
+pytestmark = pytest.mark.slow
+
 RESOURCES = ("videos", "video_status", "discarded_videos")  # each kind of question is asked for them
 DIALECTS = [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake", "filesystem")]
 # Words that a warehouse takes for its own where they stand without quotes, from the vendors' lists of reserved words.
@@ -98,8 +100,7 @@ class Foreign(Query):
         return re.sub(r"[:$]p\b", "%s", written)
 
 
-# One of them in `make test`.
-@pytest.fixture(params=[DIALECTS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS[1:])])
+@pytest.fixture(params=DIALECTS)
 def foreign(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Foreign]]:
     monkeypatch.setattr(Foreign, "capabilities", Destination.from_reference(request.param).capabilities(), raising=False)
     monkeypatch.setattr(Foreign, "dialect", Foreign.capabilities.sqlglot_dialect, raising=False)

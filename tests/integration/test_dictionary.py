@@ -10,7 +10,7 @@ from tests.integration.conftest import Warehouse
 
 
 def test_the_dictionary_is_what_a_load_creates(warehouse: Warehouse) -> None:
-    warehouse.load()
+    warehouse.begin()
 
     created = warehouse.rows(
         "SELECT table_name, column_name, data_type, is_nullable = 'YES' FROM information_schema.columns "

@@ -18,6 +18,8 @@ from include.demo_api.world import World
 from include.notebooks.api_video import app, judge
 from tests.integration.conftest import Warehouse
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "\N{EN DASH}"
 NOTEBOOK = Path(__file__).resolve().parents[2] / "include/notebooks/api_video.py"
 

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 from include.demo_api.world import World
@@ -54,6 +56,7 @@ def test_two_first_runs_at_once_leave_what_one_does(anywhere: AnyWarehouse) -> N
     assert all(re.fullmatch(r"plain__\S+\+00:00_[0-9a-f]{8}", run_id) for (run_id,) in runs)
 
 
+@pytest.mark.slow
 @places("postgres")
 def test_two_full_refreshes_at_once_leave_what_one_does(anywhere: AnyWarehouse) -> None:
     anywhere.load(*RESOURCES)

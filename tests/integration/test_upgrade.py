@@ -11,6 +11,8 @@ import pytest
 
 from tests.integration.conftest import Warehouse
 
+pytestmark = pytest.mark.slow
+
 RELEASES = sorted((Path(__file__).parent / "releases").glob("*.zip"))
 
 

@@ -27,8 +27,8 @@ from tests.years import count, write_runs
 
 RESOURCES = ("videos", "video_status", "discarded_videos")
 HISTORY, OLDER = 30, 20  # days
-LAKES = [pytest.param(name, marks=pytest.mark.slow) for name in ("ducklake", "filesystem")]
-everywhere = pytest.mark.parametrize("place", ["duckdb", "postgres", *LAKES], indirect=True)
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgres", "ducklake", "filesystem")]
+everywhere = pytest.mark.parametrize("place", ["duckdb", *OTHERS], indirect=True)
 
 
 class Place(AnyWarehouse):

@@ -13,6 +13,8 @@ from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.waiting_ducklake import _pools, empty
 from tests.services import bucket_credentials, new_bucket, s3_server
 
+pytestmark = pytest.mark.slow
+
 ROWS = "SELECT count(*) FROM numbers"
 
 

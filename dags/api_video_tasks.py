@@ -172,7 +172,7 @@ def load_tasks(account: Account, group_id: str, names: Sequence[str]) -> dict[st
         group = PipelineTasksGroup(
             group_id, use_data_folder=False, local_data_folder=folder, use_task_logger=False, log_progress_period=0
         )
-        use_project_config(anew=False)  # the helper has dlt look for its files in the folder of DAGs
+        use_project_config()  # the helper has dlt look for its files in the folder of DAGs
         within = Path(os.environ["DLT_DATA_DIR"]).relative_to(folder)  # nowhere else, whatever dlt does
         tasks = {name: _load_task(account, group, name, Path(folder, within, name)) for name in names}
     for name, later in tasks.items():

@@ -27,14 +27,14 @@ INCLUDE_DIR = Path(__file__).resolve().parents[1]
 PROJECT_DIR = INCLUDE_DIR.parent
 
 
-def use_project_config(*, anew: bool = True) -> None:
-    """Lets dlt read ``include/.dlt`` wherever the process was started; ``anew`` also where it has read it already.
+def use_project_config() -> None:
+    """Lets dlt read ``include/.dlt`` wherever the process was started.
 
     For entry points only (the DAG, the command line). A folder set by the user in DLT_PROJECT_DIR is replaced: dlt's
     Airflow helper sets it to the folder of DAGs, where this package keeps nothing.
     """
     os.environ["DLT_PROJECT_DIR"] = str(INCLUDE_DIR)
-    if anew and PluggableRunContext in Container():
+    if PluggableRunContext in Container():
         Container()[PluggableRunContext].reload_providers()
 
 

@@ -76,7 +76,9 @@ class Warehouse:
         )
 
     def begin(self, *resources: str) -> None:
-        """As after a first load of these (none: all); made once for all tests that list the same."""
+        """As after a first load of these (none: all), made once for all tests that list the same. The file alone is as
+        then: dlt's local state is that of another machine.
+        """
         assert self._first_loads
         assert not self.file.exists()
         name = resources, *(tuple(self.demo.world.ids(resource)) for resource in ALL)

@@ -55,7 +55,7 @@ def test_a_restored_state_of_one_account_does_not_lead_into_the_dataset_of_the_o
     warehouse: Warehouse, training: Warehouse, tmp_path: Path
 ) -> None:
     """dlt's restored state has a dataset name, which wins over the one that a pipeline is made with."""
-    warehouse.begin("players")
+    warehouse.load("players")
     training.load("players")
 
     for account, loaded in ((TRAINING, training), (DEFAULT_ACCOUNT, warehouse), (TRAINING, training)):

@@ -23,6 +23,7 @@ def kill_before_the_load_was_noted(warehouse: Warehouse, resource: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_rows_of_a_load_that_was_killed_are_loaded_again(warehouse: Warehouse) -> None:
     """They counted as known, so nothing loaded them again and the check of loads failed for ever."""
     for resource in ("videos", "video_status"):

@@ -9,6 +9,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import dlt
+import pytest
 
 from include.api_video.pipelines import ABANDONED_S, WORKING_FILES
 from include.demo_api.statuses import status_in

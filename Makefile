@@ -34,7 +34,7 @@ export no_proxy := $(NO_PROXY)
 
 # Tests: on all cores (JOBS=1: one after the other), in an order of their own each time (SEED: once more in that order).
 JOBS ?= logical
-PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder \
+PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --no-loadscope-reorder \
 	$(if $(SEED),--random-order-seed=$(SEED))
 
 .DEFAULT_GOAL := help

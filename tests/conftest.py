@@ -13,23 +13,35 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.lacking import closing_lines
 
 # Side by side, what takes long begins first, so that no core waits for it in the end. Within a file, the order is random.
 LONGEST_FIRST = ("e2e", "integration", "acceptance", "benchmarks", "unit")
 TESTS = Path(__file__).parent
+TOGETHER = "tests/e2e/test_dags_test.py tests/e2e/test_page.py"  # they look at the same runs
 settings.register_profile("few", max_examples=20)  # of `make test`
 OURS = ("SOURCES__", "DESTINATION__", "API_VIDEO_", "DLT_")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay together, on one core (``--dist=loadgroup``), unless they are marked to share with others."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Once the order is random: folders that take long first."""
     items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(TESTS).parts[0]))
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests stay together, on one core, since they share what their module has set up."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return TOGETHER if file in TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Whatever ``--dist`` says."""
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -8,13 +8,10 @@ import re
 import sqlite3
 from contextlib import closing
 
-import pytest
-
 from include.api_video.endpoints import ENDPOINTS
 from tests.e2e.conftest import Loaded
 from tests.webhook import SECRET
 
-pytestmark = pytest.mark.xdist_group("one run")  # shared with test_page.py
 KEYS = {"videos": "video_id", "video": "video_id", "video_status": "video_id", "discarded_videos": "video_id"}
 KEYS |= {"summaries": "summary_id", "summary_source": "summary_id", "players": "player_id"}
 KEYS |= {"live_streams": "live_stream_id", "projects_api_keys": "api_key_id"}

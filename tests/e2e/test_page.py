@@ -17,7 +17,6 @@ from tests.airflow_home import IS_3_3, Server, api_server, own_home
 from tests.browser import cells, log_in, open_connection_form, open_page, serious_findings
 from tests.e2e.conftest import Loaded
 
-pytestmark = pytest.mark.xdist_group("one run")  # shared with test_dags_test.py
 USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer,trainer:viewer"}
 # "other" may read every DAG but ours, "trainer" one account's: Airflow's simple users cannot be told so.
 AUTH_MANAGER = """

@@ -13,6 +13,8 @@ from include.api_video.pipelines import short_lived_pipeline
 from include.api_video.warehouse import Warehouse
 from tests.integration.test_destinations import AnyWarehouse, anywhere, database, places, postgres
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["anywhere", "database", "postgres"]  # fixtures
 SQL = places("duckdb", "postgres")
 LOADED = ("videos", "video_status")

@@ -150,6 +150,7 @@ def test_what_was_read_before_the_api_went_down_is_loaded(demo, warehouse):
     warehouse.assert_equal("videos")
 
 
+@pytest.mark.slow
 def test_a_long_catch_up_that_stops_loses_no_change(demo, warehouse):
     warehouse.begin("videos")
     keys = demo.world.ids("videos")
@@ -193,6 +194,7 @@ def _fail(*_args, **_options):
     raise OSError("killed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_page", [0.3, 1.0, 3.0])
 @pytest.mark.parametrize("is_loaded", [False, True], ids=["first", "full"])
 def test_a_list_that_changes_all_the_time_is_loaded_and_equal_once_it_stops(demo, warehouse, per_page, is_loaded):

@@ -9,6 +9,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import dlt
+import pytest
 
 from include.api_video.pipelines import ABANDONED_S, WORKING_FILES
 from include.demo_api.statuses import status_in
@@ -23,6 +24,7 @@ def kill_before_the_load_was_noted(warehouse: Warehouse, resource: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_rows_of_a_load_that_was_killed_are_loaded_again(warehouse: Warehouse) -> None:
     """They counted as known, so nothing loaded them again and the check of loads failed for ever."""
     for resource in ("videos", "video_status"):

@@ -29,6 +29,7 @@ def training(warehouse: Warehouse) -> Iterator[Warehouse]:
         yield other
 
 
+@pytest.mark.slow
 def test_each_account_has_its_own_rows_and_goes_on_from_its_own_state(warehouse: Warehouse, training: Warehouse) -> None:
     ours, theirs = set(warehouse.demo.world.ids("videos")), set(training.demo.world.ids("videos"))
     assert not ours & theirs

@@ -167,6 +167,7 @@ def test_changes_of_outcome_stay_but_not_each_run_of_a_long_failure(
     assert not caplog.records, "nothing is left to be forgotten"
 
 
+@pytest.mark.slow
 def test_what_runs_ask_of_the_ledger_stays_however_old_it_is(place: Place, old: datetime) -> None:
     """A table that was left out for long; a full look that was never finished; fields lost, rows restored, another API."""
     newest_full = f"resource = 'videos' AND finished_at >= '{old - timedelta(hours=7)}'"

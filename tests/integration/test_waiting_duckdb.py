@@ -60,7 +60,7 @@ def test_a_killed_process_gives_the_file_free(tmp_path: Path) -> None:
     time.sleep(0.2)
     assert load.poll() is None
     holder.send_signal(signal.SIGKILL)
-    holder.wait()
+    holder.communicate()
 
     _, errors = load.communicate(timeout=60)
 
@@ -89,7 +89,7 @@ def test_a_file_that_never_gets_free_is_an_error_that_says_what_to_do(tmp_path: 
     load = start(tmp_path, environment_wait + LOAD, "t", str(tmp_path / "p"))
     _, errors = load.communicate(timeout=60)
     holder.kill()
-    holder.wait()
+    holder.communicate()
 
     assert load.returncode == 1
     assert "was open in another task or program for more than 1 s" in errors

@@ -65,6 +65,16 @@ class Stage:
             pool.shutdown(cancel_futures=True)
         self.strike()
 
+    @contextmanager
+    def act(self) -> Iterator[Stage]:
+        """A stage for the block, whose APIs end with it; those of others go on."""
+        stage = Stage(self._forker, self._folder, self._environment)
+        stage._numbers, stage._lock, stage._loaded = self._numbers, self._lock, self._loaded
+        try:
+            yield stage
+        finally:
+            stage.strike()
+
     def strike(self) -> None:
         """Stops all APIs."""
         while self._apis:
@@ -95,5 +105,5 @@ def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 @pytest.fixture
 def stage(whole_stage: Stage) -> Iterator[Stage]:
     """The stage, cleared after each test."""
-    yield whole_stage
-    whole_stage.strike()
+    with whole_stage.act() as stage:
+        yield stage

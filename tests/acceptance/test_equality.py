@@ -105,20 +105,18 @@ VIDEOS = ("videos", "discarded_videos", "video_status")
 OTHERS = ("videos", "summaries", "players", "live_streams")
 
 
-@pytest.mark.usefixtures("stage")
 @given(story=rounds(VIDEOS))
 @settings(PROPERTY, max_examples=1 + 2 * STORIES)
 def test_videos_their_bin_and_their_states(whole_stage: Stage, story: list[Round]) -> None:
-    play(whole_stage.loaded(VIDEOS), story)
-    whole_stage.strike()
+    with whole_stage.act() as stage:
+        play(stage.loaded(VIDEOS), story)
 
 
-@pytest.mark.usefixtures("stage")
 @given(story=rounds(OTHERS))
 @settings(PROPERTY, max_examples=1 + STORIES)
 def test_the_other_lists(whole_stage: Stage, story: list[Round]) -> None:
-    play(whole_stage.loaded(OTHERS), story)
-    whole_stage.strike()
+    with whole_stage.act() as stage:
+        play(stage.loaded(OTHERS), story)
 
 
 def play(connector: Connector, story: Sequence[Round]) -> None:

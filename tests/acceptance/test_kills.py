@@ -123,9 +123,8 @@ def test_killed_at_a_random_moment(stage: Stage, fraction: float, whole_run_s: f
 @pytest.fixture(scope="module")
 def whole_run_s(whole_stage: Stage) -> float:
     """How long a run takes that nobody kills."""
-    seconds = begin(whole_stage, "changes").run().seconds
-    whole_stage.strike()
-    return seconds
+    with whole_stage.act() as stage:
+        return begin(stage, "changes").run().seconds
 
 
 def rerun(connector: Connector) -> None:

@@ -85,7 +85,7 @@ def test_a_killed_run_leaves_no_secret_in_its_working_folders(stage: Stage) -> N
 
 
 def test_a_refused_key_is_not_repeated(stage: Stage) -> None:
-    connector = stage.empty(("videos",))
+    connector = stage.loaded(("videos",))
     wrong = "wrong-key-that-nobody-may-see"
 
     words: dict[str, Any] = {KEYS[0]: wrong, "RUNTIME__LOG_LEVEL": "DEBUG"}

@@ -43,7 +43,14 @@ def test_ctrl_c_ends_the_run_and_says_what_was_loaded(
     demo.behaviour.fail("/videos/.*", "hang", times=None, seconds=600)
     log = (airflow.home / "run.log").open("w+")
     command, environment = [str(BIN / COMMAND[0]), *COMMAND[1:]], {**airflow.environment, **demo_environment}
-    process = subprocess.Popen(command, env=environment, cwd=airflow.home, stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=airflow.home,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may have it ignored
+    )
     try:
         wait_until("the first single object", lambda: demo.requests("/videos/") or process.poll() is not None)
         process.send_signal(signal.SIGINT)

@@ -18,7 +18,7 @@ from include.api_video.warehouse import utc
 
 LedgerRow = dict[str, Any]
 COLUMNS = [column.path for column in SYNCS_COLUMNS]
-ROUNDED_S = 0.01
+ROUNDED_S = 0.01  # at most, by a destination that keeps milliseconds
 SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_rows", "drifted_rows", "waiting_rows")
 
 

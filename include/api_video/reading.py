@@ -32,7 +32,6 @@ from include.api_video.fitting import Fitting
 from include.api_video.list_sync import ListSync, is_full_due
 from include.api_video.origin import DEMO, check_same, gives_way, may_be_demo
 from include.api_video.outcome import Outcome, hash_row
-from include.api_video.plain_rows import PlainRows
 from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.rejected import Rejections, WithRejected, is_stand_in, why_no_detail, why_no_row, with_keys
@@ -71,7 +70,7 @@ class Reading:
             unread_ok=not endpoint.is_list,
             stops_ok=endpoint.is_list,
         )
-        self._clean, self._watch, self._plain = Redaction(endpoint), FieldWatch(endpoint), PlainRows(endpoint)
+        self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()
         self._unproven_since: datetime | None = None
         self._of_demo = False
@@ -150,7 +149,7 @@ class Reading:
         if taken is None or not self._clean.is_plain or self._files is None:
             return self._fitted(taken)
         self._handed_on += 1
-        self._plain.split(taken, self._files.load_id, self._files.write)
+        self._clean.plain_rows.split(taken, self._files.load_id, self._files.write)
         return None
 
     def _take_stand_in(self, sync: ListSync, row: dict[str, Any], now: datetime) -> None:

@@ -40,6 +40,7 @@ class Redaction:
     """Cleans the rows of one endpoint. Called once per row, so it looks at each value once.
 
     Attributes:
+        plain_rows: what tells such rows, and takes them apart.
         is_plain: whether every value of the row cleaned last is documented, and of its documented type.
         written: that row as JSON, its fields sorted, where nothing of it was changed and it is known.
     """
@@ -47,18 +48,18 @@ class Redaction:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._row = Place.of_row(endpoint)
-        self._plain = PlainRows(endpoint)
+        self.plain_rows = PlainRows(endpoint)
         self.is_plain = True
         self.written: bytes | None = None
         self._found: set[str] = set()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        self.is_plain, self.written = self._plain.holds(row), None
+        self.is_plain, self.written = self.plain_rows.holds(row), None
         written = _written(row) if self.is_plain else None
         if written is None:
             return self.look_closely(row)
         if b"token" in written.lower():
-            return self._plain.without_tokens(row, strip_token)
+            return self.plain_rows.without_tokens(row, strip_token)
         self.written = written
         return row
 

@@ -55,11 +55,15 @@ class TableLock(Protocol):
         ask_again_s: how long to wait between two tries.
         renew_s: how often to renew it, 0 where that is not needed.
         lasts_s: how long it is ours without being renewed.
+        proof_s: how old the proof that it is ours may be when a load changes the table.
     """
 
     ask_again_s: float
     renew_s: float
     lasts_s: float
+
+    @property
+    def proof_s(self) -> float: ...
 
     def take(self) -> Holder | None:
         """Takes it, without waiting; says who has it where somebody else does."""
@@ -74,7 +78,7 @@ class TableLock(Protocol):
 class NoLock:
     """Where nobody else can be."""
 
-    ask_again_s = renew_s = lasts_s = 0.0
+    ask_again_s = renew_s = lasts_s = proof_s = 0.0
 
     def take(self) -> None:
         """Nothing to do."""
@@ -93,7 +97,7 @@ class FileLock:
     Works on one host: file locks on network shares cannot be trusted.
     """
 
-    ask_again_s, renew_s, lasts_s = 0.2, 0.0, 0.0
+    ask_again_s, renew_s, lasts_s, proof_s = 0.2, 0.0, 0.0, 0.0
 
     def __init__(self, place: Path, claim: Claim) -> None:
         self._file = Path(f"{os.path.realpath(place)}.locks") / claim.name
@@ -163,6 +167,7 @@ class SessionLock:
     """PostgreSQL's advisory lock, of a session of its own that stays open as long as the load runs."""
 
     ask_again_s, renew_s, lasts_s = 1.0, SESSION_RENEW_S, 3 * SESSION_RENEW_S
+    proof_s = 0.0  # to ask costs a millisecond
 
     def __init__(self, connect: Callable[[], Any], claim: Claim) -> None:
         self._connect, self._claim = connect, claim

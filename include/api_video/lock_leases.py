@@ -35,6 +35,11 @@ class Lease:
     ask_again_s, renew_s, lease_s, lasts_s = 3.0, 60.0, 300.0, 240.0
 
     @property
+    def proof_s(self) -> float:
+        """Others wait for the end of the lease in any case: no need to ask where it was renewed as it should be."""
+        return 2 * self.renew_s
+
+    @property
     def grace_s(self) -> float:
         """Between the two, seconds."""
         return self.lease_s - self.lasts_s

@@ -15,7 +15,7 @@ from typing import Any
 from dlt.common.json import json as fast
 
 _ALL_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_LONG_NUMBER = b"0" * 20  # digits; what is longer may not fit into 64 bits
+_LONG_NUMBER, _LONG_NEGATIVE = b"0" * 20, b"-" + b"0" * 19  # what has as many digits may not fit into 64 bits
 _TOKEN = re.compile(
     r"""[ \t\n\r]*(?:
         (?P<sign>[{}\[\],:])
@@ -37,7 +37,8 @@ def parse_json(content: bytes) -> Any:
     Raises:
         ValueError: it is no JSON.
     """
-    if _LONG_NUMBER not in content.translate(_ALL_ZERO):
+    digits = content.translate(_ALL_ZERO)
+    if _LONG_NUMBER not in digits and _LONG_NEGATIVE not in digits:
         try:
             return fast.loadb(content)
         except ValueError:

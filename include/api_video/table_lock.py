@@ -144,7 +144,7 @@ class Held:
     @property
     def is_proven(self) -> bool:
         """Whether it is still ours; asks where that was not told lately, as after the machine slept."""
-        if self._lock.renew_s and time.monotonic() - self._proven_at > 2 * self._lock.renew_s:
+        if self._lock.renew_s and time.monotonic() - self._proven_at > self._lock.proof_s:
             self._renew()
         in_time = not self._lock.renew_s or time.monotonic() - self._proven_at <= self._lock.lasts_s
         return in_time and not self._is_lost

@@ -7,9 +7,12 @@ import sqlite3
 import subprocess
 from dataclasses import replace
 
+import pytest
+
 from include.demo_api.server import Demo
 from tests.airflow_home import BIN, Airflow, wait_until
 
+pytestmark = pytest.mark.slow
 COMMAND = ("python", "-W", "ignore", "-m", "dags.api_video_run")
 
 

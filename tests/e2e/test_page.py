@@ -125,8 +125,14 @@ def test_the_page_of_one_run_and_the_link_from_a_task_show_that_run(page: Page, 
     expect(tab.locator("header")).to_contain_text(run_id)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 420])
+@pytest.mark.parametrize(
+    ("theme", "width"),
+    [
+        ("light", 1440),
+        pytest.param("dark", 420),
+        *(pytest.param(*odd, marks=pytest.mark.slow) for odd in [("dark", 1440), ("light", 420)]),
+    ],
+)
 def test_the_page_is_accessible_and_follows_the_theme(browser: Browser, server: Server, theme: str, width: int) -> None:
     page = log_in(browser, server, theme=theme, width=width)
     inside = open_page(page, server)

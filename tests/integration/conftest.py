@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from include.api_video import client
 from include.api_video.endpoints import ENDPOINTS
 from include.api_video.errors import LeftOutError
 from include.api_video.report import Report, check_run
@@ -117,6 +118,13 @@ def change(world: World) -> None:
     world.discard_video(third)
     world.add_video(title="new")
     world.restore_video(world.ids("discarded_videos")[0])
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries of a request follow each other soon: ``tests/unit/test_client.py`` has the pauses."""
+    wait_s = client._wait_s
+    monkeypatch.setattr(client, "_wait_s", lambda state: wait_s(state) / 100)
 
 
 @pytest.fixture

@@ -117,6 +117,7 @@ def test_one_video_gone_and_one_come_in_the_same_hour_are_both_noticed(warehouse
     assert counts == [1, 1, 30]
 
 
+@pytest.mark.slow
 def test_an_edit_that_moves_no_time_stamp_is_found_by_the_full_look(warehouse: Warehouse) -> None:
     warehouse.begin("videos")
     video_id = warehouse.demo.world.ids("videos")[3]
@@ -180,6 +181,7 @@ def test_a_summary_without_a_source_is_asked_for_once(warehouse: Warehouse) -> N
     assert warehouse.demo.requests(f"/summaries/{completed[0]}") == 0
 
 
+@pytest.mark.slow
 def test_a_status_that_turns_missing_while_its_video_stays_is_counted_once(warehouse: Warehouse) -> None:
     """A removed detail that was not final counted both as missing and as waiting, and items_total went below zero."""
     world = warehouse.demo.world
@@ -253,6 +255,7 @@ def test_new_fields_and_changed_types_lose_nothing(warehouse: Warehouse) -> None
     assert found == [(4, None, "sometimes")]
 
 
+@pytest.mark.slow
 def test_a_full_refresh_starts_the_tables_anew_and_keeps_the_ledger(warehouse: Warehouse) -> None:
     warehouse.begin("players")
     warehouse.rows("INSERT INTO players (player_id, _dlt_load_id, _dlt_id) VALUES ('ghost', 'x', 'y')")
@@ -385,6 +388,7 @@ def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, caplog: pyt
     assert report.failed == []
 
 
+@pytest.mark.slow
 def test_rows_read_through_a_proxy_on_this_machine_are_not_the_demos(warehouse: Warehouse, demo: Demo) -> None:
     """When the address changes, they stay, and nothing is mixed; another port is another server."""
     demo.behaviour.names_itself = False
@@ -408,6 +412,7 @@ def test_rows_read_through_a_proxy_on_this_machine_are_not_the_demos(warehouse: 
     assert {row[0] for row in warehouse.rows("SELECT base_url FROM _syncs")} == {demo.url}
 
 
+@pytest.mark.slow
 def test_the_demo_is_the_demo_whatever_its_port(warehouse: Warehouse, demo: Demo) -> None:
     warehouse.begin("videos", "video_status")
     with running(demo.world, Behaviour(rate_limit=100_000)) as later:

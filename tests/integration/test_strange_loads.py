@@ -181,6 +181,7 @@ def test_a_field_of_an_item_does_not_take_the_column_of_the_row_that_it_belongs_
 
 def test_a_number_is_kept_to_its_last_digit(warehouse: Warehouse) -> None:
     sent = {"a": 18446744073709551617, "b": 2**63, "c": float("nan"), "d": float("-inf"), "e": 5e-324, "f": -(2**63)}
+    sent["g"] = -(2**63) - 1
     key = give(warehouse, "players", **sent)
 
     assert_loaded_once(warehouse, "players")
@@ -192,6 +193,7 @@ def test_a_number_is_kept_to_its_last_digit(warehouse: Warehouse) -> None:
         "d": "-Infinity",
         "e": 5e-324,
         "f": -(2**63),
+        "g": "-9223372036854775809",
     }
     assert {name: value(warehouse, "players", key, name) for name in sent} == kept
 
@@ -366,6 +368,7 @@ def tables_of_key(rows: dict[str, list[dict[str, Any]]], column: str) -> dict[st
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 @given(data=st.data())
 def test_any_payload_is_loaded_and_all_of_it(warehouse: Warehouse, data: st.DataObject) -> None:

@@ -44,6 +44,7 @@ def assert_children_equal(warehouse: AnyWarehouse, world: World) -> None:
     assert Counter(dict(rows)) == told
 
 
+@pytest.mark.slow
 @places("postgres", "duckdb")
 def test_two_first_runs_at_once_leave_what_one_does(anywhere: AnyWarehouse) -> None:
     outputs = run_twice(anywhere.demo)

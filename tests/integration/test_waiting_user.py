@@ -132,6 +132,7 @@ def test_a_terminal_shows_a_bar_and_is_left_as_it_was(tmp_path: Path) -> None:
     assert demo.api_key not in written
 
 
+@pytest.mark.slow
 def test_a_bar_that_an_error_ends_is_cleared_as_well(tmp_path: Path) -> None:
     terminal, own_end = pty.openpty()
     with running(World(60), Behaviour(rate_limit=100_000, latency_s=0.25)) as demo:
@@ -144,6 +145,7 @@ def test_a_bar_that_an_error_ends_is_cleared_as_well(tmp_path: Path) -> None:
     assert written.rindex(SHOW_CURSOR) > written.rindex("of 60 objects")
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_lines_beside_the_output(tmp_path: Path) -> None:
     """Twenty requests in six seconds: the third six are the first in which ten seconds have gone by."""
     with running(World(45), Behaviour(rate_limit=20, rate_window_s=6)) as demo:

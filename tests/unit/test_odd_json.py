@@ -20,6 +20,7 @@ from include.api_video.values import read_timestamp, storable
         (rb'{"a": "cut \ud83d"}', {"a": "cut \ud83d"}),
         (rb'["\ud83d\ude00", "\ud83d"]', ["\U0001f600", "\ud83d"]),
         (b"18446744073709551617", 18446744073709551617),
+        (b"[-9223372036854775809, -9223372036854775808]", [-9223372036854775809, -9223372036854775808]),
         (b"1" * 5000, "1" * 5000),
         (b"[1e400, -1e400, NaN, Infinity, -Infinity]", ["1e400", "-1e400", "NaN", "Infinity", "-Infinity"]),
         (b'\xef\xbb\xbf{"a": [], "b": {}}', {"a": [], "b": {}}),

@@ -38,6 +38,7 @@ def test_importing_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
     assert run(script, tmp_path) == "[]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("component", "warm"), [("scheduler", True), ("dag_processor", True), ("triggerer", False)])
 def test_dlt_is_imported_ahead_only_where_tasks_are_forked(tmp_path: Path, component: str, warm: bool) -> None:
     script = (

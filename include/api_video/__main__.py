@@ -14,16 +14,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
 
-# Before dlt is imported: no telemetry, and no look into Airflow's Variables where Airflow is installed beside dlt.
+from include.api_video.own_process import collect_rarely, leave_pandas_out
+
+# Before dlt is imported: no telemetry, and no look into Airflow's Variables where Airflow is installed beside dlt; nor does
+# Python look for cycles meanwhile, which takes a sixth of the imports.
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
+collect_rarely()
 
 from include.api_video.accounts import Account, find_account, read_accounts
 from include.api_video.config import use_project_config
 from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, find_cause
 from include.api_video.logs import mask_logs
 from include.api_video.masking import mask, sentence_of, traceback_of
-from include.api_video.own_process import collect_rarely, leave_pandas_out
 from include.api_video.settings import read_settings
 
 
@@ -36,7 +39,7 @@ def run(account: Account, *, full_refresh: bool) -> int:
     from include.api_video.warehouse import now_utc
 
     settings = read_settings(account=account)
-    collect_rarely()
+    collect_rarely()  # what was imported stays
     if destination_name() == "duckdb":
         leave_pandas_out()
     run_id = f"plain__{now_utc().isoformat(timespec='seconds')}_{os.urandom(4).hex()}"  # two may begin in one second

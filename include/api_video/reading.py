@@ -36,7 +36,7 @@ from include.api_video.progress import Progress
 from include.api_video.redaction import Redaction
 from include.api_video.rejected import Rejections, WithRejected, is_stand_in, why_no_detail, why_no_row, with_keys
 from include.api_video.row_files import RowFiles, takes_row_files
-from include.api_video.schema import PARTIAL, declare_tables, keep_newest, merge_child_tables, show_delta_tables
+from include.api_video.schema import PARTIAL, add_only, declare_tables, keep_newest, merge_child_tables, show_delta_tables
 from include.api_video.settings import Settings
 from include.api_video.sql import Query
 from include.api_video.table_lock import check_held
@@ -81,6 +81,7 @@ class Reading:
         self._rejections: Rejections  # from here on: as soon as the sync is there
         self._fit: Fitting
         self._files: RowFiles | None = None
+        self._is_empty = False  # the table, when its rows are loaded
         self.is_concluded = False
         self.is_news = True
 
@@ -223,7 +224,7 @@ class Reading:
         state = warehouse.list_state(endpoint)
         if anew := self._start_anew(warehouse, state.base_url):
             state = TableState()
-        self._unproven_since = state.unproven_since
+        self._unproven_since, self._is_empty = state.unproven_since, state.rows == 0
         known = WithRejected(warehouse, self._rejections.known)
         return ListSync(
             endpoint,
@@ -395,6 +396,8 @@ class Reading:
             outcome = self._rejections.settle(sync.conclude())
         if isinstance(sync, ListSync) and sync.has_versions:
             keep_newest(dlt.current.source_schema(), self.endpoint)
+        elif self._files and self._is_empty:
+            add_only(dlt.current.source_schema(), self.endpoint)
         self._warehouse.forget_rejected(self._rejections.outdated)
         if outcome.gone:
             self._warehouse.mark_removed(self.endpoint, outcome.gone, now_utc())

@@ -229,6 +229,14 @@ def keep_newest(schema: dlt.Schema, endpoint: Endpoint) -> None:
     table["columns"]["_read_at"]["dedup_sort"] = "desc"
 
 
+def add_only(schema: dlt.Schema, endpoint: Endpoint) -> None:
+    """Has dlt write the rows of a load straight into the endpoint's tables, which have none.
+
+    To merge them, dlt would write them twice, and look for each in an empty table.
+    """
+    schema.tables[endpoint.name]["write_disposition"] = "append"
+
+
 def _table(
     name: str,
     meaning: str,

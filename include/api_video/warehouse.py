@@ -47,9 +47,9 @@ class TableState:
 
     ``cursor`` is the newest ``updated_at`` of rows whose load is complete, ``last_full_at`` when the whole list was last
     read, ``base_url`` where from. ``is_whole`` is False where only a whole reading shows what is missing: a load was killed
-    halfway, a key stood twice, or a row may have slipped through a reading. ``undated`` counts rows without
-    ``updated_at``, ``unaccounted`` those marked removed by a run that left no line in the ledger. ``total_off``,
-    ``is_sorted``, ``unproven`` and ``unproven_since`` are as the last run left them there.
+    halfway, a key stood twice, or a row may have slipped through a reading. ``undated`` counts rows without ``updated_at``,
+    ``unaccounted`` those marked removed by a run that left no line in the ledger, ``rows`` all of them, removed or not.
+    ``total_off``, ``is_sorted``, ``unproven`` and ``unproven_since`` are as the last run left them there.
     """
 
     exists: bool = False
@@ -64,6 +64,7 @@ class TableState:
     is_sorted: bool = True
     unproven: str | None = None
     unproven_since: datetime | None = None
+    rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -321,15 +322,15 @@ class Warehouse:
             # A row of a load that was killed halfway, or that was mended, is loaded again.
             loaded = f"removed_at IS NULL AND _content_hash <> '' AND _dlt_load_id IN {query.complete_loads}"
             counts = (
-                f"SELECT count(*) - count(removed_at), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), "
+                f"SELECT count(*), count(*) - count(removed_at), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), "
                 f"count(*) - count(DISTINCT {snake(endpoint.key)}), "
                 f"sum(CASE WHEN removed_at IS NULL AND {undated} IS NULL THEN 1 ELSE 0 END) FROM {table}"
             )
             try:
-                ((active, complete, twice, undated_rows),) = query.rows(counts)
+                ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
                 if twice or has_lost_children(query, parents):
                     mend(query, endpoint, parents, stale="_content_hash")
-                    ((active, complete, twice, undated_rows),) = query.rows(counts)
+                    ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
                 cursor = self._find_cursor(query, endpoint, last.partial_loads)
                 unaccounted = self._count_unaccounted(query, endpoint.name, last)
             except DatabaseUndefinedRelation:
@@ -347,6 +348,7 @@ class Warehouse:
             is_sorted=last.is_sorted,
             unproven=last.unproven,
             unproven_since=last.unproven_since,
+            rows=int(rows),
         )
 
     def _parents_of(self, endpoint: Endpoint) -> dict[str, str]:

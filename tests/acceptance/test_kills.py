@@ -60,7 +60,12 @@ def kill_after_answers(stage: Stage, kind: str, answers: int) -> tuple[Connector
 
 
 def kill_at_stage(stage: Stage, kind: str, pipeline: str, name: str) -> tuple[Connector, bool]:
-    return killed(begin(stage, kind), lambda run: has_files(run.temporary, pipeline, STAGES[name]))
+    """Some stages last for a few hundredths of a second: tried until the kill comes within."""
+    for _ in range(MOST_TRIES):
+        connector, was_running = killed(begin(stage, kind), lambda run: has_files(run.temporary, pipeline, STAGES[name]))
+        if has_files(connector.folder / "tmp1", pipeline, STAGES[name]):
+            break
+    return connector, was_running
 
 
 def kill_after_time(stage: Stage, kind: str, fraction: float, seconds: float) -> tuple[Connector, bool]:
@@ -78,6 +83,7 @@ def has_files(temporary: Path, pipeline: str, pattern: str) -> bool:
         return False
 
 
+MOST_TRIES = 5
 KINDS = ("first", "changes")
 BY_ANSWERS = [("changes", 1), ("changes", 2), ("first", 2), ("first", 100)]
 BY_STAGE = [(kind, "videos", name) for kind in KINDS for name in STAGES]

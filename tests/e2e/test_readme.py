@@ -178,6 +178,21 @@ def test_the_example_of_alerts_is_read(folder: tuple[Path, dict[str, str]]) -> N
     assert text == "<!here> {{ alert }}"
 
 
+def test_the_lock_around_a_pipeline_of_one_s_own_lets_it_load(folder: tuple[Path, dict[str, str]]) -> None:
+    path, environment = folder
+    (snippet,) = PRODUCTION.blocks("python")
+    script = (
+        "import dlt\nfrom include.api_video.source import api_video_source\n"
+        "from include.api_video.table_lock import table_lock\n"
+        "pipeline = dlt.pipeline('mine', destination=dlt.destinations.duckdb('mine.duckdb'), dataset_name='own')\n"
+    )
+    script += f"{snippet}print(pipeline.dataset().videos.select('video_id').fetchall())"
+
+    told = run(path, environment, "python", "-m", "include.demo_api", "exec", "--videos", "3", "--", "python", "-c", script)
+
+    assert told.count("('vi") == 3
+
+
 def test_the_commands_that_remove_it_leave_nothing_behind(airflow: Airflow, demo_environment: dict[str, str]) -> None:
     """Of a run, a Connection and a warehouse: Airflow keeps its own records of what was done."""
     settings = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}

@@ -216,7 +216,9 @@ def everything() -> str:
 @each
 def test_every_variable_is_one_that_something_reads(doc) -> None:
     for name in set(
-        re.findall(r"\b((?:SOURCES|DESTINATION|API_VIDEO|AIRFLOW|COMPOSE|DLT|HTTPS|NO|REQUESTS|ACCEPTANCE)_[A-Z0-9_]+)", doc.text)
+        re.findall(
+            r"\b((?:SOURCES|DESTINATION|API_VIDEO|AIRFLOW|COMPOSE|DLT|HTTPS|NO|REQUESTS|ACCEPTANCE)_[A-Z0-9_]+)", doc.text
+        )
     ):
         check_variable(name)
 

@@ -65,7 +65,7 @@ def check_compose(words: list[str]) -> None:
     assert compose == "compose"
     known = {
         "up": {"--detach", "--wait", "--build", "--scale"},
-        "down": {"--volumes", "--rmi", "local"},
+        "down": {"--volumes", "--rmi", "all"},
         "exec": set(),
         "cp": set(),
         "build": {"--build-arg"},

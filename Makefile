@@ -96,13 +96,13 @@ bench: $(DEV) ## measure this package beside plain dlt, a Singer tap and the flo
 	@$(PY) -m tests.benchmarks
 	@$(PY) -m tests.benchmarks.first_minute
 
-screenshots: $(DEV) ## make the pictures of README.md from a real run
+screenshots: $(DEV) ## make the documents' pictures from a real run
 	@$(PY) -m tests.screenshots
 
 lint: $(DEV) ## check style and types
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
-docs: $(READY) ## write the generated part of README.md, and docs/data_dictionary.md
+docs: $(READY) ## write what comes from the code: README.md's table, docs/data_dictionary.md
 	@$(PY) -m include.api_video.docs
 
 update: $(DEV) ## take the newest supported versions of everything; kept where the tests pass

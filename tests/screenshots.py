@@ -1,4 +1,4 @@
-"""``python -m tests.screenshots``: makes the pictures of README.md, from a demo API, a real Airflow and a real browser."""
+"""``python -m tests.screenshots``: makes the documents' pictures, from a demo API, a real Airflow and a real browser."""
 
 from __future__ import annotations
 

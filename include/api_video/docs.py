@@ -22,7 +22,7 @@ TYPES = {
 INTRODUCTION = """\
 # Data dictionary
 
-<!-- Written by make docs from include/api_video/endpoints.py and schema.py: change those. -->
+<!-- Written by make docs from the table of endpoints and the schema: change those. -->
 
 Every table of the dataset `api_video_data` and every column, as a load creates them, also where no row has a value yet.
 The same words stand in the destination as comments on tables and columns, where it can hold them: DuckDB, PostgreSQL,

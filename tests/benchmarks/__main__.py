@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks``: this package beside plain dlt, a Singer tap and the floor, in one run on one machine.
 
-Rows are compared with the API before a time counts. Writes ``docs/benchmarks.md`` with a picture, and README's table.
+Rows are compared with the API before a time counts. Writes the table of ``docs/benchmarks.md``, and a picture.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def main() -> None:
     results = read(options.output) if options.draw else measure_all(options)
     if not options.draw and (options.output / "benchmarks.json").exists():
         results = renewed(read(options.output), results)
-    write(results, options.output, PROJECT / "README.md" if options.output == PROJECT / "docs" else None)
+    write(results, options.output)
     print(table(results))
 
 

@@ -1,4 +1,4 @@
-"""What was measured, as a table, a picture and JSON: in ``docs/`` and in README.md."""
+"""What was measured, as a table, a picture and JSON: in ``docs/``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ COLOURS = {OURS: "#2563eb", PLAIN: "#f59e0b", SINGER: "#16a34a", FLOOR: "#94a3b8
 LEAST = "the least it can take"
 SHADES = {OURS: COLOURS[OURS], PLAIN: COLOURS[PLAIN], SINGER: COLOURS[SINGER], LEAST: COLOURS[FLOOR]}
 START, END = "<!-- benchmarks: written by make bench -->\n", "<!-- end of benchmarks -->"
+DOCUMENT = "benchmarks.md"
 
 
 @dataclass
@@ -124,20 +125,20 @@ def picture(results: Sequence[Result]) -> str:
     return str(vl_convert.vegalite_to_svg(chart.to_json()))
 
 
-def write(results: Sequence[Result], folder: Path, readme: Path | None) -> None:
-    """Writes ``benchmarks.json``, ``.md`` and ``.svg``, and the table into a README."""
+def write(results: Sequence[Result], folder: Path) -> None:
+    """Writes ``benchmarks.json`` and ``.svg``, and the table into ``benchmarks.md``, around which people write."""
     folder.mkdir(exist_ok=True)
     (folder / "benchmarks.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
-    (folder / "benchmarks.md").write_text(f"# Benchmarks\n\n`make bench`: {table(results)}\n![](benchmarks.svg)\n")
     (folder / "benchmarks.svg").write_text(picture(results))
-    if readme:
-        before, rest = readme.read_text(encoding="utf-8").split(START)
-        shown = [result for result in results if any(word in result.scenario for word in SHOWN)]
-        readme.write_text(f"{before}{START}{table(shown)}{END}{rest.split(END)[1]}", encoding="utf-8")
+    document = folder / DOCUMENT
+    text = document.read_text(encoding="utf-8") if document.exists() else f"# Benchmarks\n\n{START}{END}\n"
+    document.write_text(with_table(text, table(results)), encoding="utf-8")
 
 
-# Scenarios of the README; docs/benchmarks.md has them all.
-SHOWN = ("20,000 videos", "100,000 videos", "statuses", "hour")
+def with_table(text: str, renewed: str) -> str:
+    """A document with its table renewed."""
+    before, rest = text.split(START)
+    return f"{before}{START}{renewed}{END}{rest.split(END)[1]}"
 
 
 def read(folder: Path) -> list[Result]:

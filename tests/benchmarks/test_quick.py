@@ -8,7 +8,7 @@ import pytest
 
 from tests.benchmarks import singer
 from tests.benchmarks.__main__ import Bench, first_load, five_lists
-from tests.benchmarks.results import FLOOR, OURS, PLAIN, SINGER, picture, read, table, write
+from tests.benchmarks.results import DOCUMENT, FLOOR, OURS, PLAIN, SINGER, picture, read, table, write
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +26,15 @@ def test_a_small_benchmark_compares_rows_and_counts_requests(tmp_path: Path) -> 
     assert notes == {("one deleted, 250 videos", PLAIN): "rows differ: 1"}, "plain dlt keeps what was deleted"
     assert all(run.peak_mb > 20 for result in bench.results.values() for run in result.runs)
     assert "| nothing changed, 250 videos | api_video | 1 | 0 |" in table(list(bench.results.values()))
-    write(list(bench.results.values()), tmp_path / "docs", None)
+    write(list(bench.results.values()), tmp_path / "docs")
     assert table(read(tmp_path / "docs")) == table(list(bench.results.values()))
     assert "first load, 250 videos" in picture(read(tmp_path / "docs"))
+    document = tmp_path / "docs" / DOCUMENT
+    assert table(read(tmp_path / "docs")) in document.read_text(encoding="utf-8")
+    document.write_text(document.read_text(encoding="utf-8") + "What people wrote.\n", encoding="utf-8")
+    write(list(bench.results.values())[:1], tmp_path / "docs")
+    assert document.read_text(encoding="utf-8").endswith("<!-- end of benchmarks -->\nWhat people wrote.\n")
+    assert "nothing changed, 250 videos" not in document.read_text(encoding="utf-8")
 
 
 def test_all_contenders_load_the_same_rows_of_five_lists(tmp_path: Path) -> None:

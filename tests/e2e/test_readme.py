@@ -1,4 +1,4 @@
-"""What the README prints is run as printed, in a folder like the user's after a run."""
+"""What the documents print is run as printed, in a folder like the user's after a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -15,15 +16,14 @@ import duckdb
 import pytest
 import requests
 
-from tests.airflow_home import BIN, PROJECT, clean_environment
+from include.api_video.endpoints import by_name
+from tests.airflow_home import BIN, PROJECT, Airflow, clean_environment
+from tests.documents import README, document
 
 pytestmark = pytest.mark.slow
 
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+VIDEOS = 300  # of the demo that `make run` loads
+ALERTS, CONFIGURATION, PRODUCTION = (document(f"docs/{name}.md") for name in ("alerts", "configuration", "production"))
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, st
     os.symlink("include/.dlt", folder / ".dlt")
     environment = clean_environment(folder)
     del environment["DESTINATION__DUCKDB__CREDENTIALS"]
-    demo = ["python", "-m", "include.demo_api", "exec", "--videos", "20", "--", "python", "-m", "include.api_video"]
+    demo = ["python", "-m", "include.demo_api", "exec", "--videos", str(VIDEOS), "--", "python", "-m", "include.api_video"]
     done = run(folder, environment, *demo)
     assert "Load package" in done
+    (folder / "run.log").write_text(done, encoding="utf-8")
     return folder, environment
 
 
@@ -50,7 +51,7 @@ def run(folder: Path, environment: dict[str, str], *command: str) -> str:
 
 
 def test_the_dlt_commands_work_without_arguments(folder: tuple[Path, dict[str, str]]) -> None:
-    commands = re.findall(r"^(dlt [^#\n]*)", "".join(blocks("sh")), re.MULTILINE)
+    commands = re.findall(r"^(dlt [^#\n]*)", "".join(README.blocks("sh")), re.MULTILINE)
     assert [command.split()[-1] for command in commands] == ["info", "show"]
 
     output = run(*folder, *commands[0].split())
@@ -80,17 +81,51 @@ def test_the_dashboard_comes_up(folder: tuple[Path, dict[str, str]]) -> None:
 
 
 def test_the_python_snippet_gives_a_data_frame(folder: tuple[Path, dict[str, str]]) -> None:
-    snippet = blocks("python")[0]
+    (snippet,) = README.blocks("python")
 
     output = run(*folder, "python", "-c", snippet + "\nprint(len(videos), list(videos.columns)[:2])")
 
-    assert output.strip().endswith("20 ['video_id', 'created_at']")
+    assert output.strip().endswith(f"{VIDEOS} ['video_id', 'created_at']")
 
 
-def test_the_sql_snippet_gives_rows(folder: tuple[Path, dict[str, str]]) -> None:
-    (snippet,) = blocks("sql")
+def test_the_sql_snippets_give_rows_and_the_second_one_those_that_are_shown(folder: tuple[Path, dict[str, str]]) -> None:
+    (snippet,) = README.blocks("sql")
+    first, second = snippet.strip().rstrip(";").split(";")
     with duckdb.connect(str(folder[0] / "api_video_pipeline.duckdb"), read_only=True) as connection:
-        assert len(connection.execute(snippet).fetchall()) == 10
+        assert len(connection.execute(first).fetchall()) == 10
+        answer = connection.execute(second)
+        names = [column[0] for column in answer.description]
+        rows = [tuple(map(str, row)) for row in answer.fetchall()]
+    (shown,) = (block for block in README.blocks("") if "┌" in block)
+    cells = [tuple(cell.strip() for cell in line.strip("│").split("│")) for line in shown.splitlines() if line[0] == "│"]
+    assert (list(cells[0]), cells[2:]) == (names, rows)
+
+
+def test_the_table_of_a_run_is_the_one_that_is_shown(folder: tuple[Path, dict[str, str]]) -> None:
+    """But for its seconds."""
+
+    def without_seconds(lines: list[str]) -> list[list[str]]:
+        cells = [re.split(r" {2,}", line.strip()) for line in lines]
+        return [row[:-2] + row[-1:] for row in cells]
+
+    (shown,) = (block for block in README.blocks("") if block.startswith("resource "))
+    lines = (folder[0] / "run.log").read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("resource "))
+    expected = [line.rstrip() for line in shown.splitlines()]
+    assert without_seconds(lines[start : start + len(expected)]) == without_seconds(expected)
+
+
+def test_a_first_load_costs_what_the_formula_says(folder: tuple[Path, dict[str, str]]) -> None:
+    """Rows of the lists / 100, one for each video and each completed summary, and about ten."""
+    few = int(re.search(r"about (\d+)\n", README.text)[1])
+    with duckdb.connect(str(folder[0] / "api_video_pipeline.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT resource, active_rows, requests FROM api_video_data._syncs").fetchall()
+    syncs = {resource: (rows, requests) for resource, rows, requests in found if by_name()[resource].on_by_default}
+    details = sum(syncs[name][0] for name in ("video_status", "summary_source"))
+    lists = sum(rows for rows, _ in syncs.values()) - details
+    sent = sum(requests for _, requests in syncs.values())
+    assert abs(sent - (lists / 100 + details)) <= few
+    assert details > VIDEOS
 
 
 def test_the_example_of_several_accounts_is_read(folder: tuple[Path, dict[str, str]]) -> None:
@@ -103,7 +138,7 @@ def test_the_example_of_several_accounts_is_read(folder: tuple[Path, dict[str, s
     )
     config = path / "include/.dlt/config.toml"
     before = config.read_text(encoding="utf-8")
-    config.write_text(blocks("toml")[1], encoding="utf-8")
+    config.write_text(*CONFIGURATION.blocks("toml"), encoding="utf-8")
     try:
         told = run(path, environment, "python", "-c", script)
     finally:
@@ -113,7 +148,7 @@ def test_the_example_of_several_accounts_is_read(folder: tuple[Path, dict[str, s
 
 def test_the_example_of_the_secrets_file_is_read(folder: tuple[Path, dict[str, str]]) -> None:
     path, environment = folder
-    snippet, _, _ = blocks("toml")
+    (snippet,) = README.blocks("toml")
     script = (
         "from include.api_video.config import *; from include.api_video.settings import *\n"
         "use_project_config(); print(read_settings().api_key)"
@@ -127,7 +162,7 @@ def test_the_example_of_the_secrets_file_is_read(folder: tuple[Path, dict[str, s
 
 def test_the_example_of_alerts_is_read(folder: tuple[Path, dict[str, str]]) -> None:
     path, environment = folder
-    _, _, snippet = blocks("toml")
+    (snippet,) = ALERTS.blocks("toml")
     config = path / "include/.dlt/config.toml"
     before = config.read_text(encoding="utf-8")
     script = (
@@ -141,3 +176,60 @@ def test_the_example_of_alerts_is_read(folder: tuple[Path, dict[str, str]]) -> N
         config.write_text(before, encoding="utf-8")
     assert name.endswith(".SlackWebhookNotifier")
     assert text == "<!here> {{ alert }}"
+
+
+def test_the_lock_around_a_pipeline_of_one_s_own_lets_it_load(folder: tuple[Path, dict[str, str]]) -> None:
+    path, environment = folder
+    (snippet,) = PRODUCTION.blocks("python")
+    script = (
+        "import dlt\nfrom include.api_video.source import api_video_source\n"
+        "from include.api_video.table_lock import table_lock\n"
+        "pipeline = dlt.pipeline('mine', destination=dlt.destinations.duckdb('mine.duckdb'), dataset_name='own')\n"
+    )
+    script += f"{snippet}print(pipeline.dataset().videos.select('video_id').fetchall())"
+
+    told = run(path, environment, "python", "-m", "include.demo_api", "exec", "--videos", "3", "--", "python", "-c", script)
+
+    assert told.count("('vi") == 3
+
+
+def test_the_commands_that_remove_it_leave_nothing_behind(airflow: Airflow, demo_environment: dict[str, str]) -> None:
+    """Of a run, a Connection and a warehouse: Airflow keeps its own records of what was done."""
+    settings = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
+    done = airflow.run("airflow", "dags", "test", "api_video", **settings)
+    assert done.returncode == 0, done.stdout
+    done = airflow.run("airflow", "connections", "add", "api_video", "--conn-type", "generic")
+    assert done.returncode == 0, done.stdout
+    (airflow.home / "logs/dag_id=api_video").mkdir(parents=True, exist_ok=True)  # `dags test` leaves no log
+    (commands,) = (block for block in PRODUCTION.blocks("sh") if "airflow dags delete" in block)
+    database = airflow.home / "airflow.db"
+    assert rows_of_the_dag(database)
+
+    for command in commands.splitlines():
+        if command.startswith("rm "):
+            subprocess.run(command, shell=True, cwd=airflow.home, check=True)
+        else:
+            done = airflow.run(*command.partition("#")[0].split())
+            assert done.returncode == 0, done.stdout
+    (statements,) = PRODUCTION.blocks("sql")
+    with duckdb.connect(str(airflow.file)) as connection:
+        connection.execute(statements)
+        assert connection.execute("SELECT schema_name FROM duckdb_schemas() WHERE NOT internal").fetchall() == []
+
+    assert rows_of_the_dag(database) == set()
+    left = {path for folder in ("dags", "include", "plugins") for path in (airflow.home / folder).rglob("*.*")}
+    assert {path.name for path in left if path.suffix != ".pyc"} <= {"__init__.py", ".airflowignore", ".gitkeep"}
+    assert not list((airflow.home / "logs").glob("dag_id=*"))
+
+
+def rows_of_the_dag(file: Path) -> set[str]:
+    """Tables in which Airflow has something of the DAG or a Connection of ours; its audit log stays."""
+    with sqlite3.connect(file) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = set()
+        for table in tables:
+            columns = {column[1] for column in database.execute(f"PRAGMA table_info('{table}')")}
+            for name in columns & {"dag_id", "conn_id"}:
+                if table != "log" and database.execute(f"SELECT 1 FROM {table} WHERE {name} = 'api_video'").fetchone():
+                    found.add(table)
+    return found

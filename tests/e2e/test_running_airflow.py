@@ -27,12 +27,13 @@ from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
-from tests.airflow_home import IS_3_3, PROJECT, Server, own_home, running_airflow, wait_until
+from tests.airflow_home import IS_3_3, Server, own_home, running_airflow, wait_until
 from tests.browser import cells, log_in, open_page
+from tests.documents import document
 from tests.webhook import Webhook, running_webhook
 
 pytestmark = pytest.mark.slow
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
+DOCUMENT = document("docs/airflow.md")
 CHOSEN = ("players", "live_streams")
 needs_deadlines = pytest.mark.skipif(not IS_3_3, reason="Airflow's scheduler watches them from 3.3 on")
 Run = dict[str, Any]
@@ -59,8 +60,8 @@ def server(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory, demo: 
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
         "kwargs": {"path": str(airflow.home)},
     }
-    downstream = README[README.index("from airflow.sdk import Asset, dag, task") :].split("```")[0]
-    # As README has it, on a table that each of these runs loads.
+    (downstream,) = DOCUMENT.blocks("python")
+    # As the document has it, on a table that each of these runs loads.
     downstream = downstream.replace("api_video.videos", "api_video.players")
     (airflow.home / "dags" / "video_report.py").write_text(downstream, encoding="utf-8")
     environment = {
@@ -307,7 +308,7 @@ def test_assets_tell_what_was_loaded_and_a_failed_table_tells_nothing(
 
 
 def test_a_dag_that_is_scheduled_on_a_table_runs_when_it_was_loaded(server: Server, scheduled: Run) -> None:
-    """README's example: each load of players that succeeded brings a run of it."""
+    """The document's example: each load of players that succeeded brings a run of it."""
     found = wait_until(
         "a run of video_report", lambda: (server.call("GET", "/dagRuns", "video_report") or {}).get("dag_runs")
     )

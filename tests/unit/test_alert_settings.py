@@ -132,11 +132,12 @@ def test_an_unknown_setting_in_a_file_is_named(files: Path) -> None:
         read_alert_settings()
 
 
-def test_every_setting_is_in_the_readme_and_in_the_commented_files() -> None:
-    readme = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
+def test_every_setting_is_in_its_document_and_in_the_commented_files() -> None:
+    document = (PROJECT_DIR / "docs/alerts.md").read_text(encoding="utf-8")
     files = [(INCLUDE_DIR / f".dlt/{name}").read_text(encoding="utf-8") for name in ("config.toml", "secrets.toml.example")]
     for setting in fields(AlertSettings):
-        assert setting.name in readme, setting.name
+        assert f"`{setting.name}`" in document, setting.name
+        assert f"`{setting.name.upper()}`" in document, setting.name
         assert setting.name in "".join(files), setting.name
 
 

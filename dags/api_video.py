@@ -69,7 +69,7 @@ def make_dag(account: Account) -> None:
         deadline=late_alert(f"{__name__}.{run_is_late.__name__}", schedule),
     )
     def api_video() -> None:
-        ready, proof = prepare(account), validate(account, resources)
+        ready, proof = prepare(account, resources), validate(account, resources)
         for group_id, names in groups.items():
             tasks = load_tasks(account, group_id, names)
             ready >> [task for name, task in tasks.items() if by_name()[name].parent not in tasks]

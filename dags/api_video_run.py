@@ -22,17 +22,21 @@ sys.path += [path for path in (str(DAGS.parent), str(DAGS)) if path not in sys.p
 
 from api_video_stop import STOPPED, Stop, StoppedError, end_run  # noqa: E402
 
+from include.api_video.own_process import collect_rarely, leave_dlthub_out  # noqa: E402
+
 VIDEOS = 300  # of the demo
 TABLE = "What this run did"  # how `validate` begins its report
 OWN_TASKS = ("prepare", "validate")
 log = logging.getLogger("api_video")
 
 
-def be_quiet() -> None:
-    """Settings that count from the first import of Airflow and dlt on. A task's failure is told in a sentence."""
+def be_quiet_and_quick() -> None:
+    """What counts from the first import of Airflow and dlt on. A task's failure is told in a sentence."""
     os.environ["AIRFLOW__LOGGING__NAMESPACE_LEVELS"] = "airflow=ERROR task=CRITICAL"
     os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    collect_rarely()
+    leave_dlthub_out()
 
 
 class Run:
@@ -161,7 +165,7 @@ def main() -> int:
     parser.add_argument("--account", default="default", help="one of API_VIDEO_ACCOUNTS (default: %(default)s)")
     parser.add_argument("--has-key", action="store_true", help="load nothing: exit code 0 where a key is set")
     options = parser.parse_args()
-    be_quiet()
+    be_quiet_and_quick()
     try:
         from include.api_video.accounts import DEFAULT_ACCOUNT, find_account
         from include.api_video.config import use_project_config

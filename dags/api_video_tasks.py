@@ -29,7 +29,13 @@ from airflow import __version__
 from airflow.configuration import conf
 from airflow.sdk import Asset, TriggerRule, get_current_context, get_parsing_context, task
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException, AirflowTaskTimeout
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    DownstreamTasksSkipped,
+)
 from airflow.utils.types import DagRunType
 from api_video_alerts import ERROR, check_alerts
 from api_video_connections import find_connection
@@ -134,8 +140,8 @@ class StateLink(BaseOperatorLink):
         return f"{base}/plugin/api_video/api_video/?{query}#{operator.task_id.split('.')[-1]}"
 
 
-def prepare(account: Account) -> Any:
-    """The first task."""
+def prepare(account: Account, resources: Sequence[str]) -> Any:
+    """The first task; it skips those of resources that were not chosen for the run, which then cost no process."""
 
     @task(task_id="prepare", execution_timeout=PREPARE)
     def prepare() -> None:
@@ -150,6 +156,9 @@ def prepare(account: Account) -> Any:
             use_warehouse_connection()
             check_workers()
             prepare_warehouse(settings)
+        chosen = get_current_context()["params"]["resources"]
+        if left_out := [_task_id(name) for name in resources if name not in chosen]:
+            raise DownstreamTasksSkipped(tasks=left_out)
 
     return prepare()
 
@@ -261,7 +270,7 @@ def _run(
     ti, run_id = context["ti"], str(context["run_id"])
     if unprepared := ti.xcom_pull(task_ids="prepare", key=ERROR):  # the trigger rule of a list with a bin lets it pass
         raise AirflowFailException(unprepared)
-    if name not in context["params"]["resources"]:
+    if name not in context["params"]["resources"]:  # of a task that was cleared, alone
         raise AirflowSkipException(f"{name} is not among the resources of this run.")
     # dlt looks for this folder in a pipeline that was wiped before: a retry, or the same process as another task.
     os.makedirs(os.path.join(pipeline.working_dir, "schemas"), exist_ok=True)

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
 
-from include.api_video.own_process import collect_rarely, leave_pandas_out
+from include.api_video.own_process import collect_rarely, leave_dlthub_out, leave_pandas_out
 
 # Before dlt is imported: no telemetry, and no look into Airflow's Variables where Airflow is installed beside dlt; nor does
-# Python look for cycles meanwhile, which takes a sixth of the imports.
+# Python look for cycles meanwhile, which takes a sixth of the time.
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 collect_rarely()
+leave_dlthub_out()
 
 from include.api_video.accounts import Account, find_account, read_accounts
 from include.api_video.config import use_project_config

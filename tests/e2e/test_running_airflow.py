@@ -222,7 +222,9 @@ def test_the_chosen_resources_are_loaded_and_the_others_skipped(server: Server, 
     states = {name: task["state"] for name, task in late.run["tasks"].items()}
     assert late.run["state"] == "success", states
     assert {name for name, state in states.items() if state == "success"} == {"prepare", "players.players", "validate"}
-    assert {state for name, state in states.items() if "." in name and name != "players.players"} == {"skipped"}
+    others = [name for name in states if "." in name and name != "players.players"]
+    assert {states[name] for name in others} == {"skipped"}
+    assert {late.run["tasks"][name]["pid"] for name in others} == {None}, "each of them would be a process"
     run_id = late.run["dag_run_id"]
     modes = server.airflow.rows(f"SELECT mode, count(*) FROM api_video_data._syncs WHERE run_id = '{run_id}' GROUP BY 1")
     assert dict(modes) == {"first": 1, "skipped": len(ENDPOINTS) - 1}, "a full refresh of players alone"

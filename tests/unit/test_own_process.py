@@ -1,0 +1,22 @@
+"""What the package's own processes leave out: looked at in a process as users start it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from include.api_video.config import PROJECT_DIR
+
+LOOK = "import gc, sys; print(gc.get_threshold()[0] > 10_000, bool(sys.modules.get('dlthub')))"
+
+
+@pytest.mark.parametrize(("module", "told"), [("__main__", "True False"), ("runner", "False True")])
+def test_a_plain_run_imports_nothing_of_the_dashboard(module: str, told: str) -> None:
+    """The runner alone shows that it would, where the dashboard is installed, as it is for tests."""
+    command = [sys.executable, "-c", f"import include.api_video.{module}; {LOOK}"]
+
+    done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == (f"{told}\n", ""), "also no warning of what was left out"

@@ -41,10 +41,10 @@ from api_video_tasks import (  # noqa: E402
 )
 from api_video_timeouts import run_timeout  # noqa: E402
 
-from include.api_video.accounts import Account  # noqa: E402
-from include.api_video.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
-from include.api_video.schedule import schedule_or_hourly  # noqa: E402
-from include.api_video.settings import read_demo_note  # noqa: E402
+from include.api_video.catalog.table import ENDPOINTS, by_name, group_names  # noqa: E402
+from include.api_video.settings.accounts import Account  # noqa: E402
+from include.api_video.settings.schedule import schedule_or_hourly  # noqa: E402
+from include.api_video.settings.settings import read_demo_note  # noqa: E402
 
 
 def make_dag(account: Account) -> None:

@@ -30,11 +30,11 @@ from api_video_connections import find_connection
 from packaging.version import Version
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from include.api_video.accounts import DEFAULT_ACCOUNT, read_accounts
-from include.api_video.addresses import is_local
-from include.api_video.alerts import SECTION, Alert, AlertSettings, failed_run, late_run, read_alert_settings
 from include.api_video.errors import SettingsError
-from include.api_video.schedule import Schedule, schedule_or_hourly
+from include.api_video.proof.alerts import SECTION, Alert, AlertSettings, failed_run, late_run, read_alert_settings
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT, read_accounts
+from include.api_video.settings.addresses import is_local
+from include.api_video.settings.schedule import Schedule, schedule_or_hourly
 
 TIMEOUT_S = 10
 ERROR = "error"  # XCom in which a failed task leaves its sentence, for `validate` and for alerts

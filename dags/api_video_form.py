@@ -12,9 +12,9 @@ from typing import Any
 
 from airflow.sdk import Param
 
-from include.api_video.config import one_of
 from include.api_video.errors import SettingsError
-from include.api_video.settings import Settings
+from include.api_video.settings.config import one_of
+from include.api_video.settings.settings import Settings
 
 MASS_REMOVAL = "allow_mass_removal"
 

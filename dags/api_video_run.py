@@ -106,7 +106,7 @@ def run_dag(dag_id: str) -> int:
 
 def use_short_log() -> None:
     """The package's lines, and warnings of others, as the load without Airflow prints them."""
-    from include.api_video.logs import mask_logs
+    from include.api_video.messages.logs import mask_logs
 
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
@@ -125,7 +125,7 @@ def has_key(account: Any) -> bool:
     from api_video_connections import find_connection
 
     from include.api_video.errors import ApiVideoError, MissingKeyError
-    from include.api_video.settings import read_settings
+    from include.api_video.settings.settings import read_settings
 
     try:
         read_settings(account=account)
@@ -147,7 +147,7 @@ def source_of(account: Any) -> Iterator[None]:
     if account.name or has_key(account):
         yield
         return
-    from include.api_video.demo import VARIABLE
+    from include.api_video.settings.demo import VARIABLE
     from include.demo_api.__main__ import LIMIT
     from include.demo_api.behaviour import Behaviour
     from include.demo_api.server import running
@@ -167,9 +167,9 @@ def main() -> int:
     options = parser.parse_args()
     be_quiet_and_quick()
     try:
-        from include.api_video.accounts import DEFAULT_ACCOUNT, find_account
-        from include.api_video.config import use_project_config
         from include.api_video.errors import SettingsError
+        from include.api_video.settings.accounts import DEFAULT_ACCOUNT, find_account
+        from include.api_video.settings.config import use_project_config
 
         use_project_config()
         try:

@@ -46,30 +46,26 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 from packaging.version import Version
 
-from include.api_video.accounts import DEFAULT_ACCOUNT, WAREHOUSE_CONNECTION, Account, read_accounts
-from include.api_video.config import use_project_config
-from include.api_video.demo import demo_url
-from include.api_video.destination import (
-    connection_variable,
-    credentials_of,
-    destination_name,
-    file_format,
-    make_destination,
-)
-from include.api_video.destination_errors import understood
-from include.api_video.endpoints import ENDPOINTS, Host, by_name, upstream
+from include.api_video.catalog.model import Host
+from include.api_video.catalog.table import ENDPOINTS, by_name, upstream
 from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, PassingError, SettingsError, find_cause
-from include.api_video.logs import mask_logs
-from include.api_video.masking import hide, mask, sentence_of, traceback_of
-from include.api_video.pipelines import WORKING_FILES, make_pipeline
-from include.api_video.settings import (
+from include.api_video.messages.logs import mask_logs
+from include.api_video.messages.masking import hide, mask, sentence_of, traceback_of
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT, WAREHOUSE_CONNECTION, Account, read_accounts
+from include.api_video.settings.config import use_project_config
+from include.api_video.settings.demo import demo_url
+from include.api_video.settings.destination import connection_variable, credentials_of, destination_name, file_format
+from include.api_video.settings.settings import (
     DEFAULT_UNPROVEN_HOURS,
     Settings,
     connection_values,
     read_resources,
     read_settings,
 )
-from include.api_video.table_lock import table_lock
+from include.api_video.warehouse.destinations.errors import understood
+from include.api_video.warehouse.destinations.make import make_destination
+from include.api_video.warehouse.locks.table_lock import table_lock
+from include.api_video.warehouse.pipelines import WORKING_FILES, make_pipeline
 
 SYNC = "sync"  # key of the XCom in which a task that found nothing new leaves its row of the ledger
 REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
@@ -146,7 +142,7 @@ def prepare(account: Account, resources: Sequence[str]) -> Any:
     @task(task_id="prepare", execution_timeout=PREPARE)
     def prepare() -> None:
         """Checks the settings and creates the tables, before any request is sent."""
-        from include.api_video.runner import prepare_warehouse
+        from include.api_video.load.runner import prepare_warehouse
 
         use_airflow_logging()
         with plain_words():
@@ -235,7 +231,7 @@ def _source(account: Account, name: str, stops: list[ApiVideoError]) -> Any:
     Raises:
         LeftOutError: the admin key may not read it.
     """
-    from include.api_video.source import permitted_source
+    from include.api_video.load.source import permitted_source
 
     context = get_current_context()
 
@@ -262,8 +258,8 @@ def _run(
         AirflowFailException: it failed, and trying again cannot help.
         AirflowSkipException: the resource was left out, or not chosen for this run.
     """
-    from include.api_video.ledger import to_json
-    from include.api_video.runner import in_a_sentence, unless_idle
+    from include.api_video.load.runner import in_a_sentence, unless_idle
+    from include.api_video.warehouse.ledger import to_json
 
     use_airflow_logging()
     context, name = get_current_context(), pipeline.pipeline_name
@@ -288,8 +284,8 @@ def _run(
         with suppress(OSError):
             folder.parent.rmdir()
             folder.parent.parent.rmdir()
-    from include.api_video.report import Report, look_at
-    from include.api_video.warehouse import now_utc
+    from include.api_video.catalog.values import now_utc
+    from include.api_video.proof.report import Report, look_at
 
     if idle:
         ti.xcom_push(key=SYNC, value=to_json(idle))  # `validate` stores it
@@ -307,7 +303,7 @@ def validate(account: Account, resources: Sequence[str]) -> Any:
     @task(task_id="validate", trigger_rule=TriggerRule.ALL_DONE, execution_timeout=VALIDATE, outlets=[proven])
     def validate() -> None:
         """Proves the load of this run, and notes what it left out; fails where a check or a task before it failed."""
-        from include.api_video.report import check_run
+        from include.api_video.proof.report import check_run
 
         use_airflow_logging()
         context = get_current_context()
@@ -342,7 +338,7 @@ def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
 
 def _read_idle(ti: Any, resources: Sequence[str]) -> list[dict[str, Any]]:
     """The ledger's rows of tasks that found nothing new."""
-    from include.api_video.ledger import from_json
+    from include.api_video.warehouse.ledger import from_json
 
     handed_on = (ti.xcom_pull(task_ids=_task_id(name), key=SYNC) for name in resources)
     return [from_json(row) for row in handed_on if row]

@@ -1,6 +1,6 @@
 """How long Airflow lets the tasks and the run of the DAG ``api_video`` take: the net below what they limit themselves.
 
-A request ends within minutes, reading by the work that is due (``include/api_video/work_time.py``), both with a sentence.
+A request ends within minutes, reading by the work that is due (``api/work_time.py``), both with a sentence.
 What is left is what hangs without a request: a database that never answers, a disk. It cannot be told from a large load but
 by its length, so these times are generous, and a task that used its time up is not tried again within its run: the next run
 is the next try.
@@ -16,10 +16,10 @@ from datetime import timedelta
 
 from airflow.sdk import get_current_context
 
-from include.api_video.accounts import Account
+from include.api_video.api.work_time import reads_per_minute, spell, time_for
 from include.api_video.errors import SettingsError
-from include.api_video.settings import Settings, read_settings
-from include.api_video.work_time import reads_per_minute, spell, time_for
+from include.api_video.settings.accounts import Account
+from include.api_video.settings.settings import Settings, read_settings
 
 # Waiting for the warehouse, and a few statements in it.
 PREPARE = VALIDATE = timedelta(hours=1)

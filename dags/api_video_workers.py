@@ -5,8 +5,8 @@ from __future__ import annotations
 from airflow.executors.executor_loader import ExecutorLoader
 from airflow.sdk.exceptions import AirflowException
 
-from include.api_video.destination import VARIABLE, destination_name, local_file
 from include.api_video.errors import SettingsError
+from include.api_video.settings.destination import VARIABLE, destination_name, local_file
 
 ANSWER_WITHIN_S = 3.0
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from include.api_video.endpoints import ENDPOINTS, Endpoint
-from include.api_video.places import ALWAYS_SECRET, bare
-from include.api_video.redaction import strip_token
-from include.api_video.schema import MORE_FIELDS
-from include.api_video.values import read_timestamp, storable, storable_number
+from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.places import ALWAYS_SECRET, bare
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.tables import MORE_FIELDS
+from include.api_video.catalog.values import read_timestamp, storable, storable_number
+from include.api_video.load.redaction import strip_token
 
 SECRETS = ALWAYS_SECRET | {bare(name) for endpoint in ENDPOINTS for name in endpoint.secrets}
 TIMES = [

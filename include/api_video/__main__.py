@@ -23,21 +23,21 @@ os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 collect_rarely()
 leave_dlthub_out()
 
-from include.api_video.accounts import Account, find_account, read_accounts
-from include.api_video.config import use_project_config
 from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, find_cause
-from include.api_video.logs import mask_logs
-from include.api_video.masking import mask, sentence_of, traceback_of
-from include.api_video.settings import read_settings
+from include.api_video.messages.logs import mask_logs
+from include.api_video.messages.masking import mask, sentence_of, traceback_of
+from include.api_video.settings.accounts import Account, find_account, read_accounts
+from include.api_video.settings.config import use_project_config
+from include.api_video.settings.settings import read_settings
 
 
 def run(account: Account, *, full_refresh: bool) -> int:
     """Loads all resources of the account's settings and checks them; exit code 1 where something failed."""
-    from include.api_video.destination import destination_name
-    from include.api_video.ledger import LedgerRow
-    from include.api_video.report import check_run
-    from include.api_video.runner import load_all
-    from include.api_video.warehouse import now_utc
+    from include.api_video.catalog.values import now_utc
+    from include.api_video.load.runner import load_all
+    from include.api_video.proof.report import check_run
+    from include.api_video.settings.destination import destination_name
+    from include.api_video.warehouse.ledger import LedgerRow
 
     settings = read_settings(account=account)
     collect_rarely()  # what was imported stays
@@ -99,7 +99,7 @@ def show_log() -> None:
 
 def report(account: Account) -> int:
     """Prints the last run's table."""
-    from include.api_video.report import read_last_report
+    from include.api_video.proof.report import read_last_report
 
     last = read_last_report(account)
     print(last or "Nothing has been loaded yet.")
@@ -108,9 +108,9 @@ def report(account: Account) -> int:
 
 def doctor(account: Account) -> int:
     """Asks api.video whether what the package relies on holds; exit code 1 where it would not work."""
-    from include.api_video.diagnosis import render
-    from include.api_video.doctor import examine
-    from include.api_video.promises import Holds
+    from include.api_video.proof.diagnosis import render
+    from include.api_video.proof.doctor import examine
+    from include.api_video.proof.promises import Holds
 
     try:
         settings = read_settings(account=account)

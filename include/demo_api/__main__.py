@@ -18,9 +18,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from include.api_video.addresses import beside_a_proxy
-from include.api_video.demo import VARIABLE
-from include.api_video.endpoints import ENDPOINTS
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.settings.addresses import beside_a_proxy
+from include.api_video.settings.demo import VARIABLE
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import HOST, Demo, running
 from include.demo_api.world import World

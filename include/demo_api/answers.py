@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from include.api_video.endpoints import MAX_PAGE_SIZE, Endpoint
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint
 from include.demo_api.samples import Row
 
 Pairs = Sequence[tuple[str, str]]

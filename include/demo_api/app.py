@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from include.api_video.demo import DEMO_API_KEY
-from include.api_video.endpoints import Endpoint, Host
+from include.api_video.catalog.model import Endpoint, Host
+from include.api_video.settings.demo import DEMO_API_KEY
 from include.demo_api.answers import (
     NO_ROUTE,
     ApiError,

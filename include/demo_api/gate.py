@@ -11,9 +11,9 @@ import orjson
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from include.api_video.demo import DEMO_ADMIN_API_KEY, DEMO_API_KEY
-from include.api_video.odd_json import dump_json
-from include.api_video.origin import DEMO_HEADER
+from include.api_video.api.odd_json import dump_json
+from include.api_video.api.origin import DEMO_HEADER
+from include.api_video.settings.demo import DEMO_ADMIN_API_KEY, DEMO_API_KEY
 from include.demo_api.answers import ApiError, problem, unauthorized
 from include.demo_api.behaviour import TOKEN_LIFE_S, Behaviour, Fault, RateHeaders, Request
 from include.demo_api.samples import Row

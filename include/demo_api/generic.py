@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from include.api_video.endpoints import Endpoint
+from include.api_video.catalog.model import Endpoint
 from include.demo_api.samples import DAY_S, FIRST_S, LAST_S, Dice, Row, make_id, timestamp
 
 ROWS = 30

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from include.api_video.demo import DEMO_ADMIN_API_KEY, DEMO_API_KEY
+from include.api_video.settings.demo import DEMO_ADMIN_API_KEY, DEMO_API_KEY
 from include.demo_api.app import build_app
 from include.demo_api.behaviour import Behaviour, Request
 from include.demo_api.world import World

@@ -31,12 +31,14 @@ with app.setup(hide_code=True):
     import pandas as pd
     from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-    from include.api_video.accounts import read_accounts
-    from include.api_video.config import use_project_config
-    from include.api_video.destination import duckdb_file, make_destination
-    from include.api_video.endpoints import ENDPOINTS
-    from include.api_video.schema import SKIPPED, build_schema
-    from include.api_video.warehouse import now_utc
+    from include.api_video.catalog.table import ENDPOINTS
+    from include.api_video.catalog.tables import SKIPPED
+    from include.api_video.catalog.values import now_utc
+    from include.api_video.settings.accounts import read_accounts
+    from include.api_video.settings.config import use_project_config
+    from include.api_video.settings.destination import duckdb_file
+    from include.api_video.warehouse.destinations.make import make_destination
+    from include.api_video.warehouse.schema import build_schema
 
     use_project_config()
     BLUE, VIOLET, GREEN, AMBER, RED, GREY = "#3b82f6", "#8b5cf6", "#10a37f", "#e0a100", "#e5484d", "#8b95a3"

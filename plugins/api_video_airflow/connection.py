@@ -31,7 +31,7 @@ class ApiVideoHook(BaseHook):
         Raises:
             SettingsError: the connection has no key, or a value that is not known.
         """
-        from include.api_video.settings import connection_values, settings_from
+        from include.api_video.settings.settings import connection_values, settings_from
 
         connection = self.get_connection(self._conn_id)
         fields = connection.host, connection.password, connection.extra_dejson, connection.port
@@ -39,8 +39,8 @@ class ApiVideoHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Asks for each list once; names those that the key may not read."""
+        from include.api_video.api.permissions import find_permissions
         from include.api_video.errors import ApiVideoError
-        from include.api_video.permissions import find_permissions
 
         try:
             found = find_permissions(self.get_conn())

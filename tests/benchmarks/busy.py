@@ -16,10 +16,10 @@ from pathlib import Path
 import duckdb
 from tabulate import tabulate
 
-from include.api_video.config import use_project_config
-from include.api_video.report import check_run
-from include.api_video.runner import load_all
-from include.api_video.settings import Settings
+from include.api_video.load.runner import load_all
+from include.api_video.proof.report import check_run
+from include.api_video.settings.config import use_project_config
+from include.api_video.settings.settings import Settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.oddities import Traffic
 from include.demo_api.server import Demo, running

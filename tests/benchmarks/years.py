@@ -17,11 +17,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.sql import Query
-from include.api_video.upkeep import forget_old_runs
-from include.api_video.warehouse import Warehouse as Tables
-from include.api_video.warehouse import now_utc
+from include.api_video.catalog.values import now_utc
+from include.api_video.warehouse.pipelines import short_lived_pipeline
+from include.api_video.warehouse.sql import Query
+from include.api_video.warehouse.upkeep import forget_old_runs
+from include.api_video.warehouse.warehouse import Warehouse as Tables
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.world import World

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from include.api_video.endpoints import ENDPOINTS
+from include.api_video.catalog.table import ENDPOINTS
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
@@ -134,7 +134,7 @@ def test_a_task_that_hangs_is_ended_with_a_sentence_and_validate_tells(
     one = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
     with (airflow.home / "dags/api_video_timeouts.py").open("a") as timeouts:
         timeouts.write("\n\ndef load_timeout(account):\n    return timedelta(seconds=3)\n")
-    with (airflow.home / "include/api_video/source.py").open("a") as source:
+    with (airflow.home / "include/api_video/load/source.py").open("a") as source:
         source.write("\n\ndef permitted_source(*args, **kwargs):\n    time.sleep(600)\n")
 
     done = airflow.run("airflow", "dags", "test", "api_video", "-c", '{"resources": ["players"]}', **one)

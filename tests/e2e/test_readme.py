@@ -16,7 +16,7 @@ import duckdb
 import pytest
 import requests
 
-from include.api_video.endpoints import by_name
+from include.api_video.catalog.table import by_name
 from tests.airflow_home import BIN, PROJECT, Airflow, clean_environment
 from tests.documents import README, document
 
@@ -131,8 +131,8 @@ def test_a_first_load_costs_what_the_formula_says(folder: tuple[Path, dict[str, 
 def test_the_example_of_several_accounts_is_read(folder: tuple[Path, dict[str, str]]) -> None:
     path, environment = folder
     script = (
-        "from include.api_video.config import *; from include.api_video.accounts import *\n"
-        "from include.api_video.settings import *\n"
+        "from include.api_video.settings.config import *; from include.api_video.settings.accounts import *\n"
+        "from include.api_video.settings.settings import *\n"
         "use_project_config(); found = [(a, read_settings(account=a, needs_key=False)) for a in read_accounts()]\n"
         "print([(account.dag_id, settings.environment) for account, settings in found])"
     )
@@ -150,7 +150,7 @@ def test_the_example_of_the_secrets_file_is_read(folder: tuple[Path, dict[str, s
     path, environment = folder
     (snippet,) = README.blocks("toml")
     script = (
-        "from include.api_video.config import *; from include.api_video.settings import *\n"
+        "from include.api_video.settings.config import *; from include.api_video.settings.settings import *\n"
         "use_project_config(); print(read_settings().api_key)"
     )
     (path / "include/.dlt/secrets.toml").write_text(snippet.replace("...", "from-the-file"), encoding="utf-8")
@@ -166,7 +166,7 @@ def test_the_example_of_alerts_is_read(folder: tuple[Path, dict[str, str]]) -> N
     config = path / "include/.dlt/config.toml"
     before = config.read_text(encoding="utf-8")
     script = (
-        "from include.api_video.alerts import *; from include.api_video.config import use_project_config\n"
+        "from include.api_video.proof.alerts import *; from include.api_video.settings.config import use_project_config\n"
         "use_project_config(); settings = read_alert_settings(); print(settings.notifier, settings.arguments['text'])"
     )
     config.write_text(before + snippet, encoding="utf-8")
@@ -182,8 +182,8 @@ def test_the_lock_around_a_pipeline_of_one_s_own_lets_it_load(folder: tuple[Path
     path, environment = folder
     (snippet,) = PRODUCTION.blocks("python")
     script = (
-        "import dlt\nfrom include.api_video.source import api_video_source\n"
-        "from include.api_video.table_lock import table_lock\n"
+        "import dlt\nfrom include.api_video.load.source import api_video_source\n"
+        "from include.api_video.warehouse.locks.table_lock import table_lock\n"
         "pipeline = dlt.pipeline('mine', destination=dlt.destinations.duckdb('mine.duckdb'), dataset_name='own')\n"
     )
     script += f"{snippet}print(pipeline.dataset().videos.select('video_id').fetchall())"

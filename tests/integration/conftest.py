@@ -12,12 +12,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from include.api_video import client
-from include.api_video.endpoints import ENDPOINTS
+from include.api_video.api import client
+from include.api_video.catalog.table import ENDPOINTS
 from include.api_video.errors import LeftOutError
-from include.api_video.report import Report, check_run
-from include.api_video.runner import load_all
-from include.api_video.settings import Settings
+from include.api_video.load.runner import load_all
+from include.api_video.proof.report import Report, check_run
+from include.api_video.settings.settings import Settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World

@@ -22,13 +22,13 @@ import duckdb
 import psycopg2
 import pytest
 
-from include.api_video import file_lock
-from include.api_video.config import PROJECT_DIR
-from include.api_video.destination import duckdb_file
-from include.api_video.destination_errors import DestinationError, DestinationRefusedError
 from include.api_video.errors import SettingsError
-from include.api_video.file_lock import FileBusyError, NoLocksError, Patience
-from include.api_video.runner import prepare_warehouse
+from include.api_video.load.runner import prepare_warehouse
+from include.api_video.settings.config import PROJECT_DIR
+from include.api_video.settings.destination import duckdb_file
+from include.api_video.warehouse.destinations.errors import DestinationError, DestinationRefusedError
+from include.api_video.warehouse.locks import duckdb_file as file_lock
+from include.api_video.warehouse.locks.duckdb_file import FileBusyError, NoLocksError, Patience
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 from tests.integration.conftest import Warehouse
@@ -243,7 +243,7 @@ def test_a_malformed_limit_is_said_by_the_first_task_alone(
     warehouse: Warehouse, monkeypatch, name: str, value: str
 ) -> None:
     """Parsing goes on: the DAG must not vanish."""
-    from include.api_video.destination import make_destination
+    from include.api_video.warehouse.destinations.make import make_destination
 
     monkeypatch.setenv(name, value)
     make_destination()

@@ -7,12 +7,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.comments import comment_statements
-from include.api_video.endpoints import by_name
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.schema import build_schema, tables_of
-from include.api_video.warehouse import Warehouse as OurWarehouse
+from include.api_video.catalog.table import by_name
+from include.api_video.catalog.tables import tables_of
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.warehouse.comments import comment_statements
+from include.api_video.warehouse.pipelines import short_lived_pipeline
+from include.api_video.warehouse.schema import build_schema
+from include.api_video.warehouse.warehouse import Warehouse as OurWarehouse
 from tests.integration.conftest import Warehouse
 
 SCHEMA = build_schema()
@@ -46,7 +47,7 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         calls.append(sorted(tables))
         return comment_statements(client, schema, tables)
 
-    monkeypatch.setattr("include.api_video.comments.comment_statements", noted)
+    monkeypatch.setattr("include.api_video.warehouse.comments.comment_statements", noted)
     return calls
 
 
@@ -97,7 +98,9 @@ def test_a_description_is_text_and_nothing_else(warehouse: Warehouse) -> None:
 def test_a_destination_that_refuses_comments_is_loaded_all_the_same(
     warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("include.api_video.comments.comment_statements", lambda *_: ["COMMENT ON TABLE nowhere IS 'x'"])
+    monkeypatch.setattr(
+        "include.api_video.warehouse.comments.comment_statements", lambda *_: ["COMMENT ON TABLE nowhere IS 'x'"]
+    )
 
     run = warehouse.load("players")
 
@@ -108,7 +111,7 @@ def test_a_destination_that_refuses_comments_is_loaded_all_the_same(
 
 def test_a_destination_without_comments_gets_no_statement(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = spy(monkeypatch)
-    monkeypatch.setattr("include.api_video.comments.DIALECTS", ("postgres",))
+    monkeypatch.setattr("include.api_video.warehouse.comments.DIALECTS", ("postgres",))
 
     warehouse.load("players")
 

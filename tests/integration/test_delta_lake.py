@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from duckdb_extensions import import_extension
 
-from include.api_video.runner import load_resource, prepare_warehouse
+from include.api_video.load.runner import load_resource, prepare_warehouse
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 from tests.integration.conftest import change
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.slow
 
 KILLED_AT = """
 import os, signal, sys
-from include.api_video.delta_lake import DeltaClient
-from include.api_video.runner import load_resource
-from include.api_video.settings import read_settings
+from include.api_video.warehouse.destinations.delta_lake import DeltaClient
+from include.api_video.load.runner import load_resource
+from include.api_video.settings.settings import read_settings
 replace = DeltaClient.replace
 def killed(self, name, *args):
     if name == sys.argv[1]:
@@ -84,7 +84,7 @@ def test_of_a_row_that_was_handed_on_twice_the_newest_counts(lake: AnyWarehouse)
 
 
 def test_small_files_are_joined_and_nothing_is_lost(lake: AnyWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.api_video.delta_lake.MANY_FILES", 7)
+    monkeypatch.setattr("include.api_video.warehouse.destinations.delta_lake.MANY_FILES", 7)
     prepare_warehouse(lake.settings)
     for number in range(6):
         lake.demo.world.update_video(lake.demo.world.ids("videos")[0], title=f"change {number}")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from duckdb_extensions import import_extension
 
-from include.api_video.pipelines import short_lived_pipeline
+from include.api_video.warehouse.pipelines import short_lived_pipeline
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 from tests.integration.conftest import Warehouse, change
@@ -122,7 +122,7 @@ def test_a_text_without_characters_stays_one(anywhere: AnyWarehouse) -> None:
 @places("postgres", "filesystem", "ducklake in sqlite", "ducklake in postgres")
 def test_parallel_processes_load_into_one_destination(anywhere: AnyWarehouse) -> None:
     """As the tasks of the DAG do."""
-    load = "import sys; from include.api_video.runner import *; from include.api_video.settings import *\n"
+    load = "import sys; from include.api_video.load.runner import *; from include.api_video.settings.settings import *\n"
     load += "name, settings = sys.argv[1], read_settings()\n"
     load += "prepare_warehouse(settings) if name == 'prepare' else load_resource(name, settings, 'r')"
     command, environment = [sys.executable, "-c", load], {**os.environ, **demo_settings(anywhere.demo)}

@@ -16,12 +16,12 @@ import sqlglot
 from dlt.common.destination import Destination
 from sqlglot import expressions as exp
 
-from include.api_video.destination import FILE_FORMATS
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.sql import Query
-from include.api_video.upkeep import forget_old_runs
-from include.api_video.warehouse import Warehouse as Tables
-from include.api_video.warehouse import now_utc
+from include.api_video.catalog.values import now_utc
+from include.api_video.settings.destination import FILE_FORMATS
+from include.api_video.warehouse.pipelines import short_lived_pipeline
+from include.api_video.warehouse.sql import Query
+from include.api_video.warehouse.upkeep import forget_old_runs
+from include.api_video.warehouse.warehouse import Warehouse as Tables
 from tests.integration.conftest import Warehouse, change
 from tests.years import count, write_runs
 
@@ -105,7 +105,7 @@ def foreign(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Foreign, "capabilities", Destination.from_reference(request.param).capabilities(), raising=False)
     monkeypatch.setattr(Foreign, "dialect", Foreign.capabilities.sqlglot_dialect, raising=False)
     monkeypatch.setattr(Foreign, "asked", set(), raising=False)
-    monkeypatch.setattr("include.api_video.warehouse.Query", Foreign)
+    monkeypatch.setattr("include.api_video.warehouse.warehouse.Query", Foreign)
     yield Foreign
     words = set(RESERVED[request.param].split())
     for sql in Foreign.asked:

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from include.api_video import __main__ as command_line
-from include.api_video.diagnosis import render
-from include.api_video.doctor import MOST_REQUESTS, Examination, examine
-from include.api_video.endpoints import ENDPOINTS
-from include.api_video.promises import Finding, Holds
-from include.api_video.settings import Settings
-from include.api_video.warehouse import now_utc
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.values import now_utc
+from include.api_video.proof.diagnosis import render
+from include.api_video.proof.doctor import MOST_REQUESTS, Examination, examine
+from include.api_video.proof.promises import Finding, Holds
+from include.api_video.settings.settings import Settings
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.answers import problem
 from include.demo_api.behaviour import Behaviour
@@ -338,7 +338,7 @@ def test_without_a_key_it_says_so_in_a_sentence(
 
 def test_the_version_is_that_of_the_project() -> None:
     from include.api_video import __version__
-    from include.api_video.config import PROJECT_DIR
+    from include.api_video.settings.config import PROJECT_DIR
 
     assert f'version = "{__version__}"' in (PROJECT_DIR / "pyproject.toml").read_text(encoding="utf-8")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import duckdb
 import pytest
 
-from include.api_video.answers import KEY_REFUSED
+from include.api_video.api.answers import KEY_REFUSED
 from include.api_video.errors import ApiVideoKeyError
-from include.api_video.runner import prepare_warehouse
+from include.api_video.load.runner import prepare_warehouse
 from tests.integration.conftest import Warehouse
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from include.api_video.api.origin import check_same
 from include.api_video.errors import ApiVideoKeyError, ApiVideoServerError, RemovalBrakeError, SettingsError
-from include.api_video.ledger import from_json, to_json
-from include.api_video.origin import check_same
-from include.api_video.report import check_run
-from include.api_video.runner import load_all
+from include.api_video.load.runner import load_all
+from include.api_video.proof.report import check_run
+from include.api_video.warehouse.ledger import from_json, to_json
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.statuses import status_in
@@ -453,7 +453,7 @@ def test_a_key_that_is_withdrawn_costs_one_request_per_list_and_says_what_to_do(
 
 
 def test_a_server_that_fails_for_a_while_costs_retries_and_no_row(warehouse: Warehouse, monkeypatch: Any) -> None:
-    monkeypatch.setattr("include.api_video.client._wait_s", lambda state: 0.0)
+    monkeypatch.setattr("include.api_video.api.client._wait_s", lambda state: 0.0)
     warehouse.load("videos")
     warehouse.demo.world.add_video()
     warehouse.demo.behaviour.fail("/videos", status=503, times=100)

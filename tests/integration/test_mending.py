@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.warehouse import Warehouse
+from include.api_video.warehouse.pipelines import short_lived_pipeline
+from include.api_video.warehouse.warehouse import Warehouse
 from tests.integration.test_destinations import AnyWarehouse, anywhere, database, places, postgres
 
 pytestmark = pytest.mark.slow

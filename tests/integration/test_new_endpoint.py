@@ -21,18 +21,26 @@ WATERMARK = (
 )
 """
 ENTRY = """
-    Endpoint("watermarks", "/watermarks", key="watermarkId", group="players", sync=Sync.WHOLE, columns=WATERMARK,
-             sort_by="createdAt", meaning="Images laid over videos"),
+    Endpoint(
+        "watermarks",
+        "/watermarks",
+        key="watermarkId",
+        group="players",
+        sync=Sync.WHOLE,
+        columns=WATERMARK,
+        sort_by="createdAt",
+        meaning="Images laid over videos",
+    ),
 """
 
 
 def test_a_new_list_is_one_entry(tmp_path: Path) -> None:
     shutil.copytree(PROJECT / "include", tmp_path / "include", ignore=shutil.ignore_patterns("secrets.toml", "__pycache__"))
     shutil.copytree(PROJECT / "dags", tmp_path / "dags")
-    table = tmp_path / "include/api_video/endpoints.py"
-    text = table.read_text(encoding="utf-8")
+    family = tmp_path / "include/api_video/catalog/players.py"
+    text = family.read_text(encoding="utf-8")
     start = "ENDPOINTS: tuple[Endpoint, ...] = ("
-    table.write_text(text.replace(start, COLUMNS + start + ENTRY), encoding="utf-8")
+    family.write_text(text.replace(start, COLUMNS + start + ENTRY), encoding="utf-8")
     file = tmp_path / "warehouse.duckdb"
     environment = {**os.environ, "DESTINATION__DUCKDB__CREDENTIALS": str(file), "DLT_DATA_DIR": str(tmp_path / "dlt")}
 
@@ -41,8 +49,8 @@ def test_a_new_list_is_one_entry(tmp_path: Path) -> None:
         return subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True).stdout
 
     output = python("-m", "include.demo_api", "exec", "--videos", "12", "--", sys.executable, "-m", "include.api_video")
-    docs = python("-c", "from include.api_video.docs import resource_table; print(resource_table())")
-    groups = python("-c", "from include.api_video.endpoints import group_names; print(group_names()['players'])")
+    docs = python("-c", "from include.api_video.docs.write import resource_table; print(resource_table())")
+    groups = python("-c", "from include.api_video.catalog.table import group_names; print(group_names()['players'])")
 
     assert "watermarks" in output
     with duckdb.connect(str(file)) as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from include.api_video.errors import ApiVideoServerError
-from include.api_video.runner import load_resource
+from include.api_video.load.runner import load_resource
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.oddities import Traffic
 from include.demo_api.server import Demo, running

@@ -11,7 +11,7 @@ from typing import Any
 import dlt
 import pytest
 
-from include.api_video.pipelines import ABANDONED_S, WORKING_FILES
+from include.api_video.warehouse.pipelines import ABANDONED_S, WORKING_FILES
 from include.demo_api.statuses import status_in
 from tests.integration.conftest import Warehouse
 

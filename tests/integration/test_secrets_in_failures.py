@@ -13,8 +13,8 @@ import pytest
 from duckdb_extensions import import_extension
 
 from include.api_video.__main__ import on_each, run
-from include.api_video.destination import FILE_FORMATS
-from include.api_video.logs import mask_logs
+from include.api_video.messages.logs import mask_logs
+from include.api_video.settings.destination import FILE_FORMATS
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 

@@ -13,9 +13,9 @@ import dlt
 import duckdb
 import pytest
 
-from include.api_video.config import PROJECT_DIR
-from include.api_video.settings import Settings
-from include.api_video.source import api_video_source
+from include.api_video.load.source import api_video_source
+from include.api_video.settings.config import PROJECT_DIR
+from include.api_video.settings.settings import Settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.world import World

@@ -20,13 +20,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from include.api_video import table_lock as locks
-from include.api_video.accounts import DEFAULT_ACCOUNT
 from include.api_video.errors import SettingsError
-from include.api_video.lock_kinds import FileLock, SessionLock
-from include.api_video.lock_leases import DeltaLease, Lease, SqlLease
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.table_lock import LockLostError, TableBusyError, table_lock
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.warehouse.locks import table_lock as locks
+from include.api_video.warehouse.locks.kinds import FileLock, SessionLock
+from include.api_video.warehouse.locks.leases import DeltaLease, Lease, SqlLease
+from include.api_video.warehouse.locks.table_lock import LockLostError, TableBusyError, table_lock
+from include.api_video.warehouse.pipelines import short_lived_pipeline
 from tests.integration.test_destinations import AnyWarehouse, anywhere, database, postgres, s3
 from tests.services import ask
 
@@ -42,8 +42,8 @@ KINDS = {
 # Leases that a test can wait for; PostgreSQL is told to use them in the place of its own locks.
 SHORT = """
 import sys
-from include.api_video import table_lock as locks
-from include.api_video.lock_leases import Lease, SqlLease
+from include.api_video.warehouse.locks import table_lock as locks
+from include.api_video.warehouse.locks.leases import Lease, SqlLease
 if "lease" in sys.argv:
     locks._locks = lambda pipeline, claim: iter([SqlLease(pipeline.sql_client(), claim)])
 Lease.ask_again_s, Lease.renew_s, Lease.lease_s, Lease.lasts_s = 0.05, 0.3, 1.5, 1.2
@@ -52,8 +52,8 @@ HOLD = (
     SHORT
     + """
 import time
-from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.pipelines import short_lived_pipeline
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.warehouse.pipelines import short_lived_pipeline
 with short_lived_pipeline("holder", DEFAULT_ACCOUNT) as pipeline, locks.table_lock(pipeline, "videos", "run_of_holder"):
     print("held", flush=True)
     time.sleep(300)

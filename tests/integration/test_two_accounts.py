@@ -9,9 +9,9 @@ from pathlib import Path
 import dlt
 import pytest
 
-from include.api_video.accounts import DEFAULT_ACCOUNT, Account
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.report import read_last_report
+from include.api_video.proof.report import read_last_report
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT, Account
+from include.api_video.warehouse.pipelines import short_lived_pipeline
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.world import World

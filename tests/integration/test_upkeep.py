@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from duckdb_extensions import import_extension
 
-from include.api_video.delta_lake import DeltaClient
-from include.api_video.endpoints import by_name
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.runner import prepare_warehouse
-from include.api_video.upkeep import forget_old_runs
-from include.api_video.validation import RunFacts, run_checks
-from include.api_video.warehouse import Warehouse as Tables
-from include.api_video.warehouse import now_utc
+from include.api_video.catalog.table import by_name
+from include.api_video.catalog.values import now_utc
+from include.api_video.load.runner import prepare_warehouse
+from include.api_video.proof.validation import RunFacts, run_checks
+from include.api_video.warehouse.destinations.delta_lake import DeltaClient
+from include.api_video.warehouse.pipelines import short_lived_pipeline
+from include.api_video.warehouse.upkeep import forget_old_runs
+from include.api_video.warehouse.warehouse import Warehouse as Tables
 from include.demo_api.server import Demo
 from tests.integration.test_destinations import AnyWarehouse
 from tests.services import new_database, postgres_server
@@ -241,13 +241,13 @@ def test_a_shorter_history_leaves_the_ledger_what_the_checks_add_up(place: Place
 
 
 def test_what_takes_too_long_is_left_for_another_day(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.api_video.upkeep.LONGEST_S", 0.0)
+    monkeypatch.setattr("include.api_video.warehouse.upkeep.LONGEST_S", 0.0)
     before = count(place.rows)
     place.upkeep()
     assert count(place.rows) == before, "no time at all"
 
-    monkeypatch.setattr("include.api_video.upkeep.LONGEST_S", 60.0)
-    monkeypatch.setattr("include.api_video.upkeep.KEYS_AT_ONCE", 700)
+    monkeypatch.setattr("include.api_video.warehouse.upkeep.LONGEST_S", 60.0)
+    monkeypatch.setattr("include.api_video.warehouse.upkeep.KEYS_AT_ONCE", 700)
     place.upkeep()
     less = count(place.rows)
     assert less["_checks"] < before["_checks"] * 2 / 3

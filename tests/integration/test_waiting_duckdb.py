@@ -12,13 +12,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.pipelines import short_lived_pipeline
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.warehouse.pipelines import short_lived_pipeline
 
 LOAD = """
 import sys
-from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.pipelines import make_pipeline
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.warehouse.pipelines import make_pipeline
 name, folder = sys.argv[1:]
 rows = [{"id": n, "tags": ["a", "b"]} for n in range(300)]
 pipeline = make_pipeline(name, DEFAULT_ACCOUNT, pipelines_dir=folder)
@@ -26,8 +26,8 @@ pipeline.run(rows, table_name=name, write_disposition="merge", primary_key="id")
 """
 HOLD = """
 import sys, time
-from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.pipelines import make_pipeline
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.warehouse.pipelines import make_pipeline
 with make_pipeline("holder", DEFAULT_ACCOUNT, pipelines_dir=sys.argv[1]).sql_client() as client:
     client.execute_sql("SELECT 1")
     print("held", flush=True)

@@ -8,9 +8,9 @@ import duckdb
 import pytest
 from duckdb_extensions import import_extension
 
-from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.waiting_ducklake import _pools, empty
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.warehouse.destinations.ducklake import _pools, empty
+from include.api_video.warehouse.pipelines import short_lived_pipeline
 from tests.services import bucket_credentials, new_bucket, s3_server
 
 pytestmark = pytest.mark.slow

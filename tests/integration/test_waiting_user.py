@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from include.api_video.config import PROJECT_DIR
-from include.api_video.destination import file_format
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.source import api_video_source
+from include.api_video.load.source import api_video_source
+from include.api_video.settings.config import PROJECT_DIR
+from include.api_video.settings.destination import file_format
+from include.api_video.warehouse.pipelines import short_lived_pipeline
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running

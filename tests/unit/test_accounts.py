@@ -9,9 +9,9 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from include.api_video.accounts import Account, find_account, read_accounts
 from include.api_video.errors import MissingKeyError, SettingsError
-from include.api_video.settings import Settings, read_resources, read_settings
+from include.api_video.settings.accounts import Account, find_account, read_accounts
+from include.api_video.settings.settings import Settings, read_resources, read_settings
 
 PREFIX = "SOURCES__API_VIDEO_SOURCE__"
 TRAINING = Account("training")

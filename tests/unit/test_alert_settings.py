@@ -9,17 +9,10 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from include.api_video.alerts import (
-    SHOWN_CHARACTERS,
-    Alert,
-    AlertSettings,
-    failed_run,
-    late_run,
-    read_alert_settings,
-)
-from include.api_video.config import INCLUDE_DIR, PROJECT_DIR
 from include.api_video.errors import SettingsError
-from include.api_video.validation import Check
+from include.api_video.proof.alerts import SHOWN_CHARACTERS, Alert, AlertSettings, failed_run, late_run, read_alert_settings
+from include.api_video.proof.validation import Check
+from include.api_video.settings.config import INCLUDE_DIR, PROJECT_DIR
 
 URL = "https://hooks.example.com/services/T0/B0/secret"
 ENV = "API_VIDEO__ALERTS__"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from include.api_video.answers import Page, RateLimit, read_error, read_page, read_retry_after
+from include.api_video.api.answers import Page, RateLimit, read_error, read_page, read_retry_after
 from include.api_video.errors import (
     ApiVideoError,
     ApiVideoKeyError,

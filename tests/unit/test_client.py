@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from include.api_video.client import AT_ONCE, ATTEMPTS, MISSING, MORE_LIMITED, ApiVideoSession
-from include.api_video.endpoints import Host
+from include.api_video.api.client import AT_ONCE, ATTEMPTS, MISSING, MORE_LIMITED, ApiVideoSession
+from include.api_video.catalog.model import Host
 from include.api_video.errors import (
     ApiVideoError,
     ApiVideoKeyError,
@@ -23,7 +23,7 @@ from include.api_video.errors import (
     ApiVideoServerError,
     SettingsError,
 )
-from include.api_video.settings import Settings
+from include.api_video.settings.settings import Settings
 from tests.small_api import PAGE, Api, answer, limit, limited
 
 KEY, ADMIN_KEY = "k3yOfTheCustomer", "adm1nK3y"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from include.api_video.addresses import check_address
-from include.api_video.config import PROJECT_DIR
-from include.api_video.destination import FILE_FORMATS, VARIABLE
+from include.api_video.settings.addresses import check_address
+from include.api_video.settings.config import PROJECT_DIR
+from include.api_video.settings.destination import FILE_FORMATS, VARIABLE
 
 TEXT = (PROJECT_DIR / "docker-compose.yaml").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]

@@ -25,8 +25,8 @@ import api_video_run
 import api_video_tasks
 from api_video_connections import find_connection
 
-from include.api_video.accounts import Account
 from include.api_video.errors import MissingKeyError, SecretsBackendError, SettingsError
+from include.api_video.settings.accounts import Account
 
 KEY = "k3yOfTheCustomer"
 VARIABLE = "AIRFLOW_CONN_API_VIDEO"

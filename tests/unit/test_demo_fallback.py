@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from include.api_video.accounts import Account
-from include.api_video.config import PROJECT_DIR
-from include.api_video.demo import DEMO_API_KEY, VARIABLE, check_meant
-from include.api_video.endpoints import ENDPOINTS
+from include.api_video.catalog.table import ENDPOINTS
 from include.api_video.errors import LeftOutError, MissingKeyError
-from include.api_video.settings import connection_values, read_demo_note, read_resources, read_settings
+from include.api_video.settings.accounts import Account
+from include.api_video.settings.config import PROJECT_DIR
+from include.api_video.settings.demo import DEMO_API_KEY, VARIABLE, check_meant
+from include.api_video.settings.settings import connection_values, read_demo_note, read_resources, read_settings
 
 URL = "http://127.0.0.1:8090"
 PREFIX = "SOURCES__API_VIDEO_SOURCE__"

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.api_video.endpoints import ENDPOINTS, Column, Endpoint, Sync, is_status_final
+from include.api_video.catalog.model import Column, Endpoint, Sync
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.videos import is_status_final
 from include.demo_api.statuses import STATES, status_in
 from include.demo_api.world import START, World
 from tests.examples import examples

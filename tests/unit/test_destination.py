@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from dlt.common.exceptions import MissingDependencyException
 
-from include.api_video.accounts import DEFAULT_ACCOUNT
-from include.api_video.config import PROJECT_DIR
-from include.api_video.destination import (
+from include.api_video.errors import SettingsError
+from include.api_video.load.runner import prepare_warehouse
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.settings.config import PROJECT_DIR
+from include.api_video.settings.destination import (
     FILE_FORMATS,
     connection_variable,
     credentials_of,
@@ -19,11 +21,9 @@ from include.api_video.destination import (
     file_format,
     local_file,
 )
-from include.api_video.destination_errors import DestinationError, understood
-from include.api_video.errors import SettingsError
-from include.api_video.pipelines import short_lived_pipeline
-from include.api_video.runner import prepare_warehouse
-from include.api_video.settings import Settings
+from include.api_video.settings.settings import Settings
+from include.api_video.warehouse.destinations.errors import DestinationError, understood
+from include.api_video.warehouse.pipelines import short_lived_pipeline
 
 SETTINGS = Settings("k", resources=("players",))
 
@@ -95,7 +95,7 @@ def test_delta_tables_need_a_package(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("API_VIDEO_DESTINATION", "filesystem")
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(tmp_path))
     monkeypatch.setitem(sys.modules, "deltalake", None)
-    monkeypatch.delitem(sys.modules, "include.api_video.delta_lake", raising=False)
+    monkeypatch.delitem(sys.modules, "include.api_video.warehouse.destinations.delta_lake", raising=False)
     with pytest.raises(SettingsError, match=r'pip install --constraint constraints\.txt "dlt\[deltalake\]"'):
         prepare_warehouse(SETTINGS)
 

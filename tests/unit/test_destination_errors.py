@@ -10,9 +10,9 @@ import psycopg2
 import pytest
 from dlt.destinations.exceptions import DatabaseTransientException, DestinationConnectionError
 
-from include.api_video.accounts import Account
-from include.api_video.destination_errors import DestinationError, DestinationRefusedError, describe, understood
 from include.api_video.errors import ApiVideoServerError, SettingsError
+from include.api_video.settings.accounts import Account
+from include.api_video.warehouse.destinations.errors import DestinationError, DestinationRefusedError, describe, understood
 
 POSTGRES = "postgresql://loader:s3cretword@db.example.com/warehouse"
 
@@ -108,7 +108,7 @@ def test_a_mistake_in_the_code_is_not_blamed_on_the_destination(error: Exception
 
 @pytest.mark.parametrize("seconds", ["10m", "-1", "nan", "inf"])
 def test_a_malformed_time_to_wait_is_a_setting_to_correct(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
-    from include.api_video.file_lock import timeout_s
+    from include.api_video.warehouse.locks.duckdb_file import timeout_s
 
     monkeypatch.setenv("API_VIDEO_DUCKDB_TIMEOUT_S", seconds)
     with pytest.raises(SettingsError, match=f"must be a number of seconds, such as 600, not '{seconds}'"):

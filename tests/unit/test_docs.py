@@ -9,12 +9,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from include.api_video.dictionary import references, tables
-from include.api_video.docs import DICTIONARY, PROJECT_DIR, TYPES, data_dictionary, with_generated_parts
-from include.api_video.endpoints import ENDPOINTS
-from include.api_video.file_lock import DEFAULT_TIMEOUT_S
-from include.api_video.settings import Settings
-from include.api_video.table_lock import TIMEOUT_S
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.docs.dictionary import references, tables
+from include.api_video.docs.write import DICTIONARY, PROJECT_DIR, TYPES, data_dictionary, with_generated_parts
+from include.api_video.settings.settings import Settings
+from include.api_video.warehouse.locks.duckdb_file import DEFAULT_TIMEOUT_S
+from include.api_video.warehouse.locks.table_lock import TIMEOUT_S
 from tests.benchmarks.results import END, START, table
 from tests.benchmarks.results import read as read_results
 from tests.documents import DOCUMENTS, document

@@ -22,8 +22,8 @@ import requests
 import yaml
 from packaging.requirements import Requirement
 
-from include.api_video.alerts import AlertSettings
-from include.api_video.settings import Settings
+from include.api_video.proof.alerts import AlertSettings
+from include.api_video.settings.settings import Settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.world import World

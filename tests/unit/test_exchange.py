@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from include.api_video.addresses import beside_a_proxy, check_address, is_local, redirected
-from include.api_video.client import MISSING, SLOW_ATTEMPTS, UNREAD, ApiVideoSession
-from include.api_video.endpoints import Host
+from include.api_video.api.client import MISSING, SLOW_ATTEMPTS, UNREAD, ApiVideoSession
+from include.api_video.api.exchange import MOST_REDIRECTS
+from include.api_video.catalog.model import Host
 from include.api_video.errors import (
     ApiVideoError,
     ApiVideoPermissionError,
@@ -26,8 +26,8 @@ from include.api_video.errors import (
     SettingsError,
     TimeIsUpError,
 )
-from include.api_video.exchange import MOST_REDIRECTS
-from include.api_video.settings import Settings
+from include.api_video.settings.addresses import beside_a_proxy, check_address, is_local, redirected
+from include.api_video.settings.settings import Settings
 from tests.slow_servers import ByteByByte, make_certificate, serving
 from tests.small_api import PAGE, Api, answer, limit
 

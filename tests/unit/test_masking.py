@@ -13,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from include.api_video.errors import SettingsError
-from include.api_video.logs import EachOnce, mask_logs
-from include.api_video.masking import PLAIN_WORDS, SHORTEST, hide, mask, sentence_of, traceback_of
+from include.api_video.messages.logs import EachOnce, mask_logs
+from include.api_video.messages.masking import PLAIN_WORDS, SHORTEST, hide, mask, sentence_of, traceback_of
 
 CREDENTIALS = "DESTINATION__POSTGRES__CREDENTIALS"
 PASSWORDS = ["s3cretword", "p@ssword/with:all#of?it", "per%20cent%2Fword", "with space word", "quo'te\"dword"]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.api_video.api.odd_json import dump_json, parse_json
+from include.api_video.catalog.values import read_timestamp, storable
 from include.api_video.errors import PassingError, UnforeseenError
-from include.api_video.odd_json import dump_json, parse_json
-from include.api_video.values import read_timestamp, storable
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from include.api_video.config import PROJECT_DIR
+from include.api_video.settings.config import PROJECT_DIR
 
 LOOK = "import gc, sys; print(gc.get_threshold()[0] > 10_000, bool(sys.modules.get('dlthub')))"
 
 
-@pytest.mark.parametrize(("module", "told"), [("__main__", "True False"), ("runner", "False True")])
+@pytest.mark.parametrize(("module", "told"), [("__main__", "True False"), ("load.runner", "False True")])
 def test_a_plain_run_imports_nothing_of_the_dashboard(module: str, told: str) -> None:
     """The runner alone shows that it would, where the dashboard is installed, as it is for tests."""
     command = [sys.executable, "-c", f"import include.api_video.{module}; {LOOK}"]

@@ -15,12 +15,13 @@ from dlt.normalize.items_normalizers.jsonl import JsonLItemsNormalizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.api_video.endpoints import ENDPOINTS, Endpoint, by_name
-from include.api_video.outcome import hash_row
-from include.api_video.plain_rows import PlainRows
-from include.api_video.redaction import Redaction
-from include.api_video.schema import build_schema
-from include.api_video.values import read_timestamp
+from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.table import ENDPOINTS, by_name
+from include.api_video.catalog.values import read_timestamp
+from include.api_video.load.plain_rows import PlainRows
+from include.api_video.load.redaction import Redaction
+from include.api_video.sync.outcome import hash_row
+from include.api_video.warehouse.schema import build_schema
 from include.demo_api.world import World
 from tests.strange import scalars, strange_rows, values
 

@@ -12,10 +12,10 @@ from itertools import count
 
 import pytest
 
-from include.api_video.answers import RateLimit
-from include.api_video.progress import RATE_OF_S, Pace, Progress, is_terminal
-from include.api_video.progress_status import Status, in_words, per_second
-from include.api_video.throttle import Throttle
+from include.api_video.api.answers import RateLimit
+from include.api_video.api.throttle import Throttle
+from include.api_video.messages.progress import RATE_OF_S, Pace, Progress, is_terminal
+from include.api_video.messages.progress_status import Status, in_words, per_second
 from include.demo_api.behaviour import Behaviour
 
 
@@ -268,5 +268,5 @@ def test_a_terminal_without_a_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_bars_library_is_imported_for_a_bar_only() -> None:
     """Each task of the DAG would pay for it otherwise."""
-    script = "import sys, include.api_video.runner; print([name for name in sys.modules if name == 'rich.progress'])"
+    script = "import sys, include.api_video.load.runner; print([name for name in sys.modules if name == 'rich.progress'])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from include.api_video.answers import RateLimit
-from include.api_video.promises import Holds, is_plain, judge_limit
+from include.api_video.api.answers import RateLimit
+from include.api_video.proof.promises import Holds, is_plain, judge_limit
 
 
 def limits(*remaining: int | None, resets_in_s: float = 30) -> list[RateLimit | None]:

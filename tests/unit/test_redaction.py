@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.api_video.endpoints import ENDPOINTS, by_name
-from include.api_video.places import FREE_TEXT, object_paths
-from include.api_video.redaction import Redaction, strip_token
+from include.api_video.catalog.places import FREE_TEXT, object_paths
+from include.api_video.catalog.table import ENDPOINTS, by_name
+from include.api_video.load.redaction import Redaction, strip_token
 from tests.examples import examples
 
 TOKEN = "abc-DEF_123.x%3D"

@@ -14,7 +14,7 @@ sys.path += [str(PROJECT / "dags")]
 from api_video_form import run_params, with_params
 
 from include.api_video.errors import SettingsError
-from include.api_video.settings import Settings
+from include.api_video.settings.settings import Settings
 
 PARAMS = run_params(["videos", "video"], ["videos"])
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from include.api_video.accounts import Account
-from include.api_video.alerts import AlertSettings
 from include.api_video.errors import SettingsError
-from include.api_video.schedule import Schedule, parse_schedule, read_schedule, schedule_or_hourly
-from include.api_video.settings import connection_values, read_settings
+from include.api_video.proof.alerts import AlertSettings
+from include.api_video.settings.accounts import Account
+from include.api_video.settings.schedule import Schedule, parse_schedule, read_schedule, schedule_or_hourly
+from include.api_video.settings.settings import connection_values, read_settings
 
 VARIABLE = "SOURCES__API_VIDEO_SOURCE__SCHEDULE"
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)

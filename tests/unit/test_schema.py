@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from include.api_video.endpoints import ENDPOINTS, by_name
-from include.api_video.schema import HANDED_ON_ONCE, build_schema, columns_of, keep_newest, locate, snake, tables_of
+from include.api_video.catalog.table import ENDPOINTS, by_name
+from include.api_video.catalog.tables import columns_of, locate, snake, tables_of
+from include.api_video.warehouse.schema import HANDED_ON_ONCE, build_schema, keep_newest
 
 # What api.video documents (OpenAPI description of 2024-11, Admin API's of 2026-06), in the warehouse's names. Written by
 # hand, so that a column that gets lost is missed here. Secrets are left out: streamKey, serverUrl, value.

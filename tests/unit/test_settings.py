@@ -12,11 +12,12 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
-from include.api_video.endpoints import ENDPOINTS, Host, by_name
+from include.api_video.catalog.model import Host
+from include.api_video.catalog.table import ENDPOINTS, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
-from include.api_video.filters import filter_params
-from include.api_video.schedule import Schedule
-from include.api_video.settings import Settings, connection_values, read_resources, read_settings, settings_from
+from include.api_video.settings.filters import filter_params
+from include.api_video.settings.schedule import Schedule
+from include.api_video.settings.settings import Settings, connection_values, read_resources, read_settings, settings_from
 
 PREFIX = "SOURCES__API_VIDEO_SOURCE__"
 DEFAULT_RESOURCES = (

@@ -16,11 +16,12 @@ from dlt.normalize.items_normalizers.jsonl import JsonLItemsNormalizer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from include.api_video.endpoints import by_name
-from include.api_video.fitting import Fitting
-from include.api_video.outcome import hash_row
-from include.api_video.redaction import Redaction
-from include.api_video.schema import DETAIL_COLUMNS, OWN_COLUMNS, build_schema
+from include.api_video.catalog.table import by_name
+from include.api_video.catalog.tables import DETAIL_COLUMNS, OWN_COLUMNS
+from include.api_video.load.fitting import Fitting
+from include.api_video.load.redaction import Redaction
+from include.api_video.sync.outcome import hash_row
+from include.api_video.warehouse.schema import build_schema
 from tests.examples import examples
 from tests.strange import sent, stored, strange_rows
 

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from include.api_video.answers import Page
-from include.api_video.client import MISSING
-from include.api_video.detail_sync import DetailSync
-from include.api_video.endpoints import Endpoint, by_name
+from include.api_video.api.answers import Page
+from include.api_video.api.client import MISSING
+from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.table import by_name
+from include.api_video.catalog.values import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
-from include.api_video.list_sync import ListSync, is_full_due
-from include.api_video.outcome import Outcome, hash_row
-from include.api_video.warehouse import DetailState, KnownRow, Parent, TableState, utc
+from include.api_video.sync.detail_sync import DetailSync
+from include.api_video.sync.list_sync import ListSync, is_full_due
+from include.api_video.sync.outcome import Outcome, hash_row
+from include.api_video.sync.state import DetailState, KnownRow, Parent, TableState
 from tests.examples import examples
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)

@@ -1,0 +1,65 @@
+"""What a key may read: each list is asked for once, nothing is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from include.api_video.api.client import ApiVideoSession
+from include.api_video.catalog.model import Endpoint, Host
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.errors import ApiVideoKeyError, ApiVideoPermissionError
+from include.api_video.settings.settings import Settings
+
+ANSWER_WITHIN_S = 30.0  # somebody waits for it in front of a form
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """Lists that the keys of some settings read, and those that they may not, with the API's words."""
+
+    base_url: str
+    environment: str
+    readable: tuple[str, ...]
+    refused: Mapping[str, str]
+
+    def __str__(self) -> str:
+        what = f"{', '.join(self.readable) or 'nothing'} ({self.environment}, {self.base_url})"
+        if not self.refused:
+            return f"The key reads {what}."
+        refused = " ".join(f"{name}: {said}" for name, said in self.refused.items())
+        return f"The key may not read {', '.join(self.refused)}. It reads {what}. {refused}"
+
+
+def find_permissions(settings: Settings) -> Permissions:
+    """Asks each list once. The Admin API is asked where its key is set; single objects go with their lists.
+
+    Raises:
+        ApiVideoKeyError: the main API does not know the key at all.
+        PassingError: the API cannot be reached; it is not asked again.
+    """
+    readable: list[str] = []
+    refused: dict[str, str] = {}
+    for endpoint in ENDPOINTS:
+        if endpoint.is_list and (endpoint.host is Host.MAIN or settings.admin_api_key):
+            try:
+                _ask(endpoint, settings)
+                readable.append(endpoint.name)
+            except ApiVideoPermissionError as error:
+                refused[endpoint.name] = str(error)
+            except ApiVideoKeyError as error:
+                if endpoint.host is Host.MAIN:
+                    raise
+                refused[endpoint.name] = str(error)
+    return Permissions(settings.base_url, settings.environment, tuple(readable), refused)
+
+
+def _ask(endpoint: Endpoint, settings: Settings) -> None:
+    session = ApiVideoSession(settings, endpoint.host, attempts=1, whole_answer_s=ANSWER_WITHIN_S)
+    url = settings.url_of(endpoint.host)
+    try:
+        if endpoint.via and session.knows(url + endpoint.via[0], {}):
+            return
+        session.get(url + (endpoint.listed_path or endpoint.path))
+    finally:
+        session.close()

@@ -1,0 +1,239 @@
+"""What is known of each place in a payload: the name that a field is stored under, whether it is a secret, what it holds.
+
+Decided once per place, when a row first has it, and from the place alone: the same row is stored under the same names
+whatever came before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from dlt.common.normalizers.json.relational import DataItemNormalizer
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from include.api_video.catalog.model import Column, Endpoint
+from include.api_video.catalog.tables import DETAIL_COLUMNS, MORE_FIELDS, OWN_COLUMNS, snake
+from include.api_video.catalog.values import storable
+
+# Fields that hold a credential wherever they turn up, documented there or not; any spelling of them.
+ALWAYS_SECRET = frozenset(
+    {
+        *("streamkey", "signaturesecret", "secret", "uploadtoken", "token", "apikey"),
+        *("accesstoken", "refreshtoken", "privatetoken", "password"),
+    }
+)
+# What customers write themselves is stored as they wrote it.
+FREE_TEXT = frozenset({"title", "description", "name", "tags", "metadata", "abstract", "takeaways"})
+DEEPEST = 8  # objects and lists inside each other; documented are four. What is deeper is one text, as JSON
+EMPTY = DataItemNormalizer.EMPTY_KEY_IDENTIFIER
+VARIANT = re.compile(r"v_(text|double|bool|timestamp|bigint|binary|json|decimal|wei|date|time)")
+TIME = object()  # what a documented time stamp holds: a text that is one
+_PLAIN = {"text": str, "bool": bool, "bigint": int, "double": float, "timestamp": TIME}
+_NAMING = NamingConvention()
+_UNDERSCORES = re.compile("__+")
+_NO_ASCII = re.compile(r"[^\x00-\x7f]")
+
+
+def bare(name: str) -> str:
+    """A field's name in small letters and digits alone: ``stream_key``, ``Stream Key`` and ``streamKey`` are one field."""
+    return "".join(filter(str.isalnum, name)).lower()
+
+
+def object_paths(endpoint: Endpoint) -> frozenset[tuple[str, ...]]:
+    """Paths of all fields documented as objects: ``{("ingest",), ("ingest", "receivedParts"), ...}``."""
+    paths = set()
+    for column in endpoint.columns:
+        parts = column.path.split(".")
+        for depth in range(1, len(parts)):
+            if not any(part.endswith("[]") for part in parts[:depth]):
+                paths.add(tuple(parts[:depth]))
+    return frozenset(paths)
+
+
+class Documented:
+    """A documented field, with those inside of it: ``fields`` of an object, ``items`` of a list."""
+
+    __slots__ = ("data_type", "fields", "items")
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Documented] = {}
+        self.items: Documented | None = None
+        self.data_type = ""
+
+    @classmethod
+    def of(cls, columns: Iterable[Column]) -> Documented:
+        """The tree of an endpoint's columns."""
+        root = cls()
+        for column in columns:
+            field = root
+            for part in column.path.split("."):
+                field = field.fields.setdefault(part.removesuffix("[]"), cls())
+                if part.endswith("[]"):
+                    field.items = field = field.items or cls()
+            field.data_type = column.data_type
+        return root
+
+
+class Rules:
+    """What holds for all fields of an endpoint, wherever they stand."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
+        self.objects = object_paths(endpoint)
+        self.spellings = {part for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
+        own = {column.path for column in OWN_COLUMNS + DETAIL_COLUMNS}
+        self.reserved = frozenset({*map(snake, self.spellings), *own, MORE_FIELDS})
+        self.carried = snake(endpoint.key)  # dlt writes it into each row of a child table
+        self.learned = 0  # places; a payload whose names are keys of a map has ever more
+
+    def is_secret(self, name: str) -> bool:
+        """Whether a field holds a credential."""
+        return bare(name) in self.secret
+
+    def name_of(self, name: str, *, is_root: bool, in_item: bool) -> str:
+        """The name to store a field under.
+
+        A new field whose column would be one of ours (``removedAt``), or that of another field (``Title``), or one of
+        dlt's, is stored beside it, as ``api_...``. A name without a letter is ``_empty``, as dlt calls it.
+        """
+        kept = storable(name)
+        if not kept.replace("_", " ").strip() and kept.strip() != "_":
+            return EMPTY
+        kept = _UNDERSCORES.sub("_", kept)  # two are dlt's sign for a field inside an object
+        column = column_of(kept)
+        if not column.isascii():  # digits of other scripts
+            kept = _UNDERSCORES.sub("_", _NO_ASCII.sub("_", kept))
+            column = column_of(kept)
+        is_taken = name not in self.spellings and (column in self.reserved or column.startswith("_dlt"))
+        is_taken |= (in_item and column == self.carried) or (not is_root and VARIANT.fullmatch(column) is not None)
+        return f"api_{kept.lstrip('_')}" if is_taken else kept
+
+
+class Place:
+    """A field of an object, or what stands in a list.
+
+    Attributes:
+        kept: the name to store it under; None for a secret.
+        column: that name as the warehouse spells it.
+        is_free: customers wrote it, so it is stored as written.
+        is_object: documented as one, so that null and [] say the same as no field.
+        is_deepest: objects and lists in here are stored as JSON.
+        plain: type of the values that its column is declared for; None where it is not documented.
+    """
+
+    __slots__ = (
+        "_documented", "_fields", "_items", "_path", "_rules", "column", "depth",
+        "is_deepest", "is_free", "is_object", "kept", "plain",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        rules: Rules,
+        kept: str | None,
+        path: tuple[str, ...],
+        depth: int,
+        documented: Documented | None,
+        is_free: bool,
+    ) -> None:
+        rules.learned += 1
+        self._rules, self._path, self._documented, self.depth = rules, path, documented, depth
+        self.kept, self.is_free = kept, is_free
+        self.column = column_of(kept) if kept else ""
+        self.is_object = path in rules.objects
+        self.is_deepest = depth >= DEEPEST
+        self.plain: Any = _PLAIN.get(documented.data_type) if documented else None
+        self._fields: Fields | None = None
+        self._items: Place | None = None
+
+    @classmethod
+    def of_row(cls, endpoint: Endpoint) -> Place:
+        """Where a row of an endpoint stands."""
+        return cls(Rules(endpoint), None, (), 0, Documented.of(endpoint.columns), is_free=False)
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether so many places are known that it is better to begin anew."""
+        return self._rules.learned > 20_000
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a list is documented here."""
+        return self._documented is not None and self._documented.items is not None
+
+    def is_secret(self, name: str) -> bool:
+        """Whether a field of this name holds a credential."""
+        return self._rules.is_secret(name)
+
+    @property
+    def fields(self) -> Fields:
+        """The places inside of an object here."""
+        if self._fields is None:
+            self._fields = Fields(self)
+        return self._fields
+
+    @property
+    def items(self) -> Place:
+        """The place of what stands in a list here."""
+        if self._items is None:
+            inside = self._documented.items if self._documented else None
+            self._items = Place(self._rules, self.kept, (*self._path, "[]"), self.depth + 1, inside, self.is_free)
+        return self._items
+
+    def inside(self, name: str) -> Place:
+        """The place of an object's field."""
+        rules = self._rules
+        in_item = bool(self._path) and self._path[-1] == "[]"
+        kept = None if rules.is_secret(name) else rules.name_of(name, is_root=not self._path, in_item=in_item)
+        documented = self._documented.fields.get(name) if self._documented else None
+        return Place(
+            rules, kept, (*self._path, name), self.depth + 1, documented, is_free=self.is_free or name in FREE_TEXT
+        )
+
+    def rank(self, name: str) -> tuple[bool, bool, str]:
+        """Which of several fields keeps the column that all would have: the least."""
+        here = self._documented is not None and name in self._documented.fields
+        return not here, name not in self._rules.spellings, name
+
+
+class Fields(dict[str, Place]):
+    """The places inside of an object, by name; each is decided when it is first asked for.
+
+    ``has_rivals`` says that two of the names would share a column.
+    """
+
+    def __init__(self, owner: Place) -> None:
+        super().__init__()
+        self._owner, self._columns = owner, set[str]()
+        self.has_rivals = False
+
+    def __missing__(self, name: str) -> Place:
+        self[name] = place = self._owner.inside(name)
+        if place.kept is not None:
+            self.has_rivals |= place.column in self._columns
+            self._columns.add(place.column)
+        return place
+
+    def keep_apart(self, names: Iterable[str]) -> dict[str, str]:
+        """Other names for those fields of one object that would take the column of another one of it."""
+        sharing: dict[str, list[str]] = {}
+        for name in names:
+            if self[name].kept is not None:
+                sharing.setdefault(self[name].column, []).append(name)
+        return {
+            name: f"{column}_{_tag(name)}"
+            for column, rivals in sharing.items()
+            for name in sorted(rivals, key=self._owner.rank)[1:]
+        }
+
+
+def column_of(name: str) -> str:
+    """The column of a field of this name, as dlt's normalizer spells it."""
+    return str(_NAMING.normalize_path(name)) if name.strip() else EMPTY
+
+
+def _tag(name: str) -> str:
+    """A few letters that differ from spelling to spelling."""
+    return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=3).hexdigest()

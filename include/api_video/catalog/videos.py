@@ -1,0 +1,143 @@
+"""Videos: those listed, each on its own, the state of each, and those in the bin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from include.api_video.catalog.model import Column, Endpoint, Filter, Sync
+
+
+def is_status_final(status: Mapping[str, Any]) -> bool:
+    """Whether nothing more will happen to a video's status without a change of the video.
+
+    Done means: the file has arrived, and every rendition is encoded or has failed. ``playable`` does not say so: it is
+    true "as soon as the first asset is encoded" (guide, vod/show-video-upload-status).
+    """
+    ingest, encoding = _object(status.get("ingest")), _object(status.get("encoding"))
+    qualities = encoding.get("qualities")
+    states = [_object(quality).get("status") for quality in qualities] if isinstance(qualities, list) else []
+    arrived = ingest.get("status") in ("uploaded", "ingested")
+    return arrived and bool(states) and all(state in ("encoded", "failed") for state in states)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """An object's fields; none where the API sends something else in its place, which is loaded all the same."""
+    return value if isinstance(value, Mapping) else {}
+
+
+# fmt: off
+VIDEO = (
+    Column("videoId",        "text",      "Identifier of the video"),
+    Column("createdAt",      "timestamp", "When the video object was created"),
+    Column("title",          "text",      "Title"),
+    Column("description",    "text",      "Description"),
+    Column("publishedAt",    "timestamp", "When the API created the video"),
+    Column("updatedAt",      "timestamp", "When the video was last changed"),
+    Column("discardedAt",    "timestamp", "When the video was discarded (Video Restore only)"),
+    Column("deletesAt",      "timestamp", "When a discarded video will be deleted for good"),
+    Column("discarded",      "bool",      "Whether the video is discarded"),
+    Column("language",       "text",      "Language of the video, IETF tag"),
+    Column("languageOrigin", "text",      "Who set the language: api or auto"),
+    Column("playerId",       "text",      "Player theme used", joins="players.player_id"),
+    Column("public",         "bool",      "Whether anyone may play it; false needs a private token"),
+    Column("panoramic",      "bool",      "Whether it is a 360 degree video"),
+    Column("mp4Support",     "bool",      "Whether an mp4 version is offered"),
+    Column("source.uri",     "text",      "Path of the source file in the API"),
+    Column("source.type",    "text",      "Where the source came from, such as upload"),
+    Column("source.liveStream.liveStreamId", "text", "Live stream this is a recording of", joins="live_streams.live_stream_id"),
+    Column("source.liveStream.links[].rel",  "text", "Kind of link to the live stream"),
+    Column("source.liveStream.links[].uri",  "text", "Path of the live stream in the API"),
+    Column("assets.hls",       "text", "URL of the HLS manifest, private token removed"),
+    Column("assets.iframe",    "text", "HTML to embed the player, private token removed"),
+    Column("assets.player",    "text", "URL of the player, private token removed"),
+    Column("assets.thumbnail", "text", "URL of the thumbnail, private token removed"),
+    Column("assets.mp4",       "text", "URL of the mp4 file, private token removed"),
+    Column("tags[]",           "text", "A tag of the video"),
+    Column("metadata[].key",   "text", "Name of a metadata entry"),
+    Column("metadata[].value", "text", "Value of a metadata entry"),
+)
+STATUS = (
+    Column("videoId",               "text",   "Identifier of the video"),
+    Column("ingest.status",         "text",   "uploading, uploaded (file upload), ingesting or ingested (from a URL)"),
+    Column("ingest.filesize",       "bigint", "Size of the source file", "bytes"),
+    Column("ingest.receivedBytes[].from",  "bigint", "First byte of a received range", "bytes"),
+    Column("ingest.receivedBytes[].to",    "bigint", "Last byte of a received range", "bytes"),
+    Column("ingest.receivedBytes[].total", "bigint", "Size of the whole file", "bytes"),
+    Column("ingest.receivedParts.parts[]", "bigint", "Number of a received part"),
+    Column("ingest.receivedParts.total",   "bigint", "How many are expected", "parts"),
+    Column("encoding.playable",            "bool",   "Whether at least one rendition can be played"),
+    Column("encoding.metadata.width",      "bigint", "Width of the source", "pixels"),
+    Column("encoding.metadata.height",     "bigint", "Height of the source", "pixels"),
+    Column("encoding.metadata.bitrate",    "double", "Bitrate of the source, as the API gives it", "bit/s as documented, kbit/s as samples look"),
+    Column("encoding.metadata.duration",   "bigint", "Length of the source", "seconds"),
+    Column("encoding.metadata.framerate",  "double", "Frame rate of the source", "frames per second"),
+    Column("encoding.metadata.samplerate", "bigint", "Audio sample rate", "Hz"),
+    Column("encoding.metadata.videoCodec", "text",   "Video codec of the source"),
+    Column("encoding.metadata.audioCodec", "text",   "Audio codec of the source"),
+    Column("encoding.metadata.aspectRatio", "text",  "Aspect ratio of the source, such as 16/9"),
+    Column("encoding.qualities[].type",    "text",   "hls or mp4"),
+    Column("encoding.qualities[].quality", "text",   "240p to 2160p"),
+    Column("encoding.qualities[].status",  "text",   "waiting, encoding, encoded or failed"),
+)
+
+VIDEO_FILTERS = (
+    Filter("title",          "title"),
+    Filter("tags",           "tags[]", kind="list"),
+    Filter("metadata",       "metadata", kind="map"),
+    Filter("description",    "description"),
+    Filter("live_stream_id", "liveStreamId"),
+)
+# fmt: on
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "videos",
+        "/videos",
+        key="videoId",
+        group="videos",
+        sync=Sync.NEWEST_FIRST,
+        columns=VIDEO,
+        sort_by="updatedAt",
+        filters=VIDEO_FILTERS,
+        one_path="/videos/{videoId}",
+        bin="discarded_videos",
+        meaning="Videos and recordings, without those discarded",
+    ),
+    Endpoint(
+        "video",
+        "/videos/{videoId}",
+        key="videoId",
+        group="videos",
+        sync=Sync.PER_PARENT,
+        columns=VIDEO,
+        parent="videos",
+        missing_ok=True,
+        on_by_default=False,
+        meaning="Each video asked for on its own; the list holds the same object",
+    ),
+    Endpoint(
+        "video_status",
+        "/videos/{videoId}/status",
+        key="videoId",
+        group="videos",
+        sync=Sync.PER_PARENT,
+        columns=STATUS,
+        parent="videos",
+        missing_ok=True,
+        is_final=is_status_final,
+        meaning="Upload and encoding state of each video, size, length, codecs",
+    ),
+    Endpoint(
+        "discarded_videos",
+        "/discarded/videos",
+        key="videoId",
+        group="videos",
+        sync=Sync.COUNTED,
+        columns=VIDEO,
+        sort_by="createdAt",
+        filters=VIDEO_FILTERS,
+        one_path="/discarded/videos/{videoId}",
+        meaning="Videos in the bin, where Video Restore is subscribed",
+    ),
+)

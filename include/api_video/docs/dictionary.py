@@ -1,0 +1,139 @@
+"""The data dictionary as data: every table of the dataset and every column, what it holds and where it comes from.
+
+Made from the table of endpoints and the declared schema. ``docs`` writes it down; a test compares it with what a load
+really creates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from include.api_video.catalog.model import Column, Endpoint, Host, Sync
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.tables import DETAIL_COLUMNS, OWN_COLUMNS, OWN_TABLES, REJECTED, columns_of, meaning_of
+from include.api_video.warehouse.schema import DLT_COLUMNS, build_schema
+
+HOW = {
+    Sync.NEWEST_FIRST: "newest changes first, down to the last one known; removals found by the count",
+    Sync.COUNTED: "whole list where its count or page 1 shows a change, else one request",
+    Sync.WHOLE: "whole list, compared row by row",
+    Sync.PER_PARENT: "one request per new, changed or unfinished row of `{parent}`",
+}
+DELETES = {
+    Sync.NEWEST_FIRST: "`removed_at`: noticed by the API's count, proven by asking for the row or by the whole list",
+    Sync.COUNTED: "`removed_at`: what the whole list no longer has, read where the count or page 1 shows a change",
+    Sync.WHOLE: "`removed_at`: what the whole list no longer has",
+    Sync.PER_PARENT: "`removed_at`: with the row of `{parent}`, or where the API has none (404)",
+}
+# Tables that dlt keeps for itself, beside those of the schema.
+DLT_TABLES = {
+    "_dlt_loads": "One row per load package; `status` 0 says that it is complete",
+    "_dlt_version": "One row per version of the schema",
+    "_dlt_pipeline_state": "State of dlt's pipelines; this package keeps none there",
+}
+OURS, OF_DLT = "this package", "dlt"
+
+
+@dataclass(frozen=True)
+class ColumnEntry:
+    """A column. ``source`` is the field's path in the API, or who adds it; ``joins`` the ``table.column`` it names."""
+
+    name: str
+    data_type: str
+    unit: str
+    meaning: str
+    source: str
+    nullable: bool
+    is_primary: bool = False
+    joins: str = ""
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """A table. ``parent`` is that of a child table; ``deletes`` says how rows that are gone are told."""
+
+    name: str
+    meaning: str
+    source: str
+    current: str
+    deletes: str
+    columns: tuple[ColumnEntry, ...]
+    parent: str | None = None
+    on_by_default: bool = True
+
+
+def tables() -> Iterator[TableEntry]:
+    """All tables but dlt's own, each resource's before its child tables, in the order of the table of endpoints."""
+    declared = build_schema().tables
+    for endpoint in ENDPOINTS:
+        for name, columns in columns_of(endpoint).items():
+            sources = {column: _source(endpoint, name, declaration) for column, declaration in columns.items()}
+            yield TableEntry(
+                name,
+                meaning_of(endpoint, name),
+                source_of(endpoint),
+                how_current(endpoint) if name == endpoint.name else f"with its row of `{endpoint.name}`",
+                _deletes(endpoint, name),
+                tuple(_entries(declared[name]["columns"], columns, sources)),
+                parent=None if name == endpoint.name else endpoint.name,
+                on_by_default=endpoint.on_by_default,
+            )
+    for name, (meaning, own) in OWN_TABLES.items():
+        columns = {column.path: column for column in own}
+        entries = tuple(_entries(declared[name]["columns"], columns, dict.fromkeys(columns, OURS)))
+        current = "rows are added by the run that finds them" if name == REJECTED else "rows are added at each run"
+        stays = "a row that can be loaded, or is gone, is taken out" if name == REJECTED else "rows stay"
+        yield TableEntry(name, meaning, OURS, current, stays, entries)
+
+
+def source_of(endpoint: Endpoint) -> str:
+    """The endpoint as Markdown."""
+    return f"`{endpoint.path}`{' (Admin API)' if endpoint.host is Host.ADMIN else ''}"
+
+
+def how_current(endpoint: Endpoint) -> str:
+    """How a resource's table is kept current."""
+    return HOW[endpoint.sync].format(parent=endpoint.parent)
+
+
+def _deletes(endpoint: Endpoint, table: str) -> str:
+    if table != endpoint.name:
+        return f"none of its own: look at `removed_at` of `{endpoint.name}`"
+    to_bin = f"; a row that moved to `{endpoint.bin}` is removed here" if endpoint.bin else ""
+    return DELETES[endpoint.sync].format(parent=endpoint.parent) + to_bin
+
+
+def _source(endpoint: Endpoint, table: str, column: Column) -> str:
+    if column in OWN_COLUMNS + DETAIL_COLUMNS:
+        return OURS
+    if column.path != endpoint.key:
+        return f"`{column.path}`"
+    if table != endpoint.name:
+        return f"`{endpoint.key}` of the row"
+    return f"`{endpoint.key}` of the request" if endpoint.parent else f"`{endpoint.key}`"
+
+
+def _entries(hints: Mapping[str, Any], columns: Mapping[str, Column], sources: Mapping[str, str]) -> Iterator[ColumnEntry]:
+    known = {**{column.path: column for column in DLT_COLUMNS}, **columns}
+    for name, hint in hints.items():
+        column = known[name]
+        yield ColumnEntry(
+            name,
+            hint["data_type"],
+            column.unit,
+            column.meaning,
+            sources.get(name, OF_DLT),
+            bool(hint.get("nullable", True)),
+            bool(hint.get("primary_key", False)),
+            column.joins,
+        )
+
+
+def references() -> Iterator[tuple[str, ColumnEntry, str]]:
+    """Every foreign key as (table, column, table that it names a row of)."""
+    for table in tables():
+        for column in table.columns:
+            if column.joins:
+                yield table.name, column, column.joins.partition(".")[0]

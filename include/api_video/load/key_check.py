@@ -1,0 +1,57 @@
+"""One request that tells a wrong key, before anything else is sent, dropped or loaded with it.
+
+Only where there is a doubt: nothing was loaded from this address yet, or a key was refused in the last run. An hour without
+changes after a good one costs no request more.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+
+from include.api_video.api.answers import KEY_REFUSED
+from include.api_video.api.client import ApiVideoSession
+from include.api_video.api.origin import DEMO, may_be_demo
+from include.api_video.catalog.model import Host
+from include.api_video.catalog.table import by_name
+from include.api_video.catalog.tables import CHECKS, SKIPPED, SYNCS
+from include.api_video.errors import ApiVideoError, ApiVideoKeyError
+from include.api_video.settings.settings import Settings
+from include.api_video.warehouse.warehouse import Warehouse
+
+log = logging.getLogger("api_video")
+WHOLE_ANSWER_S = 20.0
+
+
+def check_key(warehouse: Warehouse, settings: Settings) -> None:
+    """Asks for one row of a list, where it is not known whether the key is good.
+
+    Raises:
+        ApiVideoKeyError: api.video refuses it. Whatever else goes wrong is told by the task that meets it.
+    """
+    lists = [by_name()[name] for name in settings.resources if by_name()[name].is_list and not by_name()[name].via]
+    if not lists or is_proven(warehouse, settings.base_url):
+        return
+    path = lists[-1].path  # the short lists come last
+    with closing(ApiVideoSession(settings, Host.MAIN, attempts=1, whole_answer_s=WHOLE_ANSWER_S)) as session:
+        try:
+            session.get(settings.url_of(Host.MAIN) + path, params={"currentPage": 1, "pageSize": 1})
+        except ApiVideoKeyError:
+            raise
+        except ApiVideoError as error:
+            log.debug("whether the key is good is not known yet: %s", error)
+
+
+def is_proven(warehouse: Warehouse, base_url: str) -> bool:
+    """Whether something was loaded from this address, and no key was refused in the newest run that was checked."""
+    addresses = (base_url, DEMO if may_be_demo(base_url) else base_url)
+    with warehouse.connect() as query:
+        if not (query.exists(SYNCS) and query.exists(CHECKS)):
+            return False
+        syncs, checks = query.table(SYNCS), query.table(CHECKS)
+        ((loaded,),) = query.rows(
+            f"SELECT count(*) FROM {syncs} WHERE mode <> '{SKIPPED}' AND base_url IN (%s, %s)", *addresses
+        )
+        newest = f"checked_at = (SELECT max(checked_at) FROM {checks})"
+        ((refused,),) = query.rows(f"SELECT count(*) FROM {checks} WHERE {newest} AND note LIKE %s", f"%{KEY_REFUSED}%")
+    return bool(loaded) and not refused

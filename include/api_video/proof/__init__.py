@@ -1,0 +1,5 @@
+"""What shows that a load is right: checks, the report, alerts, the doctor.
+
+May import: errors, catalog, settings, api, sync, warehouse, load.
+A new check, what an alert says, what the doctor asks: here.
+"""

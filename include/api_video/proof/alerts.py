@@ -1,0 +1,182 @@
+"""Alerts about runs: by what they are sent, and what they say. How Airflow sends them is in ``dags/api_video_alerts.py``.
+
+Settings are ``[api_video.alerts]`` in ``include/.dlt``, or environment variables ``API_VIDEO__ALERTS__<NAME>``, which win.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from include.api_video.errors import SettingsError
+from include.api_video.settings.config import Section, one_of, values_in_files
+from include.api_video.settings.schedule import Schedule
+
+if TYPE_CHECKING:
+    from include.api_video.proof.validation import Check
+
+SECTION = "api_video.alerts"
+ENV_PREFIX = "API_VIDEO__ALERTS__"
+SENDERS = ("webhook_url", "webhook_conn_id", "notifier")
+FAILED, INVALID, UNPROVEN, LATE = "failed", "invalid", "unproven", "late"
+SHOWN_LINES, SHOWN_CHARACTERS = 10, 350  # Google Chat takes 4,096 characters a message
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """What sends alerts, one of ``SENDERS``, and when a run is late.
+
+    Attributes:
+        webhook_conn_id: Airflow Connection that has the webhook's URL as its password, or in host and password.
+        notifier: import path of a class that is made with ``arguments`` and called with Airflow's context.
+        late_after_minutes: a run that has not ended so long after it was queued is late; 0: none is; None: as the schedule
+            has it.
+    """
+
+    webhook_url: str | None = field(default=None, repr=False)
+    webhook_conn_id: str | None = None
+    notifier: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    late_after_minutes: float | None = None
+
+    def late_after(self, schedule: Schedule) -> float:
+        """The same in minutes, for the runs of a schedule."""
+        return schedule.late_after.total_seconds() / 60 if self.late_after_minutes is None else self.late_after_minutes
+
+
+def read_alert_settings() -> AlertSettings | None:
+    """The settings; None where nothing that sends is configured.
+
+    Raises:
+        SettingsError: a setting is unknown, impossible, or contradicts another.
+    """
+    section = Section(SECTION)
+    _refuse_unknown()
+    senders = {name: section.text(name) for name in SENDERS}
+    if not senders["webhook_url"] and any(values_in_files(f"{SECTION}.webhook_url")):
+        raise SettingsError(f"{SECTION}.webhook_url is a secret: move it from config.toml to include/.dlt/secrets.toml.")
+    if not (senders["webhook_url"] or "https://").startswith(("http://", "https://")):
+        raise SettingsError(f"{SECTION}.webhook_url is no URL: it must begin with https:// or http://.")
+    chosen = [name for name, value in senders.items() if value]
+    if len(chosen) > 1:
+        raise SettingsError(f"{SECTION} has {' and '.join(chosen)}: alerts are sent by one of them, leave out the others.")
+    arguments = _arguments()
+    is_set = section.value("late_after_minutes") is not None
+    late_after_minutes = section.number("late_after_minutes", 0, lowest=0) if is_set else None
+    return AlertSettings(**senders, arguments=arguments, late_after_minutes=late_after_minutes) if chosen else None
+
+
+def _refuse_unknown() -> None:
+    names = [name.removeprefix(ENV_PREFIX).lower() for name in os.environ if name.startswith(ENV_PREFIX)]
+    for table in values_in_files(SECTION):
+        names += [str(name) for name in table] if isinstance(table, Mapping) else []
+    for name in names:
+        one_of(f"setting of {SECTION}", name, tuple(f.name for f in fields(AlertSettings)))
+
+
+def _arguments() -> dict[str, Any]:
+    """The notifier's arguments; those in secrets.toml join those in config.toml."""
+    if text := os.environ.get(f"{ENV_PREFIX}ARGUMENTS"):
+        tables: list[Any] = [text]
+        with suppress(ValueError):
+            tables = [json.loads(text)]
+    else:
+        tables = list(values_in_files(f"{SECTION}.arguments"))
+    for table in tables:
+        if not isinstance(table, Mapping):
+            raise SettingsError(f'{SECTION}.arguments must be a table, such as {{text = "{{{{ alert }}}}"}}.')
+    return {str(name): value for table in reversed(tables) for name, value in table.items()}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One message about one run. ``str()`` is all of it, for people; the parts are for a notifier's templates.
+
+    Attributes:
+        event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, a check failed), ``unproven`` (all was
+            loaded, the proof of a table is missing for longer than ``unproven_hours``) or ``late``.
+        details: one sentence per way to fail, with its tables.
+        source: whose run it is: api.video, or the DAG of one of several accounts.
+    """
+
+    event: str
+    summary: str
+    run_id: str
+    url: str = ""
+    details: tuple[str, ...] = ()
+    advice: str = ""
+    source: str = "api.video"
+
+    def __str__(self) -> str:
+        run = f"Run {self.run_id}: {self.url}" if self.url else f"Run {self.run_id}"
+        return "\n".join([f"{self.source}: {self.summary}", *self.details, self.advice, run])
+
+
+def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: Sequence[str]) -> Alert:
+    """What to say of a run that failed: its report (``Report.to_json()``), or where it has none, its tasks' ``errors``."""
+    from include.api_video.proof.report import by_sentence
+    from include.api_video.proof.validation import SYNCED, Check
+
+    checks = [Check(**check) for check in report["checks"]] if report else []
+    failed = [check for check in checks if check.passed is False]
+    if not failed:
+        details = tuple(_short(errors)) or ("Its last task was stopped; the task's log may say why.",)
+        advice = "The next run makes up for it, once the cause is gone."
+        return Alert(FAILED, "the run failed before its tables were checked.", run_id, url, details, advice)
+    opened = [check for check in checks if check.passed is None]
+    lines = by_sentence(failed, lambda check: check.note if check.name == SYNCED else check.verdict)
+    lines += [f"Not proven, which is no failure: {line}" for line in by_sentence(opened, lambda check: check.verdict)]
+    event, summary, advice = _weigh(failed, len(checks), _unproven(report or {}))
+    return Alert(event, summary, run_id, url, tuple(_short(lines)), advice)
+
+
+def _weigh(failed: Sequence[Check], made: int, unproven: set[str]) -> tuple[str, str, str]:
+    """Event, summary and advice: the worst that there is decides."""
+    from include.api_video.proof.validation import SYNCED
+
+    not_loaded = [check.table for check in failed if check.name == SYNCED]
+    if not_loaded:
+        advice = "They stay as they were; the next run makes up for it, once the cause is gone."
+        return FAILED, f"the run failed, it did not load {', '.join(not_loaded)}.", advice
+    tables = list(dict.fromkeys(check.table for check in failed))
+    if unproven.issuperset(tables) and {check.name for check in failed} <= {"complete", "rejected"}:
+        summary = (
+            f"all tables were loaded, but for too long there is no proof that {', '.join(tables)} equal what is listed."
+        )
+        advice = (
+            "What was read is loaded, and nothing was removed without proof. Compare with api.video's dashboard; "
+            "unproven_hours says how long a proof may take before a run fails."
+        )
+        return UNPROVEN, summary, advice
+    advice = "Trigger the DAG again; if it stays, trigger it for these tables with a full refresh."
+    return INVALID, f"all tables were loaded, but {len(failed)} of {made} checks failed.", advice
+
+
+def _unproven(report: Mapping[str, Any]) -> set[str]:
+    """Tables of which the ledger says that they are not proven, or that the API lists rows that no table can hold."""
+    lasting = ("unproven", "rejected_rows")
+    return {str(sync["resource"]) for sync in report.get("syncs", ()) if any(sync.get(name) for name in lasting)}
+
+
+def late_run(run_id: str, url: str, minutes: float, *, is_queued: bool) -> Alert:
+    """What to say of a run that goes on for too long, or has not even begun."""
+    has_not = "begun" if is_queued else "ended"
+    return Alert(
+        LATE,
+        f"the run is late, it has not {has_not} {minutes:g} minutes after it was queued.",
+        run_id,
+        url,
+        ("It goes on, and the next run waits for it: until then, tables may be out of date.",),
+        "Open the run to see which task takes long or waits, and its log for why.",
+    )
+
+
+def _short(lines: Sequence[str]) -> list[str]:
+    """As much as every messenger takes; the run's log has all of it."""
+    shown = [line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ..." for line in lines[:SHOWN_LINES]]
+    left_out = len(lines) - len(shown)
+    return [*shown, f"... and {left_out} more"] if left_out else shown

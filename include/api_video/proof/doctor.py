@@ -1,0 +1,272 @@
+"""Asks an account whether what the package relies on holds: read-only, ``MOST_REQUESTS`` at most.
+
+This module sends; what is judged, and in which words, is in ``promises``, the table that is printed in ``diagnosis``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
+from urllib.parse import quote
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from include.api_video.api.answers import Page, RateLimit, read_page
+from include.api_video.api.client import ApiVideoSession
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host, Sync
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.values import now_utc
+from include.api_video.errors import (
+    ApiVideoError,
+    ApiVideoKeyError,
+    ApiVideoLimitError,
+    ApiVideoPermissionError,
+    ApiVideoRequestError,
+    ApiVideoServerError,
+)
+from include.api_video.proof.promises import (
+    Finding,
+    Holds,
+    count_ahead,
+    judge_again,
+    judge_clock,
+    judge_counts,
+    judge_fields,
+    judge_keys,
+    judge_last,
+    judge_limit,
+    judge_object,
+    judge_order,
+    judge_refused,
+)
+from include.api_video.settings.settings import Settings
+
+MOST_REQUESTS = 20
+ATTEMPTS = 2
+READ = "the key may read it"
+
+
+class SpentError(Exception):
+    """All requests that the doctor allows itself are sent; no ``ApiVideoError``, since the API has no part in it."""
+
+
+class CountingAdapter(HTTPAdapter):
+    """Lets so many requests out of this machine, whoever sends them; the next one raises SpentError."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.sent = most, 0
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Sends, where one is left."""
+        if self.sent >= self.most:
+            raise SpentError
+        self.sent += 1
+        return super().send(request, *args, **kwargs)
+
+
+@dataclass
+class Examination:
+    """What is known so far: answers, and what they say."""
+
+    settings: Settings
+    clock: Callable[[], datetime]
+    adapter: CountingAdapter
+    findings: list[Finding] = field(default_factory=list)
+    pages: dict[str, tuple[Page, int | None]] = field(default_factory=dict)
+    limits: list[RateLimit | None] = field(default_factory=list)
+    differences: list[timedelta] = field(default_factory=list)
+    sessions: dict[Host, ApiVideoSession] = field(default_factory=dict)
+
+    def get(self, host: Host, path: str, params: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        """The body of an answer; what its headers say is noted.
+
+        Raises:
+            ApiVideoError: it is none that the package could use.
+        """
+        if host not in self.sessions:
+            self.sessions[host] = session = ApiVideoSession(self.settings, host, attempts=ATTEMPTS)
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, self.adapter)
+        response = self.sessions[host].get(self.settings.url_of(host) + path, params=dict(params or {}))
+        if host is Host.MAIN:
+            self.limits.append(RateLimit.from_headers(response.headers))
+        if "Date" in response.headers:
+            self.differences.append(self.clock() - parsedate_to_datetime(response.headers["Date"]))
+        return cast("Mapping[str, Any]", response.json())
+
+    def page(self, endpoint: Endpoint, number: int = 1, order: str = "") -> tuple[Page, int | None]:
+        """A page of a list as the package asks for it, and the page's own size.
+
+        Raises:
+            ApiVideoError: as ``get``, or it is no page.
+        """
+        params: dict[str, Any] = {"pageSize": MAX_PAGE_SIZE, "currentPage": number}
+        if endpoint.sort_by:
+            first = "desc" if endpoint.sync is Sync.NEWEST_FIRST else "asc"
+            params |= {"sortBy": endpoint.sort_by, "sortOrder": order or first}
+        return _read(self.get(endpoint.host, endpoint.listed_path or endpoint.path, params))
+
+    def close(self) -> None:
+        """Gives back connections."""
+        for session in self.sessions.values():
+            session.close()
+
+
+def _read(body: Mapping[str, Any]) -> tuple[Page, int | None]:
+    try:
+        page, pagination = read_page(body), body["pagination"]
+        size = pagination.get("pageSize", pagination.get("page_size"))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ApiVideoServerError("An answer that should be a page of a list is none.") from None
+    if not all(isinstance(row, dict) for row in page.rows):
+        raise ApiVideoServerError("A row of a list is no object.")
+    return page, int(size) if str(size).isdecimal() else None
+
+
+def say(error: ApiVideoError) -> str:
+    """What went wrong, without the address that the error's own words have."""
+    if isinstance(error, ApiVideoKeyError):
+        return "401: the key is refused"
+    if isinstance(error, ApiVideoPermissionError):
+        return "403: the key may not"
+    if isinstance(error, ApiVideoLimitError):
+        return "429: the rate limit is used up"
+    if isinstance(error, ApiVideoRequestError):
+        return f"{error.status}: not accepted"
+    return "no usable answer: an error of the server, a broken connection, or no JSON"
+
+
+def examine(settings: Settings, *, clock: Callable[[], datetime] = now_utc, most: int = MOST_REQUESTS) -> Examination:
+    """Asks, from the most to the least important; what is not reached within ``most`` requests is said."""
+    seen = Examination(settings, clock, CountingAdapter(most))
+    try:
+        for step in (_lists, _ends, _objects, _other_ends):
+            for finding in step(seen):
+                seen.findings.append(finding)
+    except SpentError:
+        said = f"the {most} requests are used up, by attempts that failed"
+        seen.findings.append(
+            Finding("everything was asked", "all", Holds.NOTE, said, "does the same; ask again when it answers")
+        )
+    finally:
+        seen.close()
+    if seen.pages:
+        rows = [row for page, _ in seen.pages.values() for row in page.rows]
+        seen.findings += [judge_limit(seen.limits), judge_clock(seen.differences, count_ahead(rows, clock()))]
+    return seen
+
+
+def _lists(seen: Examination) -> Iterator[Finding]:
+    """The first page of each list."""
+    for endpoint in ENDPOINTS:
+        if not endpoint.is_list or (endpoint.host is Host.ADMIN and not seen.settings.admin_api_key):
+            continue
+        try:
+            page, size = _via(seen, endpoint) if endpoint.via else seen.page(endpoint)
+        except ApiVideoError as error:
+            yield _unreadable(seen, endpoint, error)
+            if not seen.pages and not isinstance(error, (ApiVideoPermissionError, ApiVideoRequestError)):
+                return  # the key is refused, or nothing is answered: so it is everywhere
+            continue
+        seen.pages[endpoint.name] = page, size
+        yield Finding(READ, endpoint.name, Holds.YES, "200", "")
+        yield from judge_counts(endpoint, page, size)
+        yield judge_keys(endpoint, page.rows)
+        if endpoint.sync is Sync.NEWEST_FIRST:
+            yield judge_order(endpoint, page.rows)
+        yield judge_fields(endpoint, page.rows)
+
+
+def _via(seen: Examination, endpoint: Endpoint) -> tuple[Page, int | None]:
+    """The list behind the first row of another list, or the one that is listed where the host does not know that other."""
+    path, key = cast("tuple[str, str]", endpoint.via)
+    params = {"page_size": MAX_PAGE_SIZE, "page": 1}
+    try:
+        leading = _read(seen.get(endpoint.host, path, params))
+    except ApiVideoRequestError as error:
+        if error.status != 404:
+            raise
+        return seen.page(endpoint)
+    if not leading[0].rows:
+        return leading
+    first = quote(str(leading[0].rows[0].get(key)), safe="")
+    return _read(seen.get(endpoint.host, endpoint.path.replace("{" + key + "}", first), params))
+
+
+def _unreadable(seen: Examination, endpoint: Endpoint, error: ApiVideoError) -> Finding:
+    wanted = endpoint.name in seen.settings.resources
+    # An admin key that may not read leaves its task out.
+    fatal = wanted and not (endpoint.host is Host.ADMIN and isinstance(error, ApiVideoPermissionError))
+    otherwise = "fails in its task" if fatal else "leaves it out" if wanted else "is not told to load it"
+    return Finding(READ, endpoint.name, Holds.NO if fatal else Holds.NOTE, say(error), otherwise)
+
+
+def _longest_first(seen: Examination) -> list[Endpoint]:
+    newest_first = [e for e in ENDPOINTS if e.name in seen.pages and e.sync is Sync.NEWEST_FIRST]
+    return sorted(newest_first, key=lambda endpoint: -(seen.pages[endpoint.name][0].items_total or 0))
+
+
+def _ends(seen: Examination) -> Iterator[Finding]:
+    """Of the longest list: its first page again, and its other end, in both orders."""
+    for endpoint in _longest_first(seen)[:1]:
+        first, size = seen.pages[endpoint.name]
+        try:
+            yield judge_again(endpoint, first, seen.page(endpoint)[0])
+            upwards, _ = seen.page(endpoint, order="asc")
+        except ApiVideoError as error:
+            yield Finding(
+                "page 1 again, in both orders", endpoint.name, Holds.NOTE, say(error), "asks again in its next run"
+            )
+            continue
+        yield judge_order(endpoint, upwards.rows, ascending=True)
+        if first.has_next:
+            yield _last(seen, endpoint, first, size)
+            yield _last(seen, endpoint, upwards, size, order="asc")
+
+
+def _other_ends(seen: Examination) -> Iterator[Finding]:
+    """The last page of the other lists that are sorted by ``updatedAt``."""
+    for endpoint in _longest_first(seen)[1:]:
+        first, size = seen.pages[endpoint.name]
+        if first.has_next:
+            yield _last(seen, endpoint, first, size)
+
+
+def _last(seen: Examination, endpoint: Endpoint, first: Page, size: int | None, order: str = "") -> Finding:
+    number, ascending = first.pages_total or 1, order == "asc"
+    try:
+        return judge_last(endpoint, first, seen.page(endpoint, number, order)[0], size, ascending=ascending)
+    except ApiVideoError as error:
+        return judge_refused(endpoint, number, say(error), ascending=ascending)
+
+
+def _objects(seen: Examination) -> Iterator[Finding]:
+    """One object of each kind: that of a list's row, and those that rows have beside them."""
+    for endpoint in ENDPOINTS:
+        parent = endpoint if endpoint.is_list else next(e for e in ENDPOINTS if e.name == endpoint.parent)
+        path = endpoint.one_path if endpoint.is_list else endpoint.path
+        if path is None or parent.name not in seen.pages or (not endpoint.is_list and path == parent.one_path):
+            continue  # what stands behind that path was asked for as the list's own
+        wanted = endpoint.parent_where.items()
+        rows = [row for row in seen.pages[parent.name][0].rows if all(row.get(name) == value for name, value in wanted)]
+        row = next((row for row in rows if row.get(parent.key)), None)
+        if row is None:
+            yield Finding("one object", endpoint.name, Holds.NOTE, "no row to ask for", "loads none")
+            continue
+        try:
+            single = seen.get(endpoint.host, path.replace("{" + parent.key + "}", quote(str(row[parent.key]), safe="")))
+        except ApiVideoError as error:
+            otherwise = "leaves it for the next run, and says so"
+            yield Finding("one object", endpoint.name, Holds.NOTE, say(error), otherwise)
+            continue
+        # A detail's answer may lack the key: it is in the address.
+        yield (
+            judge_object(endpoint, row, single)
+            if endpoint.is_list
+            else judge_fields(endpoint, [{endpoint.key: row[parent.key], **single}])
+        )

@@ -1,0 +1,391 @@
+"""Decides: how far to read a list, what is gone, what is proven. No network, no SQL of its own.
+
+A list task goes like this. Page 1, newest first, says how many rows there are. Read on while rows are not older than the
+cursor. If the rows that would then be active are as many as the API lists, nothing else happened, and that was all. Where
+some are missing, find them (``locate``); at the first load, when a full look is due, or where that does not help, read the
+whole list (``whole_reading``).
+
+Every row that was read is handed on, whatever else happens. Two things need proof: that a row is gone, and that the table
+is equal to the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from include.api_video.api.answers import Page
+from include.api_video.api.client import MISSING, ODD
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Sync
+from include.api_video.catalog.tables import PARTIAL
+from include.api_video.catalog.values import utc
+from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.sync.news import News
+from include.api_video.sync.outcome import Outcome
+from include.api_video.sync.page_walk import ReadingStopped, Walk, reaches
+from include.api_video.sync.search import is_worth_it
+from include.api_video.sync.state import KnownRow, TableState
+from include.api_video.sync.whole_reading import Ask, Found, Steps, WholeReading, locate
+
+BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
+DEFAULT_MOST_ASKED = 1000
+
+
+class Lookup(Protocol):
+    """What a list sync asks the warehouse (``Warehouse``, or a dictionary in a test)."""
+
+    def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]: ...
+
+    def all_rows(self, endpoint: Endpoint) -> dict[str, KnownRow]: ...
+
+
+class ListSync:
+    """One reading of a list: fed with pages, asked for the next page, the news and the outcome.
+
+    Args:
+        ask: sends for single objects; None where the API has no such path, or filters are set that it does not know.
+        moved: keys of rows that went to or came from another list (``Endpoint.bin``), to be asked for one by one.
+        may_have_moved: of a list that is read whole where it may have changed: whether something else says so.
+        most_asked: most rows that one run asks for, to prove that they are gone.
+
+    Attributes:
+        stopped_by: what ended the reading early.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        state: TableState,
+        lookup: Lookup,
+        *,
+        ask: Ask | None = None,
+        moved: Sequence[str] = (),
+        may_have_moved: bool = False,
+        anew: bool = False,
+        full_due: bool = False,
+        most_asked: int = DEFAULT_MOST_ASKED,
+        max_removed_share: float = 1.0,
+        brake_variable: str = DEFAULT_ACCOUNT.variable("max_removed_share"),
+    ) -> None:
+        self._endpoint, self._state, self._lookup, self._ask = endpoint, state, lookup, ask
+        self._moved, self._may_have_moved, self._most_asked = moved, may_have_moved, most_asked
+        self._max_removed_share, self._brake_variable = max_removed_share, brake_variable
+        self._first = anew or state.last_full_at is None
+        self._whole = self._first or full_due or endpoint.sync is Sync.WHOLE
+        self._known: dict[str, KnownRow] = {}
+        self._walk = Walk(endpoint.sync is Sync.NEWEST_FIRST, self._key_of, self._on_page)
+        self._news = News(endpoint, state.cursor)
+        self._off_before = state.total_off
+        self._off: int | None = None  # what a whole reading of this run found instead
+        self._is_offset_new = False
+        self._found = Found()
+        self._unproven: str | None = state.unproven if self._off_before else None
+        self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``via``
+        self._lists_expected = 0
+        self._steps: Steps | None = None
+        self._number = 1  # of the page that is asked for
+        self.stopped_by: ApiVideoError | None = None
+        self.is_done = False
+        if self._whole and state.exists:
+            self._known = lookup.all_rows(endpoint)
+
+    @property
+    def expected_requests(self) -> int:
+        """How many requests the run should need, as far as what is loaded tells; a first load knows after page 1."""
+        if self._lists_expected:
+            return 1 + self._lists_expected
+        if not self._whole:
+            return 1 + len(self._moved)
+        rows = self._total if self._first and self._walk.newest else self._state.active
+        pages = max(1, -(-(rows or 0) // MAX_PAGE_SIZE))
+        is_last_full = (rows or 0) % MAX_PAGE_SIZE == 0  # then one more is asked for: a total may stop at a round number
+        return pages + (pages > 1) * (self._is_newest_first + is_last_full)
+
+    @property
+    def last_wanted(self) -> int:
+        """The number of the last page that will be asked for in any case, to read ahead; 0 where unknown."""
+        return self._walk.ahead_to
+
+    @property
+    def lists_left(self) -> int | None:
+        """Where the list is many: how many of them, as far as known, have not been read to their end."""
+        return self._open_lists
+
+    @property
+    def compared(self) -> Iterator[str]:
+        """Keys of rows that are loaded and were read again."""
+        return (key for key in self._walk.seen if key in self._known)
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether a row was handed on twice, since it changed while the list was read."""
+        return self._news.has_versions
+
+    @property
+    def _is_newest_first(self) -> bool:
+        """Whether what changes goes to the top of the list."""
+        return self._endpoint.sync is Sync.NEWEST_FIRST and self._state.is_sorted and self._walk.is_sorted
+
+    @property
+    def _total(self) -> int | None:
+        """``itemsTotal`` as page 1 said it last: that page tells what changed, too."""
+        return self._walk.top.items_total if self._walk.top else None
+
+    @property
+    def _listed(self) -> int:
+        """How many different rows the API has, as far as this run read them: in pages, or asked for one by one."""
+        return len(self._walk.seen) + sum(key not in self._walk.seen for key in self._found.rows)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def next_page(self, page: Page) -> int | None:
+        """Takes a page; returns the number of the page to read next, or None when enough was read.
+
+        A negative number is a page of the list in the opposite order.
+        """
+        if self._open_lists is not None:
+            self._walk.take(page)
+            if page.has_next:
+                return page.number + 1
+            self.finish_list()
+            return None
+        if self._steps is None:
+            self._steps = self._read()
+            next(self._steps)  # page 1, which is here already
+        # By the number that was asked for: an API that takes no notice of it would announce more pages for ever.
+        number, pages = self._number, page.pages_total
+        has_next = page.has_next if pages is None else abs(number) < pages
+        steps, taken = self._steps, replace(page, number=number, has_next=has_next)
+        return self._step(lambda: steps.send(taken))
+
+    def stop(self, error: ApiVideoError) -> int | None:
+        """Tells that the API did not give the page that was asked for; returns the number of the page to read instead."""
+        if self._steps is None and self._open_lists is None:
+            raise error
+        if self._steps is None or self._open_lists is not None:
+            self.stopped_by = self.stopped_by or error
+            self.finish_list()
+            return None
+        steps = self._steps
+        return self._step(lambda: steps.throw(ReadingStopped(error, self._number)))
+
+    def _step(self, go: Callable[[], int]) -> int | None:
+        try:
+            self._number = go()
+        except StopIteration:
+            self.is_done = True
+            return None
+        return self._number
+
+    def _read(self) -> Steps:
+        page = yield 1
+        self._walk.begin(page)
+        try:
+            yield from self._read_from(page)
+        except ReadingStopped as stopped:
+            self.stopped_by = stopped.error
+
+    def _read_from(self, first: Page) -> Steps:
+        if not self._whole and self._is_newest_first and not self._is_undated:
+            yield from self._read_changes(first)
+        elif self._whole or not first.has_next or self._has_moved() or self._endpoint.sync is Sync.NEWEST_FIRST:
+            yield from self._read_whole(first, first)
+
+    @property
+    def _is_undated(self) -> bool:
+        """Whether a row may change and no cursor would tell."""
+        return self._state.undated > 0 or (self._state.cursor is None and self._state.active > 0)
+
+    def _on_page(self, keys: list[str]) -> None:
+        if not self._whole:
+            self._look_up(keys)
+
+    def _look_up(self, keys: Sequence[str]) -> None:
+        unknown = [key for key in keys if key not in self._known]
+        self._known.update(self._lookup.find_rows(self._endpoint, unknown) if unknown else {})
+
+    def _key_of(self, row: Mapping[str, Any]) -> str:
+        key = row.get(self._endpoint.key)
+        if not isinstance(key, str) or not key:
+            raise ApiVideoServerError(
+                f"A row of {self._endpoint.path} came without its {self._endpoint.key}; fields: {sorted(row)}."
+            )
+        return key
+
+    # --- only what changed --------------------------------------------------------------------------------------------
+
+    def _read_changes(self, first: Page) -> Steps:
+        """Reads down to the cursor; where the count does not fit then, finds what is gone, or reads the whole list."""
+        try:
+            yield from self._read_to_cursor(first)
+        except ReadingStopped as stopped:
+            if not isinstance(stopped.error, ApiVideoRequestError):
+                raise
+            # Pages that are refused, empty, or repeat others: what they hide, the whole list may show.
+            first = yield 1
+            self._walk.begin(first)
+            yield from self._read_whole(first, first)
+
+    def _read_to_cursor(self, first: Page) -> Steps:
+        walk, cursor = self._walk, self._state.cursor
+        top, last = first, (yield from walk.read_on(first, lambda page: reaches(page, cursor)))
+        begin_again = False
+        if last.number > 1:
+            begin_again = yield from walk.read_top_again(first)
+            top = walk.top or first
+        self._ask_for_moved(top)
+        lost = self._count_lost()
+        if lost > 0 and self._ask and is_worth_it(lost, top.pages_total or 0):
+            begin_again = True
+            self._known = self._lookup.all_rows(self._endpoint)
+            loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed}
+            believed, count = {**loaded, **walk.seen}, self._active_after() + self._off_before
+            yield from locate(self._endpoint, walk, self._found, self._ask, top, believed, count)
+        if self._count_lost() or walk.may_lack or not self._is_newest_first:
+            if begin_again or walk.may_lack:
+                first = last = yield 1
+                walk.begin(first)
+            yield from self._read_whole(first, last)
+
+    def _count_news(self) -> int:
+        seen = self._walk.seen.items()
+        return sum(1 for key, at in seen if key not in self._known or self._known[key].updated_at not in (None, at))
+
+    def _active_after(self) -> int:
+        keys = self._walk.seen.keys() | self._found.rows.keys()
+        fresh = sum(1 for key in keys if key not in self._known or self._known[key].removed)
+        return self._state.active + fresh - len(self._found.gone & self._known_active())
+
+    def _count_lost(self) -> int:
+        """By how many the rows that would be active are more than the API lists; less than 0: it lists more."""
+        if self._total is None:
+            return 0
+        return self._active_after() + self._off_before - (self._total or 0)
+
+    def _ask_for_moved(self, first: Page) -> None:
+        """Asks for what another list took or gave back: such a move may leave updatedAt as it was."""
+        keys = [key for key in self._moved if key not in self._walk.seen]
+        if not self._ask or not keys or len(keys) > (first.pages_total or 0) + MAX_PAGE_SIZE:
+            return  # the count will tell
+        self._look_up(keys)
+        self._found.take(self._ask(keys), self._endpoint.key)
+
+    def _has_moved(self) -> bool:
+        """Whether a list without a cursor may have changed beyond page 1, by its count and the rows that page shows."""
+        return self._may_have_moved or self._count_lost() != 0 or self._count_news() > 0
+
+    # --- the whole list -----------------------------------------------------------------------------------------------
+
+    def _read_whole(self, first: Page, last: Page) -> Steps:
+        if not self._whole:
+            self._whole, self._known = True, self._lookup.all_rows(self._endpoint)
+        reading = WholeReading(
+            self._endpoint,
+            self._walk,
+            self._found,
+            ask=self._ask,
+            is_newest_first=lambda: self._is_newest_first,
+            known_active=self._known_active(),
+            handed_on=self._news.keys,
+            off_before=self._off_before,
+            most_asked=self._most_asked,
+            find_brake=self._find_brake,
+        )
+        yield from reading.read(first, last)
+        self._off, self._unproven, self.stopped_by = reading.off, reading.unproven, reading.brake
+        # Of a long list, which was read once: the next run reads it again, and believes the offset if it is the same.
+        self._is_offset_new = bool(reading.off) and reading.off != self._off_before and reading.times == 1
+
+    def _known_active(self) -> set[str]:
+        return {key for key, row in self._known.items() if not row.removed}
+
+    # --- many lists ----------------------------------------------------------------------------------------------------
+
+    def expect_lists(self, count: int) -> None:
+        """Tells of ``count`` more lists to come: one per row of the endpoint's ``via``."""
+        self._open_lists = (self._open_lists or 1) + count
+        self._lists_expected += count
+
+    def finish_list(self) -> None:
+        """Tells that one of the lists, or the one that leads to them, has been read to its end, or is gone.
+
+        Raises:
+            ApiVideoRequestError: there is but one list, and the API does not have it.
+        """
+        if self._open_lists is None:
+            raise ApiVideoRequestError(f"api.video has no {self._endpoint.listed_path or self._endpoint.path} (404).", 404)
+        self._open_lists -= 1
+        self.is_done = self._open_lists == 0
+        if self.is_done and not self.stopped_by:
+            self._found.gone = self._known_active() - self._walk.seen.keys()
+
+    # --- what is news ---------------------------------------------------------------------------------------------------
+
+    def late_rows(self) -> list[dict[str, Any]]:
+        """Rows to be taken when all pages have been: those asked for one by one, and those to be taken as gone.
+
+        The latter were handed on from an earlier page, and are not listed any more.
+        """
+        lost = [] if self._find_brake() else [key for key in self._news.keys if key in self._found.gone]
+        return [*self._found.rows.values(), *({self._endpoint.key: key, MISSING: True} for key in lost)]
+
+    def take(self, row: dict[str, Any], now: datetime, written: bytes | None = None) -> dict[str, Any] | None:
+        """The row to load, if it is news; None where it is loaded already, or an older version of one that was read.
+
+        ``written`` is the row as JSON, where that is known.
+        """
+        key = self._key_of(row)
+        at, newest = None if ODD in row else utc(row.get("updatedAt")), self._walk.seen.get(key)
+        if at and newest and at < newest:
+            return None  # from a server that lags behind the one that gave the newer version
+        return self._news.take(key, row, self._known.get(key), now, written)
+
+    def conclude(self) -> Outcome:
+        """What the reading came to, once ``is_done``."""
+        gone, kinds = self._known_active() & self._found.gone, self._news.count()
+        if brake := self._find_brake():
+            self.stopped_by, gone = brake, set()
+        if self.stopped_by:
+            total = "an unknown number" if self._walk.newest is None else self._total
+            self._unproven = f"api.video says {total}, {self._listed} were read. {self.stopped_by}"
+        elif self._total is None and self._open_lists is None:
+            said = f"api.video does not say how many {self._endpoint.name} there are"
+            self._unproven = f"{said}, {self._state.active if not self._whole else self._listed} are known."
+        is_partial = self._is_offset_new or bool(self.stopped_by) or (self._whole and self._walk.may_lack)
+        return Outcome(
+            mode=PARTIAL if is_partial else "first" if self._first else "full" if self._whole else "changes",
+            items_total=self._listed if self._total is None else self._total,
+            active=self._state.active + kinds["new"] + kinds["restored"] - len(gone),
+            new=kinds["new"],
+            changed=kinds["changed"] + kinds["drifted"],
+            removed=len(gone) + self._state.unaccounted,
+            restored=kinds["restored"],
+            drifted=kinds["drifted"],
+            gone=sorted(gone.difference(self._news.keys)),
+            total_off=self._off_before if self._off is None or (is_partial and not self._is_offset_new) else self._off,
+            is_sorted=self._walk.is_sorted and (self._state.is_sorted or (self._whole and not is_partial)),
+            unproven=self._unproven,
+            stopped_by=self.stopped_by,
+        )
+
+    def _find_brake(self, unlisted: int = 0) -> RemovalBrakeError | None:
+        active = len(self._known_active()) if self._whole else self._state.active
+        gone = max(unlisted, len(self._known_active() & self._found.gone))
+        if gone < BRAKE_FROM_ROWS or gone <= self._max_removed_share * active:
+            return None
+        return RemovalBrakeError(
+            f"{self._endpoint.name}: {gone} of {active} rows are no longer listed by the API, more than the share "
+            f"of {self._max_removed_share:g} that one run may mark removed. Nothing was removed. If this is right, "
+            'trigger one run with "Allow a mass removal in this run" (without Airflow: '
+            f"{self._brake_variable}=1); if not, check the key, the environment and the filters."
+        )
+
+
+def is_full_due(state: TableState, full_check_hours: float, now: datetime) -> bool:
+    """Whether the whole list was last compared long enough ago."""
+    if state.last_full_at is None or full_check_hours == 0:
+        return True
+    return now - state.last_full_at >= timedelta(hours=full_check_hours)

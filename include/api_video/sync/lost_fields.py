@@ -1,0 +1,40 @@
+"""Notices that the API stopped sending a field. New fields and changed types show in the tables; this does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from include.api_video.catalog.model import Endpoint
+
+
+def fields_of(endpoint: Endpoint) -> dict[str, str]:
+    """Documented path by field name, without the key; a list counts as one field, whatever is in it."""
+    return {column.path.split("[]")[0]: column.path for column in endpoint.columns if column.path != endpoint.key}
+
+
+class FieldWatch:
+    """Which documented fields no row of a run had, not even with null."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._unseen = fields_of(endpoint)
+        self.rows = 0
+
+    def see(self, row: Mapping[str, Any]) -> None:
+        """Takes a row as the API gave it."""
+        self.rows += 1
+        if self._unseen:
+            self._unseen = {field: path for field, path in self._unseen.items() if not _has(row, field.split("."))}
+
+    @property
+    def unseen(self) -> dict[str, str]:
+        """Documented path by field name, of the fields that no row had."""
+        return self._unseen if self.rows else {}
+
+
+def _has(row: Any, names: list[str]) -> bool:
+    for name in names:
+        if not isinstance(row, Mapping) or name not in row:
+            return False
+        row = row[name]
+    return True

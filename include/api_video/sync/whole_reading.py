@@ -1,0 +1,250 @@
+"""Reads a whole list, and decides what is gone and whether it is proven. No network, no SQL.
+
+A reading that moved is repaired, not thrown away (``page_walk``). A short list whose rows are not as many as it says is
+read again, a long one by the next run. What a reading lacks is gone where the list stood still and has as many rows as it
+says; else where the API does not know it when asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from include.api_video.api.answers import Page
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint
+from include.api_video.errors import ApiVideoError, ApiVideoRequestError
+from include.api_video.sync.page_walk import Pages, ReadingStopped, Walk
+from include.api_video.sync.search import Search, is_worth_it
+
+READINGS = 3  # of a list whose rows are not as many as it says
+FEW_ROWS = 20  # that seem to be gone
+FEW_PAGES = 10  # a longer list is read once more by the next run instead
+
+Steps = Generator[int, Page, None]
+# Asks the API for single objects by key; None where it has none (404), nothing where it did not answer.
+Ask = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
+
+
+@dataclass
+class Found:
+    """What single objects told: rows that the API has, and keys of others that it has not."""
+
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    def take(self, answers: Mapping[str, dict[str, Any] | None], key_field: str) -> None:
+        """Takes the answers for some keys."""
+        for key, row in answers.items():
+            if row is None:
+                self.gone.add(key)
+            else:
+                self.rows[key] = {**row, key_field: key}
+
+    def clear(self) -> None:
+        """Forgets what was told."""
+        self.rows.clear()
+        self.gone.clear()
+
+
+class WholeReading:
+    """A whole list in one run: one reading of it, or a few.
+
+    Args:
+        is_newest_first: whether what changes goes to the top; it may turn out that it does not.
+        known_active: keys of the rows that are loaded and not removed.
+        handed_on: keys of the rows that this run has handed on so far.
+        off_before: by how much the total was more than the list's rows in an earlier run.
+        find_brake: why so many rows must not be marked removed; None: they may.
+
+    Attributes:
+        off: the same for this run; None: it was not read to the end.
+        unproven: why the table may differ from the list, with both figures.
+        brake: why nothing was marked removed.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        walk: Walk,
+        found: Found,
+        *,
+        ask: Ask | None,
+        is_newest_first: Callable[[], bool],
+        known_active: Collection[str],
+        handed_on: Collection[str],
+        off_before: int,
+        most_asked: int,
+        find_brake: Callable[[int], ApiVideoError | None],
+    ) -> None:
+        self._endpoint, self._walk, self._found, self._ask = endpoint, walk, found, ask
+        self._is_newest_first, self._known_active, self._handed_on = is_newest_first, known_active, handed_on
+        self._off_before, self._most_asked, self._find_brake = off_before, most_asked, find_brake
+        self._readings = 0
+        self.off: int | None = None
+        self.unproven: str | None = None
+        self.brake: ApiVideoError | None = None
+
+    @property
+    def _total(self) -> int | None:
+        return self._walk.top.items_total if self._walk.top else None
+
+    def _count_listed(self) -> int:
+        """How many different rows the API has, as far as this run read them: in pages, or asked for one by one."""
+        seen, found = self._walk.seen, self._found
+        return len(seen) + sum(key not in seen for key in found.rows) - sum(key in seen for key in found.gone)
+
+    @property
+    def times(self) -> int:
+        """How often the list was read."""
+        return self._readings
+
+    def read(self, first: Page, last: Page) -> Steps:
+        """Reads every page after ``last``, and a short list again where its rows are not as many as it says.
+
+        Raises:
+            ReadingStopped: the first reading did not come to its end.
+        """
+        before: set[str] = set()
+        few = (first.pages_total or 0) <= FEW_PAGES
+        while True:
+            self._readings += 1
+            self._found.clear()
+            try:
+                stood_still = yield from self._read_once(first, last, before)
+            except ReadingStopped as stopped:
+                if self._readings == 1:
+                    raise
+                self.unproven = self._in_words(f"Another reading stopped: {stopped.error}")
+                return
+            most = READINGS if few else 1 if self._is_newest_first() else 2
+            if self._is_settled(stood_still) or self._readings >= most:
+                break
+            before = set(self._walk.seen)
+            first = last = yield 1
+            self._walk.begin(first)
+        if self._is_newest_first() and not stood_still:
+            yield from self._find_withdrawn()
+        self._settle(stood_still)
+
+    def _read_once(self, first: Page, last: Page, before: set[str]) -> Generator[int, Page, bool]:
+        """Reads all pages after the last one, and the top again; returns whether the list stood still.
+
+        A list that is not sorted newest first shows what came in another reading only: it stood still where it has the rows
+        of the reading before, or those that are loaded.
+        """
+        walk, refused = self._walk, False
+        try:
+            yield from walk.read_on(last, lambda _: False, ahead=True)
+        except ReadingStopped as stopped:
+            # Not a failure that passes: this list refuses pages from some number on.
+            if not isinstance(stopped.error, ApiVideoRequestError) or self._endpoint.sort_by is None:
+                raise
+            refused = True
+            yield from self._read_other_end(stopped.number, stopped.error)
+        if first.has_next and self._is_newest_first():
+            if not (yield from walk.read_top_again(first)):
+                return not walk.has_moved
+            walk.may_lack |= refused  # rows moved, and from the other end that shows in no total
+            return False
+        keys = walk.seen.keys()
+        is_as_before = not first.has_next or keys == before or keys == set(self._known_active)
+        return is_as_before and not walk.has_moved
+
+    def _read_other_end(self, refused: int, error: ApiVideoRequestError) -> Steps:
+        """Reads the pages that the API refuses to give from the other end of the list."""
+        try:
+            yield from self._walk.read_other_end(refused - 1)
+        except ReadingStopped as stopped:
+            if not isinstance(stopped.error, ApiVideoRequestError):
+                raise
+        missing = (self._total or 0) - len(self._walk.seen)
+        if missing > 0:
+            rows = f"{missing} of {self._total} rows are reached from neither end"
+            self.unproven = f"api.video gives no page from number {refused} on, and {rows}. {error}"
+
+    def _is_settled(self, stood_still: bool) -> bool:
+        """Whether another reading would tell no more."""
+        fits = self._total is None or self._count_listed() == self._total
+        if self._is_newest_first():
+            return (fits and not self._walk.may_lack) or (stood_still and self._is_known_offset())
+        return stood_still and (fits or self._readings > 1 or self._is_known_offset())
+
+    def _is_known_offset(self) -> bool:
+        return bool(self._off_before) and (self._total or 0) - self._count_listed() == self._off_before
+
+    def _find_withdrawn(self) -> Steps:
+        """Finds rows that were listed when they were read, and are not any more."""
+        top, lost = self._walk.top, self._count_listed() - (self._total or 0)
+        if self._ask and top and lost > 0 and is_worth_it(lost, top.pages_total or 0):
+            first = yield from self._walk.page(1)
+            yield from locate(
+                self._endpoint, self._walk, self._found, self._ask, first, self._walk.seen, self._count_listed()
+            )
+
+    def _settle(self, stood_still: bool) -> None:
+        """Decides what is gone, and whether the table is proven to be what the API lists."""
+        walk, gone = self._walk, self._found.gone
+        total = self._count_listed() if self._total is None else self._total
+        unlisted = {key for key in chain(self._known_active, self._handed_on) if key not in walk.seen and key not in gone}
+        # The count alone can fit by chance: one row that slipped for another one that went. So few rows are asked for.
+        top = walk.top
+        are_few = len(unlisted) <= max(FEW_ROWS, (top.pages_total or 0) if top else 0)
+        is_one_answer = top is not None and not top.has_next and len(top.rows) < MAX_PAGE_SIZE
+        is_told = is_one_answer or (not are_few if self._ask else not self._off_before)
+        if stood_still and is_told and self._count_listed() == total:
+            gone |= unlisted
+        else:
+            self._ask_for(unlisted)
+        unlisted -= gone | self._found.rows.keys()
+        off = total - self._count_listed()
+        self.off = off if stood_still else self._off_before
+        if unlisted:
+            self.unproven = self._in_words(f"{len(unlisted)} more are loaded and could not be asked for one by one")
+        elif off or walk.may_lack:
+            self.unproven = self.unproven or self._in_words("" if stood_still else "The list changed while it was read")
+        else:
+            self.unproven = None
+
+    def _ask_for(self, unlisted: Collection[str]) -> None:
+        """Asks the API for rows that it did not list: those that it does not know are gone."""
+        unreached = max(0, (self._total or 0) - self._count_listed())
+        self.brake = self._find_brake(sum(key in unlisted for key in self._known_active) - unreached)
+        if self._ask and unlisted and not self.brake:
+            self._found.take(self._ask(sorted(unlisted)[: self._most_asked]), self._endpoint.key)
+
+    def _in_words(self, reason: str) -> str:
+        times = {1: "one reading", 2: "two readings", 3: "three readings"}[self._readings]
+        said = f"api.video says {self._total}, {times} listed {self._count_listed()} different {self._endpoint.name}"
+        return f"{said}. {reason}." if reason else f"{said}."
+
+
+def locate(
+    endpoint: Endpoint,
+    walk: Walk,
+    found: Found,
+    ask: Ask,
+    first: Page,
+    believed: Mapping[str, datetime | None],
+    count: int,
+) -> Steps:
+    """Finds rows that are believed to be listed and are gone, without reading the whole list.
+
+    ``first`` is page 1, just read; ``believed`` has updatedAt by key, and ``count`` of these rows count as listed.
+    """
+    order = {key: at for key, at in believed.items() if key not in found.gone}
+    # What was seen before may be gone: it counts as listed where a page of the search shows it.
+    listed = Walk(False, walk.key_of)
+    listed.begin(first)
+
+    def read_page(number: int) -> Pages:
+        page = yield from listed.page(number)
+        walk.take(page)
+        return page
+
+    lost = count - (first.items_total or 0)
+    keys = yield from Search(read_page, first, order, listed.seen, lost).run()
+    if keys:
+        found.take(ask(sorted(keys)), endpoint.key)

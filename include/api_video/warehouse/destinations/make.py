@@ -1,0 +1,91 @@
+"""Makes dlt's destination from the settings; of a kind of our own where dlt's does not do."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from copy import copy
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dlt.common.destination import Destination
+from dlt.common.exceptions import MissingDependencyException
+
+from include.api_video.settings.config import (
+    state_of_settings,
+)
+from include.api_video.settings.destination import FOLDER, destination_name, duckdb_file, local_file
+
+
+def check_settings() -> None:
+    """Checks what is known before the destination is asked.
+
+    Raises:
+        SettingsError: a setting of a file or of a lake is missing or malformed.
+    """
+    local_file()
+    if destination_name() in ("duckdb", "ducklake"):
+        from include.api_video.warehouse.destinations.duckdb import check_limits
+
+        check_limits()
+
+
+def make_destination() -> Any:
+    """The destination; where it is a file, it waits while another process has it open. DuckDB's has an absolute path.
+
+    The same one for all pipelines of a process, as long as the settings stay: each would look up its configuration anew.
+    """
+    return _make_destination(destination_name(), duckdb_file(), *state_of_settings())
+
+
+@lru_cache(maxsize=1)
+def _make_destination(name: str, file: Path | None, *_: Hashable) -> Any:
+    destination: Any
+    if file:
+        from include.api_video.warehouse.destinations.duckdb import duckdb_that_waits
+
+        destination = duckdb_that_waits(str(file))
+    elif name == "ducklake":
+        from include.api_video.warehouse.destinations.ducklake import ducklake_that_waits
+
+        destination = ducklake_that_waits()
+    elif name == FOLDER:
+        try:
+            from include.api_video.warehouse.destinations.delta_lake import delta_lake
+        except ModuleNotFoundError as error:
+            raise MissingDependencyException("Delta tables", ["dlt[deltalake]"]) from error
+
+        destination = delta_lake()
+    else:
+        destination = Destination.from_reference(name)
+    return remembering(destination)
+
+
+def check_reach(pipeline: Any) -> None:
+    """Asks the destination what a load would only find out after minutes.
+
+    Raises:
+        DatabaseException: it does not answer, or refuses.
+    """
+    if destination_name() == "ducklake":
+        from include.api_video.warehouse.destinations.ducklake import check_bucket
+
+        check_bucket(pipeline)
+
+
+def remembering(destination: Any) -> Any:
+    """The same destination, which looks its configuration up once for each dataset.
+
+    dlt asks some thirty times per load, and each time searches all places for thirty options: a quarter of the time of a
+    load without news. Clients then share one pool of connections, as they do within dlt's load step.
+    """
+    look_up, resolved = destination.configuration, dict[str, Any]()
+
+    def configuration(initial_config: Any, accept_partial: bool = False) -> Any:
+        name = f"{accept_partial} {dict(initial_config or {})}"
+        if name not in resolved:
+            resolved[name] = look_up(initial_config, accept_partial)
+        return copy(resolved[name])
+
+    destination.configuration = configuration
+    return destination

@@ -1,0 +1,115 @@
+"""Mends a table that holds a key twice, or rows of child tables without their row, whatever caused it.
+
+Of a key that stands twice one row stays, and counts as not loaded: the run that found it loads it anew with its child
+rows. Rows of child tables whose row is gone are deleted: no merge would ever touch them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.tables import snake
+from include.api_video.warehouse.sql import Query
+
+KEPT = "_mended_"  # begins the name of a table that is there while another one is mended
+log = logging.getLogger("api_video")
+
+
+def has_lost_children(query: Query, parents: Mapping[str, str]) -> bool:
+    """Whether a child table has rows without the row that they belong to, asked in one question.
+
+    ``parents`` names the parent of each child table.
+    """
+    if not parents:
+        return False
+    counts = ", ".join(f"(SELECT count(*) FROM {_lost(query, *pair)})" for pair in parents.items())
+    try:
+        return any(query.rows(f"SELECT {counts}")[0])
+    except DatabaseUndefinedRelation:  # one was dropped: a check says so, and the load makes it again
+        present = {child: parent for child, parent in parents.items() if query.exists(child) and query.exists(parent)}
+        return len(present) < len(parents) and has_lost_children(query, present)
+
+
+def mend(query: Query, endpoint: Endpoint, parents: Mapping[str, str], stale: str) -> None:
+    """Leaves each key once in an endpoint's table, and child rows only of rows that are there.
+
+    Args:
+        query: an open connection.
+        endpoint: whose table has the key.
+        parents: names the parent of each child table, those nearest to the table first.
+        stale: the column, a hash, that becomes an empty text where a key stood twice, so that its row counts as not loaded.
+    """
+    key = snake(endpoint.key)
+    twice = _keep_one(
+        query, endpoint.name, key, key, "CASE WHEN removed_at IS NULL THEN 0 ELSE 1 END, _read_at DESC", stale
+    )
+    if twice:
+        log.warning("%s: %d keys stood twice; their rows are loaded anew", endpoint.name, twice)
+    for child, parent in parents.items():
+        if query.exists(child) and query.exists(parent):
+            if twice:
+                _keep_one(query, child, key, "_dlt_id", "_dlt_id")
+            if lost := _delete_lost(query, child, parent, key):
+                log.warning("%s: %d rows without their row in %s were deleted", child, lost, parent)
+
+
+def _lost(query: Query, child: str, parent: str) -> str:
+    """Rows of a child table, called c, without their parent."""
+    return (
+        f"{query.table(child)} c LEFT JOIN {query.table(parent)} p ON p._dlt_id = c._dlt_parent_id WHERE p._dlt_id IS NULL"
+    )
+
+
+def _delete_lost(query: Query, child: str, parent: str, key: str) -> int:
+    ((count,),) = query.rows(f"SELECT count(*) FROM {_lost(query, child, parent)}")
+    if count and hasattr(query.client, "rewrite"):  # where SQL only reads
+        has_parent = f"_dlt_parent_id IN (SELECT _dlt_id FROM {query.table(parent)})"
+        lost = f"SELECT DISTINCT c.{key} FROM {_lost(query, child, parent)}"
+        kept = f"SELECT * FROM {query.table(child)} WHERE {key} IN ({lost}) AND {has_parent}"
+        query.client.rewrite(child, key, lost, kept)
+    elif count:
+        lost = f"SELECT c._dlt_id FROM {_lost(query, child, parent)}"
+        query.run(f"DELETE FROM {query.table(child)} WHERE _dlt_id IN ({lost})")
+    return int(count)
+
+
+def _keep_one(query: Query, name: str, key: str, unique: str, order: str, stale: str = "") -> int:
+    """Keeps the first row, in an order, of all with the same value of ``unique``; returns how many values stood twice.
+
+    Rows may be the same in every column, so they are taken out and put in again, in one transaction where there is one.
+    """
+    table, columns = query.table(name), query.columns(name)
+    twice = f"SELECT {unique} FROM {table} GROUP BY {unique} HAVING count(*) > 1"
+    ((count,),) = query.rows(f"SELECT count(*) FROM ({twice}) t")
+    if not count:
+        return 0
+    names = ", ".join(query.column(column) for column in columns)
+    values = ", ".join(f"'' AS {query.column(c)}" if c.lower() == stale else query.column(c) for c in columns)
+    ranked = f"SELECT {names}, row_number() OVER (PARTITION BY {unique} ORDER BY {order}) AS place_ FROM {table}"
+    if hasattr(query.client, "rewrite"):
+        keys = f"SELECT DISTINCT {key} FROM {table} WHERE {unique} IN ({twice})"
+        kept = f"SELECT {values} FROM ({ranked} WHERE {key} IN ({keys})) r WHERE place_ = 1"
+        query.client.rewrite(name, key, keys, kept)
+        return int(count)
+    kept_table = query.table(KEPT + name)
+    with _transaction(query):
+        query.run(f"DROP TABLE IF EXISTS {kept_table}")
+        first = f"SELECT {values} FROM ({ranked} WHERE {unique} IN ({twice})) r WHERE place_ = 1"
+        query.run(f"CREATE TABLE {kept_table} AS {first}")
+        query.run(f"DELETE FROM {table} WHERE {unique} IN (SELECT {unique} FROM {kept_table})")
+        query.run(f"INSERT INTO {table} ({names}) SELECT {names} FROM {kept_table}")
+        query.run(f"DROP TABLE {kept_table}")
+    return int(count)
+
+
+def _transaction(query: Query) -> Any:
+    able = query.client.capabilities
+    return (
+        query.client.begin_transaction() if able.supports_transactions and able.supports_ddl_transactions else nullcontext()
+    )

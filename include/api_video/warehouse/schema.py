@@ -1,0 +1,160 @@
+"""The declared schema: every documented column of every resource, with its type and meaning, and our own tables.
+
+``Warehouse.declare`` creates from it whatever a payload does not show: a column that has no value yet, a table without
+rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, cast
+
+import dlt
+from dlt.common.normalizers.json.relational import DataItemNormalizer
+from dlt.common.schema.typing import TColumnSchema, TTableSchema
+from dlt.common.schema.utils import get_nested_tables
+from dlt.destinations.impl.bigquery.bigquery_adapter import TABLE_DESCRIPTION_HINT
+
+from include.api_video.catalog.model import Column, Endpoint
+from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.tables import (
+    OWN_TABLES,
+    columns_of,
+    meaning_of,
+    snake,
+)
+from include.api_video.settings.destination import FOLDER, destination_name
+
+SCHEMA_NAME = "api_video_source"
+# dlt's hint that no row of a load is there twice: to look for those in SQL, all rows are sorted in memory.
+HANDED_ON_ONCE = "x-stage-data-deduplicated"
+# dlt's own columns, declared so that a table without rows has them too. The same hints as dlt's normalizer gives.
+DLT_ROOT: dict[str, dict[str, Any]] = {
+    "_dlt_load_id": {"data_type": "text", "nullable": False},
+    "_dlt_id": {"data_type": "text", "nullable": False, "unique": True, "row_key": True},
+}
+DLT_CHILD: dict[str, dict[str, Any]] = {
+    "_dlt_root_id": {"data_type": "text", "nullable": False, "root_key": True},
+    "_dlt_parent_id": {"data_type": "text", "nullable": False, "parent_key": True},
+    "_dlt_list_idx": {"data_type": "bigint", "nullable": False},
+    "_dlt_id": {"data_type": "text", "nullable": False, "unique": True, "row_key": True},
+}
+DLT_COLUMNS = (
+    Column("_dlt_load_id", "text", "Load package of the row's present content", joins="_dlt_loads.load_id"),
+    Column("_dlt_id", "text", "dlt's id of the row, a new one with each change"),
+    Column("_dlt_root_id", "text", "_dlt_id of the resource's row"),
+    Column("_dlt_parent_id", "text", "_dlt_id of the row that the list stands in"),
+    Column("_dlt_list_idx", "bigint", "Place in the list, from 0"),
+)
+
+
+def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:
+    """The schema with the tables of ``resources``, and our own."""
+    schema = dlt.Schema(SCHEMA_NAME)
+    for endpoint in resources:
+        declare_tables(schema, endpoint)
+    for name, (meaning, own) in OWN_TABLES.items():
+        schema.update_table(_table(name, meaning, ((c.path, c) for c in own), resource=name))
+    return dlt.Schema.from_dict(cast(Any, schema.to_dict()))  # numbered and hashed, as dlt wants a schema to be stored
+
+
+def schema_of(names: Iterable[str]) -> dlt.Schema:
+    """The schema with the tables of the resources of these names, in the order of the table of endpoints.
+
+    Built once a process: clone it to change it, as dlt does.
+    """
+    return _schema_of(frozenset(names), destination_name())
+
+
+@cache
+def _schema_of(names: frozenset[str], _: str) -> dlt.Schema:
+    """By destination, too: a lake's tables have hints of their own."""
+    return build_schema(endpoint for endpoint in ENDPOINTS if endpoint.name in names)
+
+
+def declare_tables(schema: dlt.Schema, endpoint: Endpoint) -> None:
+    """Adds an endpoint's table and its child tables to a schema."""
+    key = snake(endpoint.key)
+    # A documented key on every child row; dlt's own _dlt_root_id is random and changes with each merge.
+    carried = {"propagation": {"tables": {endpoint.name: {key: key}}}}
+    DataItemNormalizer.update_normalizer_config(schema, cast(Any, carried))
+    for name, columns in columns_of(endpoint).items():
+        is_child = name != endpoint.name
+        parent, own_key = (endpoint.name, None) if is_child else (None, key)
+        meaning, hints = meaning_of(endpoint, name), columns.items()
+        schema.update_table(_table(name, meaning, hints, resource=endpoint.name, parent=parent, key=own_key))
+
+
+def merge_child_tables(schema: dlt.Schema, grown: dlt.Schema, endpoint: Endpoint) -> None:
+    """Has dlt merge every child table of an endpoint, also those of undeclared fields, whatever a load brings.
+
+    dlt leaves out of a merge the tables that it has not seen a row for, as far as it knows: each of our loads begins from
+    the declared schema. The tags of a video that has none any more would stay.
+    """
+    # The root, too: dlt takes a table without data out of the schema, and would leave its children without it.
+    for table in get_nested_tables(grown.tables, endpoint.name):
+        schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
+
+
+def show_delta_tables(schema: dlt.Schema) -> None:
+    """Has dlt's own reader of Delta tables show all of them: it leaves out those that the last load brought no row for."""
+    for table in schema.data_tables(include_incomplete=True):
+        if table.get("table_format") == "delta":
+            schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
+
+
+def keep_newest(schema: dlt.Schema, endpoint: Endpoint) -> None:
+    """Has dlt keep the newest version of each row of this load; without it, each is taken to come once.
+
+    To look for doubles dlt sorts all rows of a load in the destination's memory.
+    """
+    table = cast("dict[str, Any]", schema.tables[endpoint.name])
+    table.pop(HANDED_ON_ONCE, None)
+    table["columns"]["_read_at"]["dedup_sort"] = "desc"
+
+
+def add_only(schema: dlt.Schema, endpoint: Endpoint) -> None:
+    """Has dlt write the rows of a load straight into the endpoint's tables, which have none.
+
+    To merge them, dlt would write them twice, and look for each in an empty table.
+    """
+    schema.tables[endpoint.name]["write_disposition"] = "append"
+
+
+def _table(
+    name: str,
+    meaning: str,
+    columns: Iterable[tuple[str, Column]],
+    *,
+    resource: str,
+    parent: str | None = None,
+    key: str | None = None,
+) -> TTableSchema:
+    meanings = {column.path: column.description for column in DLT_COLUMNS}
+    of_dlt = {
+        n: {"name": n, "description": meanings[n], **hints} for n, hints in (DLT_CHILD if parent else DLT_ROOT).items()
+    }
+    documented = {n: _column(n, c, is_key=n == key) for n, c in columns}
+    table: dict[str, Any] = {"name": name, "description": meaning, "columns": {**documented, **of_dlt}}
+    table[TABLE_DESCRIPTION_HINT] = meaning  # BigQuery's own name for it
+    if parent:
+        table["parent"] = parent
+    else:
+        table["resource"] = resource
+        table["write_disposition"] = "merge" if key else "append"
+        if key:
+            table[HANDED_ON_ONCE] = True
+    if destination_name() == FOLDER:
+        table["table_format"] = "delta"  # so that dlt's own readers take the files for what they are
+    return cast(TTableSchema, table)
+
+
+def _column(name: str, column: Column, *, is_key: bool) -> TColumnSchema:
+    hints: dict[str, Any] = {"name": name, "data_type": column.data_type, "description": column.description}
+    hints["nullable"] = not is_key
+    if is_key:
+        hints["primary_key"] = True
+    if column.data_type == "timestamp":
+        hints["timezone"] = True
+    return cast(TColumnSchema, hints)

@@ -1,0 +1,112 @@
+"""SQL that the package asks of a destination, over dlt's client: plain enough for any SQL destination."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+from dlt.destinations.sql_client import SqlClientBase
+
+from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.tables import snake
+
+KEYS_PER_QUERY = 500
+
+
+class Query:
+    """SQL over one open connection. Parameters are ``%s``, as in dlt."""
+
+    def __init__(self, client: SqlClientBase[Any]) -> None:
+        self.client = client
+
+    def table(self, name: str) -> str:
+        """Quoted name with its dataset."""
+        return self.client.make_qualified_table_name(name)
+
+    def column(self, name: str) -> str:
+        """Quoted name, for one that may be a word of some dialect's own: of ours, none is."""
+        return self.client.escape_column_name(name)
+
+    @property
+    def complete_loads(self) -> str:
+        """Subquery: ids of loads that were finished. A load that was killed halfway is not among them."""
+        return f"(SELECT load_id FROM {self.table('_dlt_loads')} WHERE status = 0)"
+
+    def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
+        """All rows of a question."""
+        return [tuple(row) for row in self.client.execute_sql(sql, *args) or ()]
+
+    def columns(self, name: str) -> list[str]:
+        """Names of a table's columns."""
+        with self.client.execute_query(f"SELECT * FROM {self.table(name)} WHERE 1 = 0") as cursor:
+            return [str(column[0]) for column in cursor.description or ()]
+
+    def exists(self, name: str) -> bool:
+        """Whether there is such a table."""
+        try:
+            self.rows(f"SELECT 1 FROM {self.table(name)} WHERE 1 = 0")
+        except DatabaseUndefinedRelation:
+            return False
+        return True
+
+    def run(self, sql: str, *args: Any) -> None:
+        """A statement that answers nothing."""
+        self.client.execute_sql(sql, *args)
+
+    def delete(self, name: str, key: str, keys: Sequence[str]) -> None:
+        """Deletes the rows of these keys."""
+        if hasattr(self.client, "delete_rows"):  # where SQL only reads
+            self.client.delete_rows(name, key, keys)
+            return
+        for start in range(0, len(keys), KEYS_PER_QUERY):
+            some = keys[start : start + KEYS_PER_QUERY]
+            marks = ", ".join(["%s"] * len(some))
+            self.run(f"DELETE FROM {self.table(name)} WHERE {key} IN ({marks})", *some)
+
+    def mark_removed(self, name: str, key: str, where: str, *args: Any, now: datetime, forget: Sequence[str] = ()) -> None:
+        """Sets ``removed_at`` of rows where it is null, and empties the columns ``forget``; twice changes nothing more."""
+        if hasattr(self.client, "mark_removed"):  # where SQL only reads
+            keys = [str(value) for (value,) in self.rows(f"SELECT {key} FROM {self.table(name)} WHERE {where}", *args)]
+            self.client.mark_removed(name, key, keys, now, forget)
+            return
+        values = ", ".join(["removed_at = COALESCE(removed_at, %s)", *(f"{column} = NULL" for column in forget)])
+        self.run(f"UPDATE {self.table(name)} SET {values} WHERE {where}", now, *args)
+
+
+def served(endpoint: Endpoint, alias: str = "") -> str:
+    """Condition on a parent's row: the API has such a detail for it. Parameters: values of ``parent_where``."""
+    return " AND ".join([f"{alias}removed_at IS NULL", *(f"{alias}{snake(n)} = %s" for n in endpoint.parent_where)])
+
+
+class DetailSql:
+    """The questions about a detail resource, over the parents that have such an object.
+
+    ``counts`` (parents, active, missing, waiting, rows with a key seen before) takes the time since which something may be
+    missing, twice, then the values of ``parent_where``; ``waiting`` takes those values, then the time.
+    """
+
+    def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, anew: bool) -> None:
+        key, parent_key = snake(endpoint.key), snake(parent.key)
+        nothing = " AND 1 = 0" if anew else ""  # what is loaded does not count
+        source = (
+            f"FROM {query.table(parent.name)} p "
+            f"LEFT JOIN {query.table(endpoint.name)} d ON d.{key} = p.{parent_key}{nothing}"
+        )
+        killed = f"d._dlt_load_id NOT IN {query.complete_loads}"
+        changed = f"(d.{key} IS NULL OR d._parent_hash IS NULL OR d._parent_hash <> p._content_hash OR {killed})"
+        long_missing = "(d.removed_at IS NOT NULL AND d._read_at < %s)"
+        waits = f"({changed} OR NOT d._is_final OR {long_missing})"
+        missing = f"(d.removed_at IS NOT NULL AND d._is_final AND NOT {changed} AND NOT {long_missing})"
+        loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
+        sums = ", ".join(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)" for condition in (loaded, missing, waits))
+        where = f"WHERE {served(endpoint, 'p.')}"
+        twice = f"(SELECT count(*) - count(DISTINCT {key}) FROM {query.table(endpoint.name)})"
+        self.counts = f"SELECT count(*), {sums}, {twice} {source} {where}"
+        self.waiting = (
+            f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at, "
+            f"CASE WHEN {changed} THEN 1 ELSE 0 END {source} {where} "
+            f"AND {waits} ORDER BY CASE WHEN {changed} THEN 0 ELSE 1 END, "
+            f"CASE WHEN {changed} THEN p.updated_at ELSE d._read_at END, p.{parent_key}"
+        )

@@ -58,11 +58,11 @@ class Table:
     ledger: Outcome | None = None  # of the last run
     first_is_due: bool = True  # no reading has come to its end yet
 
-    def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
+    def find_rows(self, keys: Sequence[str]) -> dict[str, KnownRow]:
         self.questions.append("find_rows")
         return {key: self.rows[key] for key in keys if key in self.rows}
 
-    def all_rows(self, endpoint: Endpoint) -> dict[str, KnownRow]:
+    def all_rows(self) -> dict[str, KnownRow]:
         self.questions.append("all_rows")
         return dict(self.rows)
 

@@ -12,12 +12,27 @@ MAX_PAGE_SIZE = 100  # "Allowed values 1-100" (OpenAPI, parameter pageSize); the
 
 
 class Sync(Enum):
-    """How a table is kept equal to what the API lists."""
+    """How a table is kept equal to what the API lists. Code asks what a kind can do, not which one it is."""
 
     NEWEST_FIRST = "newest first"  # sorted by updatedAt, read down to the newest row loaded before
     COUNTED = "whole list where it may have changed"  # no cursor, but a count: page 1 tells whether to read on
     WHOLE = "whole list"  # neither can be trusted: every page, every time
     PER_PARENT = "per parent"  # one request per row of the parent's table, where that row is new or changed
+
+    @property
+    def is_list(self) -> bool:
+        """Whether one request answers with many rows."""
+        return self is not Sync.PER_PARENT
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether what changes goes to the top of the list, so that only that has to be read."""
+        return self is Sync.NEWEST_FIRST
+
+    @property
+    def is_always_whole(self) -> bool:
+        """Whether every run reads the whole list."""
+        return self is Sync.WHOLE
 
 
 class Host(Enum):
@@ -104,4 +119,4 @@ class Endpoint:
     @property
     def is_list(self) -> bool:
         """Whether one request answers with many rows."""
-        return self.sync is not Sync.PER_PARENT
+        return self.sync.is_list

@@ -84,19 +84,19 @@ def is_stand_in(key: str) -> bool:
 class WithRejected:
     """The warehouse as a list sync sees it: rejected rows are known, too."""
 
-    def __init__(self, warehouse: Lookup, rejected: Mapping[str, str | None]) -> None:
-        self._warehouse = warehouse
+    def __init__(self, lookup: Lookup, rejected: Mapping[str, str | None]) -> None:
+        self._lookup = lookup
         self._rejected = {key: KnownRow(content_hash, None, False) for key, content_hash in rejected.items()}
 
-    def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]:
+    def find_rows(self, keys: Sequence[str]) -> dict[str, KnownRow]:
         """The rows with these keys."""
         real = [key for key in keys if key not in self._rejected]
-        found = self._warehouse.find_rows(endpoint, real) if real else {}
+        found = self._lookup.find_rows(real) if real else {}
         return found | {key: self._rejected[key] for key in keys if key in self._rejected}
 
-    def all_rows(self, endpoint: Endpoint) -> dict[str, KnownRow]:
+    def all_rows(self) -> dict[str, KnownRow]:
         """Every row, by key."""
-        return self._warehouse.all_rows(endpoint) | self._rejected
+        return self._lookup.all_rows() | self._rejected
 
     def count(self, state: TableState) -> TableState:
         """The table's state with rejected rows among the active ones, as the API's count has them."""
@@ -164,7 +164,7 @@ class Rejections:
             if key in self._known:
                 self._resolved.add(key)
 
-    def settle(self, outcome: Outcome) -> Outcome:
+    def leave_out(self, outcome: Outcome) -> Outcome:
         """Takes out what a list no longer holds, and leaves the rejected rows out of the outcome's figures."""
         gone = {key for key in outcome.gone if is_stand_in(key)}
         fresh = len(self._seen - set(self._known))

@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 
 from include.api_video.api.answers import Page, RateLimit, read_page
 from include.api_video.api.client import ApiVideoSession
-from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host, Sync
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host
 from include.api_video.catalog.table import ENDPOINTS
 from include.api_video.catalog.values import now_utc
 from include.api_video.errors import (
@@ -107,7 +107,7 @@ class Examination:
         """
         params: dict[str, Any] = {"pageSize": MAX_PAGE_SIZE, "currentPage": number}
         if endpoint.sort_by:
-            first = "desc" if endpoint.sync is Sync.NEWEST_FIRST else "asc"
+            first = "desc" if endpoint.sync.has_cursor else "asc"
             params |= {"sortBy": endpoint.sort_by, "sortOrder": order or first}
         return _read(self.get(endpoint.host, endpoint.listed_path or endpoint.path, params))
 
@@ -177,7 +177,7 @@ def _lists(seen: Examination) -> Iterator[Finding]:
         yield Finding(READ, endpoint.name, Holds.YES, "200", "")
         yield from judge_counts(endpoint, page, size)
         yield judge_keys(endpoint, page.rows)
-        if endpoint.sync is Sync.NEWEST_FIRST:
+        if endpoint.sync.has_cursor:
             yield judge_order(endpoint, page.rows)
         yield judge_fields(endpoint, page.rows)
 
@@ -207,7 +207,7 @@ def _unreadable(seen: Examination, endpoint: Endpoint, error: ApiVideoError) -> 
 
 
 def _longest_first(seen: Examination) -> list[Endpoint]:
-    newest_first = [e for e in ENDPOINTS if e.name in seen.pages and e.sync is Sync.NEWEST_FIRST]
+    newest_first = [e for e in ENDPOINTS if e.name in seen.pages and e.sync.has_cursor]
     return sorted(newest_first, key=lambda endpoint: -(seen.pages[endpoint.name][0].items_total or 0))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from include.api_video.catalog.model import Endpoint, Sync
+from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.table import by_name
 from include.api_video.catalog.tables import REJECTED, SKIPPED, columns_of, locate, snake, tables_of
 from include.api_video.catalog.values import utc
@@ -199,7 +199,7 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
             f"The API failed to give {unread} objects again and again: the task's log names them, the next run asks again."
         )
         return Check(endpoint.name, "complete", False, f"{expected} rows", f"{active} rows", note)
-    if endpoint.sync is Sync.PER_PARENT and waiting:
+    if not endpoint.is_list and waiting:
         note = f"{waiting} of {expected} wait for the next run (budget MAX_DETAIL_REQUESTS)."
         passed = expected - waiting <= active <= expected
         return Check(endpoint.name, "complete", passed, f"{expected - waiting} to {expected} rows", f"{active} rows", note)
@@ -269,7 +269,7 @@ def _check_drift(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[
     drifted = [*_new_fields(endpoint, facts.first_seen), *_lost_fields(query, endpoint)]
     note = "Every value was kept." if drifted else ""
     yield Check(endpoint.name, FIELDS, True, AS_DOCUMENTED, "; ".join(drifted) or AS_DOCUMENTED, note)
-    if endpoint.sync is Sync.NEWEST_FIRST:
+    if endpoint.sync.has_cursor:
         yield _check_cursor(query, endpoint, facts)
 
 

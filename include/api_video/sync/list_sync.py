@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from include.api_video.api.answers import Page
 from include.api_video.api.client import MISSING, ODD
-from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Sync
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint
 from include.api_video.catalog.tables import PARTIAL
 from include.api_video.catalog.values import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
@@ -35,11 +35,11 @@ DEFAULT_MOST_ASKED = 1000
 
 
 class Lookup(Protocol):
-    """What a list sync asks the warehouse (``Warehouse``, or a dictionary in a test)."""
+    """What a list sync asks the warehouse (``ListQuestions``, or a dictionary in a test)."""
 
-    def find_rows(self, endpoint: Endpoint, keys: Sequence[str]) -> dict[str, KnownRow]: ...
+    def find_rows(self, keys: Sequence[str]) -> dict[str, KnownRow]: ...
 
-    def all_rows(self, endpoint: Endpoint) -> dict[str, KnownRow]: ...
+    def all_rows(self) -> dict[str, KnownRow]: ...
 
 
 class ListSync:
@@ -74,9 +74,9 @@ class ListSync:
         self._moved, self._may_have_moved, self._most_asked = moved, may_have_moved, most_asked
         self._max_removed_share, self._brake_variable = max_removed_share, brake_variable
         self._first = anew or state.last_full_at is None
-        self._whole = self._first or full_due or endpoint.sync is Sync.WHOLE
+        self._whole = self._first or full_due or endpoint.sync.is_always_whole
         self._known: dict[str, KnownRow] = {}
-        self._walk = Walk(endpoint.sync is Sync.NEWEST_FIRST, self._key_of, self._on_page)
+        self._walk = Walk(endpoint.sync.has_cursor, self._key_of, self._on_page)
         self._news = News(endpoint, state.cursor)
         self._off_before = state.total_off
         self._off: int | None = None  # what a whole reading of this run found instead
@@ -90,7 +90,7 @@ class ListSync:
         self.stopped_by: ApiVideoError | None = None
         self.is_done = False
         if self._whole and state.exists:
-            self._known = lookup.all_rows(endpoint)
+            self._known = lookup.all_rows()
 
     @property
     def expected_requests(self) -> int:
@@ -127,7 +127,7 @@ class ListSync:
     @property
     def _is_newest_first(self) -> bool:
         """Whether what changes goes to the top of the list."""
-        return self._endpoint.sync is Sync.NEWEST_FIRST and self._state.is_sorted and self._walk.is_sorted
+        return self._endpoint.sync.has_cursor and self._state.is_sorted and self._walk.is_sorted
 
     @property
     def _total(self) -> int | None:
@@ -191,7 +191,7 @@ class ListSync:
     def _read_from(self, first: Page) -> Steps:
         if not self._whole and self._is_newest_first and not self._is_undated:
             yield from self._read_changes(first)
-        elif self._whole or not first.has_next or self._has_moved() or self._endpoint.sync is Sync.NEWEST_FIRST:
+        elif self._whole or not first.has_next or self._has_moved() or self._endpoint.sync.has_cursor:
             yield from self._read_whole(first, first)
 
     @property
@@ -205,7 +205,7 @@ class ListSync:
 
     def _look_up(self, keys: Sequence[str]) -> None:
         unknown = [key for key in keys if key not in self._known]
-        self._known.update(self._lookup.find_rows(self._endpoint, unknown) if unknown else {})
+        self._known.update(self._lookup.find_rows(unknown) if unknown else {})
 
     def _key_of(self, row: Mapping[str, Any]) -> str:
         key = row.get(self._endpoint.key)
@@ -240,7 +240,7 @@ class ListSync:
         lost = self._count_lost()
         if lost > 0 and self._ask and is_worth_it(lost, top.pages_total or 0):
             begin_again = True
-            self._known = self._lookup.all_rows(self._endpoint)
+            self._known = self._lookup.all_rows()
             loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed}
             believed, count = {**loaded, **walk.seen}, self._active_after() + self._off_before
             yield from locate(self._endpoint, walk, self._found, self._ask, top, believed, count)
@@ -281,7 +281,7 @@ class ListSync:
 
     def _read_whole(self, first: Page, last: Page) -> Steps:
         if not self._whole:
-            self._whole, self._known = True, self._lookup.all_rows(self._endpoint)
+            self._whole, self._known = True, self._lookup.all_rows()
         reading = WholeReading(
             self._endpoint,
             self._walk,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from include.api_video.api.client import MISSING
-from include.api_video.catalog.model import Endpoint, Sync
+from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.values import utc
 from include.api_video.sync.outcome import hash_row
 from include.api_video.sync.page_walk import REFETCHED
@@ -63,7 +63,7 @@ class News:
             return "restored"
         cursor, at = self._cursor, utc(row.get("updatedAt"))
         unmoved = at is not None and cursor is not None and at == known.updated_at and at <= cursor - REFETCHED
-        return "drifted" if unmoved and self._endpoint.sync is Sync.NEWEST_FIRST else "changed"
+        return "drifted" if unmoved and self._endpoint.sync.has_cursor else "changed"
 
     def count(self) -> Counter[str]:
         """How many rows there are of each kind."""

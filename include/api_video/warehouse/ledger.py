@@ -7,15 +7,19 @@ no load for its row alone: it hands the row on, to be stored with the run's chec
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from include.api_video.catalog.tables import SKIPPED, SYNCS, SYNCS_COLUMNS
+from include.api_video.catalog.tables import PARTIAL, SKIPPED, SYNCS, SYNCS_COLUMNS
 from include.api_video.catalog.values import utc
+from include.api_video.sync.outcome import Outcome
 from include.api_video.warehouse.sql import Query
 
+NEWEST_SYNCS = 50  # lines of the ledger that say how a table is: more would be readings that stopped, one after another
 LedgerRow = dict[str, Any]
 COLUMNS = [column.path for column in SYNCS_COLUMNS]
 ROUNDED_S = 0.01  # at most, by a destination that keeps milliseconds
@@ -43,6 +47,25 @@ def read_syncs(query: Query, where: str = "", *args: Any) -> list[LedgerRow]:
 def read_run(query: Query, run_id: str) -> dict[str, LedgerRow]:
     """A run's rows by resource, one each: a task that was tried twice has two, and the newest counts."""
     return {sync["resource"]: sync for sync in reversed(read_syncs(query, "WHERE run_id = %s", run_id))}
+
+
+def outcome_columns(outcome: Outcome) -> LedgerRow:
+    """The columns that tell what a sync came to."""
+    return {
+        "mode": outcome.mode,
+        "items_total": outcome.items_total,
+        "active_rows": outcome.active,
+        "new_rows": outcome.new,
+        "changed_rows": outcome.changed,
+        "removed_rows": outcome.removed,
+        "restored_rows": outcome.restored,
+        "drifted_rows": outcome.drifted,
+        "waiting_rows": outcome.waiting,
+        "unread_rows": outcome.unread,
+        "total_off": outcome.total_off,
+        "is_sorted": outcome.is_sorted,
+        "unproven": outcome.unproven,
+    }
 
 
 def skipped(resource: str, run_id: str, active_rows: int | None, now: datetime) -> LedgerRow:
@@ -77,3 +100,62 @@ def from_json(sync: Mapping[str, Any]) -> LedgerRow:
     """The row that ``to_json`` was given."""
     times = {column.path for column in SYNCS_COLUMNS if column.data_type == "timestamp"}
     return {name: utc(value) if name in times else value for name, value in sync.items()}
+
+
+@dataclass(frozen=True)
+class LastSync:
+    """What the ledger says of a resource: its newest line whose load is complete, and some that need older ones.
+
+    ``full_at`` is when the whole list was last read, ``base_url`` what the newest load read, complete or not,
+    ``partial_loads`` are those since the last reading that came to its end; ``may_lack`` says that one of them read to the
+    end, and yet a row may have slipped through.
+    """
+
+    full_at: datetime | None
+    base_url: str | None
+    finished_at: datetime | None
+    partial_loads: tuple[str, ...]
+    may_lack: bool
+    total_off: int
+    is_sorted: bool
+    unproven: str | None
+    unproven_since: datetime | None
+
+
+def last_sync(query: Query, resource: str) -> LastSync:
+    """What the ledger says of a resource."""
+    syncs = query.table(SYNCS)
+    ((full_at,),) = query.rows(
+        f"SELECT max(finished_at) FROM {syncs} WHERE resource = %s AND mode IN ('first', 'full') "
+        f"AND load_id IN {query.complete_loads}",
+        resource,
+    )
+    names = ("base_url", "mode", "load_id", "finished_at", "total_off", "is_sorted", "unproven", "unproven_since")
+    rows = query.rows(
+        f"SELECT {', '.join((*names, 'stopped_by'))}, CASE WHEN load_id IN {query.complete_loads} THEN 1 ELSE 0 END "
+        f"FROM {syncs} WHERE resource = %s AND mode <> '{SKIPPED}' ORDER BY finished_at DESC LIMIT {NEWEST_SYNCS}",
+        resource,
+    )
+    newest = [dict(zip((*names, "stopped_by", "is_complete"), row, strict=True)) for row in rows]
+    complete = [row for row in newest if row["is_complete"]]
+    last = complete[0] if complete else dict.fromkeys(names)
+    partial = list(takewhile(lambda row: row["mode"] == PARTIAL, complete))
+    return LastSync(
+        full_at=utc(full_at),
+        base_url=newest[0]["base_url"] if newest else None,
+        finished_at=utc(last["finished_at"]),
+        partial_loads=tuple(row["load_id"] for row in partial),
+        may_lack=any(not row["stopped_by"] for row in partial),
+        total_off=int(last["total_off"] or 0),
+        is_sorted=last["is_sorted"] is None or bool(last["is_sorted"]),
+        unproven=last["unproven"],
+        unproven_since=utc(last["unproven_since"]),
+    )
+
+
+def count_unaccounted(query: Query, table: str, last: LastSync) -> int:
+    """Rows that a run marked removed whose load, and so its line in the ledger, never came."""
+    if last.finished_at is None:
+        return 0
+    ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(table)} WHERE removed_at > %s", last.finished_at)
+    return int(count)

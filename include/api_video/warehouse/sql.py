@@ -9,9 +9,6 @@ from typing import Any
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
-from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.tables import snake
-
 KEYS_PER_QUERY = 500
 
 
@@ -73,40 +70,3 @@ class Query:
             return
         values = ", ".join(["removed_at = COALESCE(removed_at, %s)", *(f"{column} = NULL" for column in forget)])
         self.run(f"UPDATE {self.table(name)} SET {values} WHERE {where}", now, *args)
-
-
-def served(endpoint: Endpoint, alias: str = "") -> str:
-    """Condition on a parent's row: the API has such a detail for it. Parameters: values of ``parent_where``."""
-    return " AND ".join([f"{alias}removed_at IS NULL", *(f"{alias}{snake(n)} = %s" for n in endpoint.parent_where)])
-
-
-class DetailSql:
-    """The questions about a detail resource, over the parents that have such an object.
-
-    ``counts`` (parents, active, missing, waiting, rows with a key seen before) takes the time since which something may be
-    missing, twice, then the values of ``parent_where``; ``waiting`` takes those values, then the time.
-    """
-
-    def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, anew: bool) -> None:
-        key, parent_key = snake(endpoint.key), snake(parent.key)
-        nothing = " AND 1 = 0" if anew else ""  # what is loaded does not count
-        source = (
-            f"FROM {query.table(parent.name)} p "
-            f"LEFT JOIN {query.table(endpoint.name)} d ON d.{key} = p.{parent_key}{nothing}"
-        )
-        killed = f"d._dlt_load_id NOT IN {query.complete_loads}"
-        changed = f"(d.{key} IS NULL OR d._parent_hash IS NULL OR d._parent_hash <> p._content_hash OR {killed})"
-        long_missing = "(d.removed_at IS NOT NULL AND d._read_at < %s)"
-        waits = f"({changed} OR NOT d._is_final OR {long_missing})"
-        missing = f"(d.removed_at IS NOT NULL AND d._is_final AND NOT {changed} AND NOT {long_missing})"
-        loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
-        sums = ", ".join(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)" for condition in (loaded, missing, waits))
-        where = f"WHERE {served(endpoint, 'p.')}"
-        twice = f"(SELECT count(*) - count(DISTINCT {key}) FROM {query.table(endpoint.name)})"
-        self.counts = f"SELECT count(*), {sums}, {twice} {source} {where}"
-        self.waiting = (
-            f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at, "
-            f"CASE WHEN {changed} THEN 1 ELSE 0 END {source} {where} "
-            f"AND {waits} ORDER BY CASE WHEN {changed} THEN 0 ELSE 1 END, "
-            f"CASE WHEN {changed} THEN p.updated_at ELSE d._read_at END, p.{parent_key}"
-        )

@@ -1,0 +1,125 @@
+"""Readings of single objects: one request for each row of the parent's table that is new or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any, cast
+from urllib.parse import quote, unquote
+
+import dlt
+from dlt.common.jsonpath import compile_path
+from dlt.extract import DltResource
+
+from include.api_video.api.client import ODD, UNREAD
+from include.api_video.api.origin import DEMO, may_be_demo
+from include.api_video.catalog.values import now_utc
+from include.api_video.load.reading import Reading
+from include.api_video.load.rejected import why_no_detail
+from include.api_video.sync.detail_sync import DetailSync
+from include.api_video.sync.outcome import Outcome, hash_row
+from include.api_video.warehouse.detail_questions import detail_state, remove_orphans
+from include.api_video.warehouse.warehouse import Warehouse
+
+WHOLE = compile_path("$")  # dlt would compile it for each answer
+DETAILS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
+
+
+class DetailReading(Reading):
+    """The objects of one endpoint in one run."""
+
+    stops_ok = False
+    _sync: DetailSync | None = None
+    _of_demo = False
+
+    def requests(self) -> list[Any]:
+        """One request per parent, several at once."""
+        endpoint = self.endpoint
+        path = endpoint.path.replace("{", "{resources." + cast(str, endpoint.parent) + ".")
+        # The answer may lack the id (a status has none): dlt adds the parent's, as "_videos_videoId".
+        take = partial(self.take, f"_{endpoint.parent}_{endpoint.key}")
+        entry = {
+            "name": endpoint.name,
+            "write_disposition": "merge",
+            "primary_key": endpoint.key,
+            # "$": without a selector dlt guesses one, and loads the byte ranges of an upload in place of its status.
+            "endpoint": {"path": path, "paginator": "single_page", "data_selector": WHOLE},
+            "include_from_parent": [endpoint.key],
+            "parallelized": True,
+            "processing_steps": [{"map": take}, {"filter": _is_some}],
+        }
+        return [self._parents(), entry]
+
+    def _parents(self) -> DltResource:
+        """Stands for the parent's list: the keys to ask for, from what is loaded; the list is not read again."""
+
+        @dlt.resource(name=cast(str, self.endpoint.parent), selected=False)
+        def parents() -> Iterator[list[dict[str, str]]]:
+            key, keys = self.endpoint.key, self._in_any_order(self._begun().parents)
+            for start in range(0, len(keys), DETAILS_PER_BATCH):
+                some = keys[start : start + DETAILS_PER_BATCH]
+                yield [{key: quote(value, safe="")} for value in some]  # it goes into a path
+
+        return cast(DltResource, parents)
+
+    def take(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
+        """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
+        key, sync, now = unquote(row.pop(parent_key)), self._begun(), now_utc()
+        reason, clean = why_no_detail(self.endpoint, key, row), self._cleaned(row)
+        if reason:
+            sync.reject(key)
+            content = clean.get(ODD, clean)
+            self._rejections.add(key, reason, content, hash_row({ODD: content}), now)
+            taken = None
+        else:
+            taken = self._fitted(sync.take({**clean, self.endpoint.key: key}, now))
+            if UNREAD not in row:
+                self._rejections.resolve([key])
+        self._count("objects", sync.left)
+        return taken
+
+    def _begun(self) -> DetailSync:
+        """The sync; the warehouse is asked which objects wait."""
+        if self._sync is None:
+            with self._asked_warehouse() as warehouse:
+                self._sync = self._make_sync(warehouse)
+            self._expect(len(self._sync.parents))
+        return self._sync
+
+    def _make_sync(self, warehouse: Warehouse) -> DetailSync:
+        endpoint, budget = self.endpoint, self.settings.max_detail_requests
+        # Nothing was answered yet: what names the objects to ask for was read from the same place.
+        self._of_demo = may_be_demo(self.settings.base_url) and warehouse.origin_of(endpoint.parent) == DEMO
+        remove_orphans(warehouse, endpoint, self._started_at)
+        # A 404 is believed until the next full look.
+        missing_since = self._started_at - timedelta(hours=self.settings.full_check_hours)
+        state = detail_state(warehouse, endpoint, budget, missing_since)
+        if anew := self._starts_anew(warehouse, state.base_url):
+            state = detail_state(warehouse, endpoint, budget, missing_since, anew=True)
+        return DetailSync(endpoint, state, first=anew or state.base_url is None)
+
+    @property
+    def _origin(self) -> str:
+        return DEMO if self._of_demo else super()._origin
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every object that was asked for has been answered."""
+        return self._sync is not None and self._sync.is_done
+
+    def _compared(self) -> Iterable[str]:
+        return self._begun().compared
+
+    def _outcome(self) -> Outcome:
+        sync = self._begun()
+        if sync.asks_for_all:  # what was not asked for has no parent any more
+            self._rejections.resolve(self._rejections.known.keys() - sync.parents.keys())
+        return sync.conclude()
+
+    def _forget(self) -> None:
+        self._sync = None
+
+
+def _is_some(row: Any) -> bool:
+    return row is not None

@@ -1,0 +1,240 @@
+"""Readings of lists: all rows of an endpoint come in pages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import quote
+
+import dlt
+from dlt.common.jsonpath import TJsonPath, compile_path
+
+from include.api_video.api.answers import read_page
+from include.api_video.api.client import MISSING, ODD, STOPPED
+from include.api_video.catalog.model import MAX_PAGE_SIZE
+from include.api_video.catalog.values import now_utc
+from include.api_video.errors import ApiVideoError
+from include.api_video.load.pages import Paginator
+from include.api_video.load.reading import Reading
+from include.api_video.load.rejected import WithRejected, is_stand_in, why_no_row, with_keys
+from include.api_video.settings.filters import filter_params
+from include.api_video.sync.list_sync import ListSync, is_full_due
+from include.api_video.sync.outcome import Outcome
+from include.api_video.sync.state import TableState
+from include.api_video.warehouse.destinations.row_files import RowFiles, takes_row_files
+from include.api_video.warehouse.list_questions import ListQuestions
+from include.api_video.warehouse.schema import add_only, keep_newest
+from include.api_video.warehouse.warehouse import Warehouse
+
+ROWS, ITEMS = map(compile_path, ("data", "items"))  # dlt would compile them for each answer
+ADMIN_PARAMS = {"page_size": MAX_PAGE_SIZE}
+log = logging.getLogger("api_video")
+
+
+class ListReading(Reading):
+    """One list in one run, or one per row of another list (``Endpoint.via``)."""
+
+    stops_ok = True
+    _sync: ListSync | None = None
+    _files: RowFiles | None = None
+    _is_empty = False  # the table, when its rows are loaded
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def requests(self) -> list[Any]:
+        """The list; behind each row of another list, where it is one per row."""
+        endpoint = self.endpoint
+        if not endpoint.via:
+            return [self._entry(endpoint.path, ROWS, self._params())]
+        path, key = endpoint.via
+        if not self.session.knows(self.settings.url_of(endpoint.host) + path, ADMIN_PARAMS):
+            return [self._entry(cast(str, endpoint.listed_path), ROWS, self._params())]
+        name = path.strip("/")
+        leading = {
+            "name": name,
+            "selected": False,
+            "endpoint": self._pages(path, ITEMS, ADMIN_PARAMS, self.on_leading_page),
+        }
+        inner = endpoint.path.replace("{" + key + "}", "{resources." + name + "." + key + "}")
+        return [leading, self._entry(inner, ITEMS, ADMIN_PARAMS)]
+
+    def _params(self) -> dict[str, Any]:
+        endpoint = self.endpoint
+        params: dict[str, Any] = {"pageSize": MAX_PAGE_SIZE, **filter_params(endpoint, self.settings.filters)}
+        if endpoint.sort_by:
+            params |= {"sortBy": endpoint.sort_by, "sortOrder": "desc" if endpoint.sort_by == "updatedAt" else "asc"}
+        return params
+
+    def _entry(self, path: str, selector: TJsonPath, params: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "name": self.endpoint.name,
+            "write_disposition": "merge",
+            "primary_key": self.endpoint.key,
+            "endpoint": self._pages(path, selector, params, self.on_page),
+            "processing_steps": [{"map": self.take}, {"filter": _is_some}],
+        }
+
+    def _pages(
+        self, path: str, selector: TJsonPath, params: dict[str, Any], on_page: Callable[[dict[str, Any], list[Any]], range]
+    ) -> dict[str, Any]:
+        return {
+            "path": path,
+            "params": params,
+            "data_selector": selector,
+            "paginator": Paginator(self.session, on_page),
+        }
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def on_page(self, body: dict[str, Any], rows: list[Any]) -> range:
+        """Takes a page of the list; returns the numbers of the next ones, as far as they are certain."""
+        sync = self._begun()
+        if MISSING in body:  # the row of the list before, such as a project, was deleted meanwhile
+            sync.finish_list()
+            self._count("pages", sync.lists_left)
+            return range(0)
+        if STOPPED in body:
+            following = sync.stop(body[STOPPED])
+        else:
+            page = replace(read_page(body), rows=list(with_keys(self.endpoint, rows, self._clean)))
+            rows[:] = page.rows
+            following = sync.next_page(page)
+        if sync.is_done:
+            rows.extend(sync.late_rows())
+        self._expect(sync.expected_requests)
+        if not sync.last_wanted:
+            self.session.drop_ahead()
+        pages = range(0) if following is None else range(following, max(following, sync.last_wanted or following) + 1)
+        self._count("pages", len(pages) if sync.last_wanted else sync.lists_left)
+        return pages
+
+    def on_leading_page(self, body: dict[str, Any], rows: list[Any]) -> range:
+        """Takes a page of the list that leads to the lists; returns the number of the next one."""
+        sync = self._begun()
+        if STOPPED in body:
+            sync.stop(body[STOPPED])
+            return range(0)
+        page = read_page(body)
+        rows[:] = self._that_lead_on(rows)
+        sync.expect_lists(len(rows))
+        self._expect(sync.expected_requests)
+        if not page.has_next:
+            sync.finish_list()
+        self._count("pages", sync.lists_left)
+        return range(page.number + 1, page.number + 1 + page.has_next)
+
+    def _that_lead_on(self, rows: list[Any]) -> list[Any]:
+        """Those rows of the list that leads to the lists that have the key of one."""
+        _, key = cast("tuple[str, str]", self.endpoint.via)
+        leading = [row for row in rows if isinstance(row, dict) and isinstance(row.get(key), (str, int))]
+        if len(leading) < len(rows):
+            log.warning("%s: %d rows without %s lead nowhere", self.endpoint.name, len(rows) - len(leading), key)
+        return leading
+
+    def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
+        """A row of the list as dlt is to load it; None where it is no news, or was written into a file."""
+        sync, key, now = self._begun(), row[self.endpoint.key], now_utc()
+        if is_stand_in(key):
+            self._take_stand_in(sync, row, now)
+            return None
+        taken = sync.take(self._cleaned(row), now, self._clean.written)
+        if taken is None or not self._clean.is_plain or self._files is None:
+            return self._fitted(taken)
+        self._handed_on += 1
+        self._clean.plain_rows.split(taken, self._files.load_id, self._files.write)
+        return None
+
+    def _take_stand_in(self, sync: ListSync, row: dict[str, Any], now: datetime) -> None:
+        """Notes a row that cannot be one of the table; MISSING: it was read, and is not listed any more."""
+        key = row[self.endpoint.key]
+        taken = sync.take(row if MISSING in row else self._clean(row), now)
+        if MISSING in row:
+            self._rejections.resolve([key])
+        elif taken is None:
+            self._rejections.see(key)
+        else:
+            reason = why_no_row(self.endpoint, row[ODD]) or ""
+            self._rejections.add(key, reason, taken[ODD], taken["_content_hash"], now)
+
+    # --- the sync -----------------------------------------------------------------------------------------------------
+
+    def _begun(self) -> ListSync:
+        """The sync; with the first answer, the warehouse is asked what it has to know."""
+        if self._sync is None:
+            with self._asked_warehouse() as warehouse:
+                self._sync = self._make_sync(warehouse)
+                if takes_row_files(dlt.current.pipeline()):
+                    self._files = RowFiles()
+            # The first page tells how long the list is.
+            self._expect(self._sync.expected_requests, is_told=False)
+        return self._sync
+
+    def _make_sync(self, warehouse: Warehouse) -> ListSync:
+        endpoint, settings, questions = self.endpoint, self.settings, ListQuestions(warehouse, self.endpoint)
+        state = questions.state()
+        if anew := self._starts_anew(warehouse, state.base_url):
+            state = TableState()
+        self._unproven_since, self._is_empty = state.unproven_since, state.rows == 0
+        known = WithRejected(questions, self._rejections.known)
+        return ListSync(
+            endpoint,
+            state if anew else known.count(state),
+            known,
+            ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings.filters) else None,
+            moved=questions.moved(),
+            may_have_moved=questions.has_exchanged(state.last_full_at),
+            anew=anew,
+            full_due=not state.is_whole
+            or self._rejections.are_broken
+            or is_full_due(state, settings.full_check_hours, self._started_at),
+            most_asked=settings.max_detail_requests,
+            max_removed_share=settings.max_removed_share,
+            brake_variable=settings.account.variable("max_removed_share"),
+        )
+
+    def _ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+        """Single objects of a list, None where the API has none; those that it failed to give are left out."""
+        endpoint, keys = self.endpoint, self._in_any_order(keys)
+        path = self.settings.url_of(endpoint.host) + cast(str, endpoint.one_path)
+        urls = [path.replace("{" + endpoint.key + "}", quote(key, safe="")) for key in keys]
+        found: dict[str, dict[str, Any] | None] = {}
+        try:
+            for key, row in zip(keys, self.session.find_all(urls), strict=True):
+                if row is not None and row.get(endpoint.key) != key:
+                    log.warning("%s: asked for %s, api.video answered with something else", endpoint.name, key)
+                    continue
+                found[key] = None if row is None else next(with_keys(endpoint, [{**row, endpoint.key: key}], self._clean))
+                self._count("objects", len(keys) - len(found))
+        except ApiVideoError as error:
+            log.warning(
+                "%s: %d of %d rows could not be asked for: %s", endpoint.name, len(keys) - len(found), len(keys), error
+            )
+        return found
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything has been read."""
+        return self._sync is not None and self._sync.is_done
+
+    def _compared(self) -> Iterable[str]:
+        return self._begun().compared
+
+    def _outcome(self) -> Outcome:
+        sync = self._begun()
+        if self._files:
+            self._files.close()
+        if sync.has_versions:
+            keep_newest(dlt.current.source_schema(), self.endpoint)
+        elif self._files and self._is_empty:
+            add_only(dlt.current.source_schema(), self.endpoint)
+        return self._rejections.leave_out(sync.conclude())
+
+    def _forget(self) -> None:
+        self._sync = None
+
+
+def _is_some(row: Any) -> bool:
+    return row is not None

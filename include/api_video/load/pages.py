@@ -1,0 +1,51 @@
+"""How dlt's ``rest_api`` walks through a list: page by page, as the sync wants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from dlt.sources.helpers.rest_client.paginators import BasePaginator
+from requests import PreparedRequest, Request, Response
+
+from include.api_video.api.client import ApiVideoSession
+
+OPPOSITE = {"asc": "desc", "desc": "asc"}
+
+
+class Paginator(BasePaginator):
+    """Lets the sync count the pages: ``on_page(body, rows)`` gives the numbers of the next ones, empty at the end."""
+
+    def __init__(self, session: ApiVideoSession, on_page: Callable[[dict[str, Any], list[Any]], range]) -> None:
+        super().__init__()
+        self._session, self._on_page = session, on_page
+        self._next: int | None = 1
+        self._parameter, self._order = "currentPage", "asc"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Paginator:
+        """A fresh one for another list of the same sync (dlt makes one per parent)."""
+        return Paginator(self._session, self._on_page)
+
+    def init_request(self, request: Request) -> None:
+        """Asks for page 1, with the parameter that goes with the page size's: main API or Admin API."""
+        params = request.params or {}
+        self._parameter, self._order = "page" if "page_size" in params else "currentPage", params.get("sortOrder", "")
+        self.update_request(request)
+
+    def update_state(self, response: Response, data: list[Any] | None = None) -> None:
+        """Hands the answer to the sync; sends for the pages that it will ask for in any case."""
+        numbers = self._on_page(response.json(), data if data is not None else [])
+        self._next = numbers[0] if numbers else None
+        self._has_next_page = bool(numbers)
+        if len(numbers) > 1:
+            self._session.read_ahead(response.request, (self._url_of(response.request, number) for number in numbers))
+
+    def _url_of(self, request: PreparedRequest, number: int) -> str:
+        return re.sub(rf"([?&]{self._parameter}=)\d+", rf"\g<1>{number}", request.url or "")
+
+    def update_request(self, request: Request) -> None:
+        """Asks for the page that the sync wants; a negative number is one of the list in the opposite order."""
+        if self._next is not None:
+            order = {"sortOrder": self._order if self._next > 0 else OPPOSITE[self._order]} if self._order else {}
+            request.params = {**(request.params or {}), **order, self._parameter: abs(self._next)}

@@ -1,0 +1,105 @@
+"""What a sync of single objects asks the warehouse: which of them wait, and which have no parent any more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.table import by_name
+from include.api_video.catalog.tables import snake
+from include.api_video.sync.state import DetailState, KnownRow, Parent
+from include.api_video.warehouse.ledger import count_unaccounted, last_sync
+from include.api_video.warehouse.mending import has_lost_children, mend
+from include.api_video.warehouse.sql import Query
+from include.api_video.warehouse.warehouse import Warehouse
+
+
+def detail_state(
+    warehouse: Warehouse, endpoint: Endpoint, budget: int, missing_since: datetime, *, anew: bool = False
+) -> DetailState:
+    """Which objects of a detail resource are to be asked for: new, changed with their parent, or not final.
+
+    New and changed ones come first, in the order of their parents' last change, then those asked longest ago.
+    At most ``budget`` are fetched, so memory does not grow with the library. What the API did not have is asked for
+    again where that was before ``missing_since``. ``anew`` forgets what is loaded.
+    """
+    parent = by_name()[endpoint.parent or ""]
+    with warehouse.connect() as query:
+        if not query.exists(parent.name):
+            return DetailState()
+        sql, args = DetailSql(query, endpoint, parent, anew=anew), tuple(endpoint.parent_where.values())
+        counts = query.rows(sql.counts, missing_since, missing_since, *args)
+        if counts[0][-1] or has_lost_children(query, warehouse.parents_of(endpoint)):
+            mend(query, endpoint, warehouse.parents_of(endpoint), stale="_parent_hash")
+            counts = query.rows(sql.counts, missing_since, missing_since, *args)
+        ((parents, active, missing, waiting_total, _),) = counts
+        rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *args, missing_since)
+        last = last_sync(query, endpoint.name)
+        unaccounted = count_unaccounted(query, endpoint.name, last)
+    waiting = tuple(
+        Parent(key, wanted, KnownRow(had, None, removed is not None) if seen is not None else None, not changed)
+        for key, wanted, seen, had, removed, changed in rows
+    )
+    return DetailState(
+        int(parents), int(active or 0), int(missing or 0), int(waiting_total or 0), waiting, last.base_url, unaccounted
+    )
+
+
+def remove_orphans(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> None:
+    """Marks details removed whose parent is no longer listed, or no longer has one.
+
+    ``_parent_hash`` is emptied, also of what the API did not have, so that a parent that comes back is asked for again.
+    """
+    parent = by_name()[endpoint.parent or ""]
+    with warehouse.connect() as query:
+        lost = (
+            f"_parent_hash IS NOT NULL AND {snake(endpoint.key)} NOT IN (SELECT {snake(parent.key)} "
+            f"FROM {query.table(parent.name)} WHERE {served(endpoint)})"
+        )
+        table, args = query.table(endpoint.name), tuple(endpoint.parent_where.values())
+        try:
+            ((count,),) = query.rows(f"SELECT count(*) FROM {table} WHERE {lost}", *args)
+            if count:
+                key = snake(endpoint.key)
+                query.mark_removed(endpoint.name, key, lost, *args, now=now, forget=["_parent_hash"])
+        except DatabaseUndefinedRelation:
+            return
+
+
+def served(endpoint: Endpoint, alias: str = "") -> str:
+    """Condition on a parent's row: the API has such a detail for it. Parameters: values of ``parent_where``."""
+    return " AND ".join([f"{alias}removed_at IS NULL", *(f"{alias}{snake(n)} = %s" for n in endpoint.parent_where)])
+
+
+class DetailSql:
+    """The questions about a detail resource, over the parents that have such an object.
+
+    ``counts`` (parents, active, missing, waiting, rows with a key seen before) takes the time since which something may be
+    missing, twice, then the values of ``parent_where``; ``waiting`` takes those values, then the time.
+    """
+
+    def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, anew: bool) -> None:
+        key, parent_key = snake(endpoint.key), snake(parent.key)
+        nothing = " AND 1 = 0" if anew else ""  # what is loaded does not count
+        source = (
+            f"FROM {query.table(parent.name)} p "
+            f"LEFT JOIN {query.table(endpoint.name)} d ON d.{key} = p.{parent_key}{nothing}"
+        )
+        killed = f"d._dlt_load_id NOT IN {query.complete_loads}"
+        changed = f"(d.{key} IS NULL OR d._parent_hash IS NULL OR d._parent_hash <> p._content_hash OR {killed})"
+        long_missing = "(d.removed_at IS NOT NULL AND d._read_at < %s)"
+        waits = f"({changed} OR NOT d._is_final OR {long_missing})"
+        missing = f"(d.removed_at IS NOT NULL AND d._is_final AND NOT {changed} AND NOT {long_missing})"
+        loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
+        sums = ", ".join(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)" for condition in (loaded, missing, waits))
+        where = f"WHERE {served(endpoint, 'p.')}"
+        twice = f"(SELECT count(*) - count(DISTINCT {key}) FROM {query.table(endpoint.name)})"
+        self.counts = f"SELECT count(*), {sums}, {twice} {source} {where}"
+        self.waiting = (
+            f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at, "
+            f"CASE WHEN {changed} THEN 1 ELSE 0 END {source} {where} "
+            f"AND {waits} ORDER BY CASE WHEN {changed} THEN 0 ELSE 1 END, "
+            f"CASE WHEN {changed} THEN p.updated_at ELSE d._read_at END, p.{parent_key}"
+        )

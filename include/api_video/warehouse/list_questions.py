@@ -1,0 +1,142 @@
+"""What a sync of a list asks the warehouse: how its table is, which rows are loaded, what moved to or from its bin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.table import by_name
+from include.api_video.catalog.tables import SKIPPED, SYNCS, snake
+from include.api_video.catalog.values import now_utc, utc
+from include.api_video.sync.state import KnownRow, TableState
+from include.api_video.warehouse.ledger import count_unaccounted, last_sync
+from include.api_video.warehouse.mending import has_lost_children, mend
+from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
+from include.api_video.warehouse.warehouse import Warehouse
+
+
+class ListQuestions:
+    """The questions about the table of one list."""
+
+    def __init__(self, warehouse: Warehouse, endpoint: Endpoint) -> None:
+        self._warehouse, self._endpoint = warehouse, endpoint
+
+    def state(self) -> TableState:
+        """State of a list's table; an empty one where nothing is loaded yet. Mends it before, where that is due."""
+        with self._warehouse.connect() as query:
+            table, parents = query.table(self._endpoint.name), self._warehouse.parents_of(self._endpoint)
+            last = last_sync(query, self._endpoint.name)
+            undated = "updated_at" if self._has_cursor else "_dlt_id"  # without a cursor, no row counts as undated
+            # A row of a load that was killed halfway, or that was mended, is loaded again.
+            loaded = f"removed_at IS NULL AND _content_hash <> '' AND _dlt_load_id IN {query.complete_loads}"
+            counts = (
+                f"SELECT count(*), count(*) - count(removed_at), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), "
+                f"count(*) - count(DISTINCT {snake(self._endpoint.key)}), "
+                f"sum(CASE WHEN removed_at IS NULL AND {undated} IS NULL THEN 1 ELSE 0 END) FROM {table}"
+            )
+            try:
+                ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
+                if twice or has_lost_children(query, parents):
+                    mend(query, self._endpoint, parents, stale="_content_hash")
+                    ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
+                cursor = self._find_cursor(query, last.partial_loads)
+                unaccounted = count_unaccounted(query, self._endpoint.name, last)
+            except DatabaseUndefinedRelation:
+                return TableState()
+        return TableState(
+            exists=True,
+            active=int(active),
+            cursor=cursor,
+            last_full_at=last.full_at,
+            base_url=last.base_url,
+            is_whole=int(complete or 0) == int(active) and not last.may_lack,
+            undated=int(undated_rows or 0),
+            unaccounted=unaccounted,
+            total_off=last.total_off,
+            is_sorted=last.is_sorted,
+            unproven=last.unproven,
+            unproven_since=last.unproven_since,
+            rows=int(rows),
+        )
+
+    def _find_cursor(self, query: Query, partial_loads: Sequence[str]) -> datetime | None:
+        """The newest updatedAt down to which a list has been read."""
+        if not self._has_cursor:
+            return None
+        # A row dated in the future would hide all changes until then; so would the newest rows of a reading that stopped.
+        others = f" AND _dlt_load_id NOT IN ({', '.join(['%s'] * len(partial_loads))})" if partial_loads else ""
+        ((cursor,),) = query.rows(
+            f"SELECT max(updated_at) FROM {query.table(self._endpoint.name)} "
+            f"WHERE _dlt_load_id IN {query.complete_loads} AND updated_at <= %s{others}",
+            now_utc(),
+            *partial_loads,
+        )
+        return utc(cursor)
+
+    def moved(self) -> list[str]:
+        """Keys of a list's rows that may have gone to its bin, or come back from there, since it was last loaded."""
+        if self._endpoint.bin is None:
+            return []
+        bin_name, key = self._endpoint.bin, snake(self._endpoint.key)
+        with self._warehouse.connect() as query:
+            if not query.exists(bin_name) or not query.exists(self._endpoint.name):
+                return []
+            last = f"SELECT max(finished_at) FROM {query.table(SYNCS)} WHERE resource = %s AND mode <> '{SKIPPED}'"
+            rows = query.rows(
+                f"SELECT b.{key} FROM {query.table(bin_name)} b LEFT JOIN {query.table(self._endpoint.name)} l "
+                f"ON l.{key} = b.{key} AND l.removed_at IS NULL "
+                f"WHERE (b.removed_at IS NULL AND l.{key} IS NOT NULL) OR (l.{key} IS NULL AND b.removed_at >= "
+                f"({last} AND load_id IN {query.complete_loads})) ORDER BY b.{key}",
+                self._endpoint.name,
+            )
+        return [key for (key,) in rows]
+
+    def has_exchanged(self, since: datetime | None) -> bool:
+        """Whether rows left or came back to the list that has this one as its bin, after ``since``.
+
+        Leaving is seen in the table, not in the ledger: a run that was killed marked rows and left no line there.
+        """
+        lists = [other.name for other in by_name().values() if other.bin == self._endpoint.name]
+        if since is None:
+            return False
+        with self._warehouse.connect() as query:
+            for name in lists:
+                restored = "resource = %s AND restored_rows > 0 AND started_at > %s"
+                came_back = f"SELECT count(*) FROM {query.table(SYNCS)} WHERE {restored}"
+                left = f"SELECT count(*) FROM {query.table(name)} WHERE removed_at > %s"
+                if query.exists(name) and (query.rows(came_back, name, since)[0][0] or query.rows(left, since)[0][0]):
+                    return True
+        return False
+
+    def find_rows(self, keys: Sequence[str]) -> dict[str, KnownRow]:
+        """The rows of a table with these keys."""
+        found: dict[str, KnownRow] = {}
+        with self._warehouse.connect() as query:
+            for start in range(0, len(keys), KEYS_PER_QUERY):
+                some = keys[start : start + KEYS_PER_QUERY]
+                marks = ", ".join(["%s"] * len(some))
+                found.update(self._known(query, f"WHERE {snake(self._endpoint.key)} IN ({marks})", some))
+        return found
+
+    def all_rows(self) -> dict[str, KnownRow]:
+        """Every row of a table, by key."""
+        with self._warehouse.connect() as query:
+            return dict(self._known(query, "", ()))
+
+    def _known(self, query: Query, where: str, args: Sequence[str]) -> Iterator[tuple[str, KnownRow]]:
+        updated = "updated_at" if self._has_cursor else "NULL"
+        # A row of a load that was killed halfway is loaded again: its hash does not count.
+        kept_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN _content_hash END"
+        columns, table = (
+            f"{snake(self._endpoint.key)}, {kept_hash}, {updated}, removed_at",
+            query.table(self._endpoint.name),
+        )
+        for key, content_hash, updated_at, removed_at in query.rows(f"SELECT {columns} FROM {table} {where}", *args):
+            yield key, KnownRow(content_hash, utc(updated_at), removed_at is not None)
+
+    @property
+    def _has_cursor(self) -> bool:
+        return any(column.path == "updatedAt" for column in self._endpoint.columns)

@@ -1,0 +1,36 @@
+"""The rows of ``_rejected``: what the API lists and no table can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.tables import REJECTED
+from include.api_video.warehouse.sql import Query
+
+
+def rejected(query: Query, endpoint: Endpoint) -> dict[str, str | None]:
+    """Hash of the content by key, of an endpoint's rows; None where its load was killed, or it stands twice."""
+    kept_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN content_hash END"
+    try:
+        rows = query.rows(f"SELECT row_key, {kept_hash} FROM {query.table(REJECTED)} WHERE resource = %s", endpoint.name)
+    except DatabaseUndefinedRelation:
+        return {}
+    found: dict[str, str | None] = {}
+    for key, content_hash in rows:
+        found[str(key)] = None if key in found else content_hash
+    return found
+
+
+def forget_rejected(query: Query, ids: Sequence[str]) -> None:
+    """Takes rows out, by ``rejected_id``; doing it twice changes nothing."""
+    if ids:
+        query.delete(REJECTED, "rejected_id", ids)
+
+
+def forget_all_rejected(query: Query, resource: str) -> None:
+    """Takes all rows of a resource out."""
+    if query.exists(REJECTED):
+        query.delete(REJECTED, "resource", [resource])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from include.api_video.catalog.table import ENDPOINTS, by_name
-from include.api_video.catalog.tables import columns_of, locate, snake, tables_of
+from include.api_video.catalog.tables import columns_of, snake, table_and_column, tables_of
 from include.api_video.warehouse.schema import HANDED_ON_ONCE, build_schema, keep_newest
 
 # What api.video documents (OpenAPI description of 2024-11, Admin API's of 2026-06), in the warehouse's names. Written by
@@ -290,7 +290,7 @@ def test_a_schema_of_some_resources_has_their_tables_and_ours_only():
     ],
 )
 def test_a_documented_field_lands_where_dlt_puts_it(table, path, located):
-    assert locate(table, path) == located
+    assert table_and_column(table, path) == located
 
 
 @resources

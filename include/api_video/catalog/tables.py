@@ -89,7 +89,7 @@ def snake(name: str) -> str:
     return NamingConvention().normalize_identifier(name)
 
 
-def locate(table: str, path: str) -> tuple[str, str]:
+def table_and_column(table: str, path: str) -> tuple[str, str]:
     """Table and column in which a documented field lands.
 
     ``("videos", "metadata[].key")`` gives ``("videos__metadata", "key")``; a list of plain values has them in ``value``.
@@ -104,7 +104,7 @@ def locate(table: str, path: str) -> tuple[str, str]:
 
 def tables_of(endpoint: Endpoint) -> list[str]:
     """The endpoint's table and its child tables."""
-    return list(dict.fromkeys([endpoint.name, *(locate(endpoint.name, c.path)[0] for c in endpoint.columns)]))
+    return list(dict.fromkeys([endpoint.name, *(table_and_column(endpoint.name, c.path)[0] for c in endpoint.columns)]))
 
 
 def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
@@ -113,7 +113,7 @@ def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
     tables: dict[str, dict[str, Column]] = {name: {} for name in tables_of(endpoint)}
     own = OWN_COLUMNS if endpoint.is_list else OWN_COLUMNS + DETAIL_COLUMNS
     for column in endpoint.columns + own:
-        table, name = locate(endpoint.name, column.path)
+        table, name = table_and_column(endpoint.name, column.path)
         tables[table][name] = column
     if endpoint.parent:
         tables[endpoint.name][key] = replace(tables[endpoint.name][key], joins=f"{endpoint.parent}.{key}")
@@ -126,5 +126,7 @@ def meaning_of(endpoint: Endpoint, table: str) -> str:
     """What one of the endpoint's tables holds."""
     if table == endpoint.name:
         return endpoint.meaning
-    field = next(c.path.rpartition("[]")[0] for c in endpoint.columns if locate(endpoint.name, c.path)[0] == table)
+    field = next(
+        c.path.rpartition("[]")[0] for c in endpoint.columns if table_and_column(endpoint.name, c.path)[0] == table
+    )
     return f"The list {field} of each row of {endpoint.name}: one row per item"

@@ -23,7 +23,7 @@ from dlt.common.typing import VARIANT_FIELD_FORMAT
 
 from include.api_video.api.odd_json import dump_json
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.tables import MORE_FIELDS, locate
+from include.api_video.catalog.tables import MORE_FIELDS, table_and_column
 from include.api_video.catalog.values import INT64, read_timestamp
 
 # PostgreSQL has room for 1,600 columns, and a payload whose names are keys of a map has ever more.
@@ -45,7 +45,7 @@ class Fitting:
         self._types: dict[str, dict[str, TDataType]] = {}
         self._parents: dict[str, str | None] = {}
         # What is documented as a flag, and comes as another word for one, stays a flag.
-        self._flags = {locate(endpoint.name, c.path) for c in endpoint.columns if c.data_type == "bool"}
+        self._flags = {table_and_column(endpoint.name, c.path) for c in endpoint.columns if c.data_type == "bool"}
         for table in get_nested_tables(schema.tables, endpoint.name):
             name = str(table["name"])
             self._parents[name] = table.get("parent")

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.places import TIME, Place
-from include.api_video.catalog.tables import OWN_COLUMNS, locate, snake
+from include.api_video.catalog.tables import OWN_COLUMNS, snake, table_and_column
 from include.api_video.catalog.values import INT64, PLAIN_TIMESTAMP
 
 EXACT = 2**53  # whole numbers up to here are exact as floats
@@ -70,7 +70,7 @@ class PlainRows:
         if not inside.is_free and name not in level.guarded:
             level.guarded.append(name)
         if is_list:
-            items = level.kinds.setdefault(name, Items(locate(self._endpoint.name, here)[0], None))
+            items = level.kinds.setdefault(name, Items(table_and_column(self._endpoint.name, here)[0], None))
             if not rest:
                 items.inside = inside.items.plain
                 return
@@ -79,7 +79,7 @@ class PlainRows:
         elif rest:
             self._add(rest, inside, level.kinds.setdefault(name, Level()), f"{here}.")
         else:
-            level.kinds[name], level.columns[name] = inside.plain, locate(self._endpoint.name, here)[1]
+            level.kinds[name], level.columns[name] = inside.plain, table_and_column(self._endpoint.name, here)[1]
 
     def holds(self, row: dict[str, Any]) -> bool:
         """Whether every value of a row is documented, of its documented type, and stored as it is.

@@ -15,7 +15,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import REJECTED, SKIPPED, columns_of, locate, snake, tables_of
+from include.api_video.catalog.tables import REJECTED, SKIPPED, columns_of, snake, table_and_column, tables_of
 from include.api_video.catalog.values import utc
 from include.api_video.settings.schedule import ON_THE_HOUR
 from include.api_video.settings.settings import DEFAULT_UNPROVEN_HOURS
@@ -298,7 +298,7 @@ def _lost_fields(query: Query, endpoint: Endpoint) -> Iterator[str]:
 
 def _came_back(query: Query, endpoint: Endpoint, path: str, lost_at: datetime) -> bool:
     """Whether a row that was read later has a value in a field."""
-    table, column = locate(endpoint.name, path)
+    table, column = table_and_column(endpoint.name, path)
     key = snake(endpoint.key)
     try:
         ((count,),) = query.rows(

@@ -2,7 +2,7 @@
 
 A list task goes like this. Page 1, newest first, says how many rows there are. Read on while rows are not older than the
 cursor. If the rows that would then be active are as many as the API lists, nothing else happened, and that was all. Where
-some are missing, find them (``locate``); at the first load, when a full look is due, or where that does not help, read the
+some are missing, find them (``removal``); at the first load, when a full look is due, or where that does not help, read the
 whole list (``whole_reading``).
 
 Every row that was read is handed on, whatever else happens. Two things need proof: that a row is gone, and that the table
@@ -26,11 +26,11 @@ from include.api_video.settings.accounts import DEFAULT_ACCOUNT
 from include.api_video.sync.news import News
 from include.api_video.sync.outcome import Outcome
 from include.api_video.sync.page_walk import ReadingStopped, Walk, reaches
+from include.api_video.sync.removal import Ask, Found, RemovalBrake, Steps, find_gone
 from include.api_video.sync.search import is_worth_it
 from include.api_video.sync.state import KnownRow, TableState
-from include.api_video.sync.whole_reading import Ask, Found, Steps, WholeReading, locate
+from include.api_video.sync.whole_reading import WholeReading
 
-BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
 DEFAULT_MOST_ASKED = 1000
 
 
@@ -72,7 +72,7 @@ class ListSync:
     ) -> None:
         self._endpoint, self._state, self._lookup, self._ask = endpoint, state, lookup, ask
         self._moved, self._may_have_moved, self._most_asked = moved, may_have_moved, most_asked
-        self._max_removed_share, self._brake_variable = max_removed_share, brake_variable
+        self._brake = RemovalBrake(endpoint.name, max_removed_share, brake_variable)
         self._first = anew or state.last_full_at is None
         self._whole = self._first or full_due or endpoint.sync.is_always_whole
         self._known: dict[str, KnownRow] = {}
@@ -201,9 +201,9 @@ class ListSync:
 
     def _on_page(self, keys: list[str]) -> None:
         if not self._whole:
-            self._look_up(keys)
+            self._ask_warehouse(keys)
 
-    def _look_up(self, keys: Sequence[str]) -> None:
+    def _ask_warehouse(self, keys: Sequence[str]) -> None:
         unknown = [key for key in keys if key not in self._known]
         self._known.update(self._lookup.find_rows(unknown) if unknown else {})
 
@@ -243,7 +243,7 @@ class ListSync:
             self._known = self._lookup.all_rows()
             loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed}
             believed, count = {**loaded, **walk.seen}, self._active_after() + self._off_before
-            yield from locate(self._endpoint, walk, self._found, self._ask, top, believed, count)
+            yield from find_gone(self._endpoint, walk, self._found, self._ask, top, believed, count)
         if self._count_lost() or walk.may_lack or not self._is_newest_first:
             if begin_again or walk.may_lack:
                 first = last = yield 1
@@ -270,7 +270,7 @@ class ListSync:
         keys = [key for key in self._moved if key not in self._walk.seen]
         if not self._ask or not keys or len(keys) > (first.pages_total or 0) + MAX_PAGE_SIZE:
             return  # the count will tell
-        self._look_up(keys)
+        self._ask_warehouse(keys)
         self._found.take(self._ask(keys), self._endpoint.key)
 
     def _has_moved(self) -> bool:
@@ -373,15 +373,7 @@ class ListSync:
 
     def _find_brake(self, unlisted: int = 0) -> RemovalBrakeError | None:
         active = len(self._known_active()) if self._whole else self._state.active
-        gone = max(unlisted, len(self._known_active() & self._found.gone))
-        if gone < BRAKE_FROM_ROWS or gone <= self._max_removed_share * active:
-            return None
-        return RemovalBrakeError(
-            f"{self._endpoint.name}: {gone} of {active} rows are no longer listed by the API, more than the share "
-            f"of {self._max_removed_share:g} that one run may mark removed. Nothing was removed. If this is right, "
-            'trigger one run with "Allow a mass removal in this run" (without Airflow: '
-            f"{self._brake_variable}=1); if not, check the key, the environment and the filters."
-        )
+        return self._brake.find(max(unlisted, len(self._known_active() & self._found.gone)), active)
 
 
 def is_full_due(state: TableState, full_check_hours: float, now: datetime) -> bool:

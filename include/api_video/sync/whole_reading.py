@@ -7,46 +7,19 @@ says; else where the API does not know it when asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Collection, Generator
 from itertools import chain
-from typing import Any
 
 from include.api_video.api.answers import Page
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError
-from include.api_video.sync.page_walk import Pages, ReadingStopped, Walk
-from include.api_video.sync.search import Search, is_worth_it
+from include.api_video.sync.page_walk import ReadingStopped, Walk
+from include.api_video.sync.removal import Ask, Found, Steps, find_gone
+from include.api_video.sync.search import is_worth_it
 
 READINGS = 3  # of a list whose rows are not as many as it says
 FEW_ROWS = 20  # that seem to be gone
 FEW_PAGES = 10  # a longer list is read once more by the next run instead
-
-Steps = Generator[int, Page, None]
-# Asks the API for single objects by key; None where it has none (404), nothing where it did not answer.
-Ask = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
-
-
-@dataclass
-class Found:
-    """What single objects told: rows that the API has, and keys of others that it has not."""
-
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    gone: set[str] = field(default_factory=set)
-
-    def take(self, answers: Mapping[str, dict[str, Any] | None], key_field: str) -> None:
-        """Takes the answers for some keys."""
-        for key, row in answers.items():
-            if row is None:
-                self.gone.add(key)
-            else:
-                self.rows[key] = {**row, key_field: key}
-
-    def clear(self) -> None:
-        """Forgets what was told."""
-        self.rows.clear()
-        self.gone.clear()
 
 
 class WholeReading:
@@ -120,14 +93,14 @@ class WholeReading:
                 self.unproven = self._in_words(f"Another reading stopped: {stopped.error}")
                 return
             most = READINGS if few else 1 if self._is_newest_first() else 2
-            if self._is_settled(stood_still) or self._readings >= most:
+            if self._is_enough(stood_still) or self._readings >= most:
                 break
             before = set(self._walk.seen)
             first = last = yield 1
             self._walk.begin(first)
         if self._is_newest_first() and not stood_still:
             yield from self._find_withdrawn()
-        self._settle(stood_still)
+        self._decide(stood_still)
 
     def _read_once(self, first: Page, last: Page, before: set[str]) -> Generator[int, Page, bool]:
         """Reads all pages after the last one, and the top again; returns whether the list stood still.
@@ -165,7 +138,7 @@ class WholeReading:
             rows = f"{missing} of {self._total} rows are reached from neither end"
             self.unproven = f"api.video gives no page from number {refused} on, and {rows}. {error}"
 
-    def _is_settled(self, stood_still: bool) -> bool:
+    def _is_enough(self, stood_still: bool) -> bool:
         """Whether another reading would tell no more."""
         fits = self._total is None or self._count_listed() == self._total
         if self._is_newest_first():
@@ -180,11 +153,11 @@ class WholeReading:
         top, lost = self._walk.top, self._count_listed() - (self._total or 0)
         if self._ask and top and lost > 0 and is_worth_it(lost, top.pages_total or 0):
             first = yield from self._walk.page(1)
-            yield from locate(
+            yield from find_gone(
                 self._endpoint, self._walk, self._found, self._ask, first, self._walk.seen, self._count_listed()
             )
 
-    def _settle(self, stood_still: bool) -> None:
+    def _decide(self, stood_still: bool) -> None:
         """Decides what is gone, and whether the table is proven to be what the API lists."""
         walk, gone = self._walk, self._found.gone
         total = self._count_listed() if self._total is None else self._total
@@ -219,32 +192,3 @@ class WholeReading:
         times = {1: "one reading", 2: "two readings", 3: "three readings"}[self._readings]
         said = f"api.video says {self._total}, {times} listed {self._count_listed()} different {self._endpoint.name}"
         return f"{said}. {reason}." if reason else f"{said}."
-
-
-def locate(
-    endpoint: Endpoint,
-    walk: Walk,
-    found: Found,
-    ask: Ask,
-    first: Page,
-    believed: Mapping[str, datetime | None],
-    count: int,
-) -> Steps:
-    """Finds rows that are believed to be listed and are gone, without reading the whole list.
-
-    ``first`` is page 1, just read; ``believed`` has updatedAt by key, and ``count`` of these rows count as listed.
-    """
-    order = {key: at for key, at in believed.items() if key not in found.gone}
-    # What was seen before may be gone: it counts as listed where a page of the search shows it.
-    listed = Walk(False, walk.key_of)
-    listed.begin(first)
-
-    def read_page(number: int) -> Pages:
-        page = yield from listed.page(number)
-        walk.take(page)
-        return page
-
-    lost = count - (first.items_total or 0)
-    keys = yield from Search(read_page, first, order, listed.seen, lost).run()
-    if keys:
-        found.take(ask(sorted(keys)), endpoint.key)

@@ -56,7 +56,7 @@ def remove_orphans(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> N
     with warehouse.connect() as query:
         lost = (
             f"_parent_hash IS NOT NULL AND {snake(endpoint.key)} NOT IN (SELECT {snake(parent.key)} "
-            f"FROM {query.table(parent.name)} WHERE {served(endpoint)})"
+            f"FROM {query.table(parent.name)} WHERE {has_detail(endpoint)})"
         )
         table, args = query.table(endpoint.name), tuple(endpoint.parent_where.values())
         try:
@@ -68,7 +68,7 @@ def remove_orphans(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> N
             return
 
 
-def served(endpoint: Endpoint, alias: str = "") -> str:
+def has_detail(endpoint: Endpoint, alias: str = "") -> str:
     """Condition on a parent's row: the API has such a detail for it. Parameters: values of ``parent_where``."""
     return " AND ".join([f"{alias}removed_at IS NULL", *(f"{alias}{snake(n)} = %s" for n in endpoint.parent_where)])
 
@@ -94,7 +94,7 @@ class DetailSql:
         missing = f"(d.removed_at IS NOT NULL AND d._is_final AND NOT {changed} AND NOT {long_missing})"
         loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
         sums = ", ".join(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)" for condition in (loaded, missing, waits))
-        where = f"WHERE {served(endpoint, 'p.')}"
+        where = f"WHERE {has_detail(endpoint, 'p.')}"
         twice = f"(SELECT count(*) - count(DISTINCT {key}) FROM {query.table(endpoint.name)})"
         self.counts = f"SELECT count(*), {sums}, {twice} {source} {where}"
         self.waiting = (

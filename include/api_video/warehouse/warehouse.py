@@ -22,7 +22,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.tables import SYNCS, locate, snake, tables_of
+from include.api_video.catalog.tables import SYNCS, snake, table_and_column, tables_of
 from include.api_video.catalog.values import now_utc, utc
 from include.api_video.warehouse.comments import write_comments
 from include.api_video.warehouse.ledger import last_sync
@@ -201,7 +201,7 @@ class Warehouse:
         key, some = snake(endpoint.key), list(islice(keys, KEYS_PER_QUERY))
         if not fields or not some:
             return []
-        places = {field: locate(endpoint.name, path) for field, path in fields.items()}
+        places = {field: table_and_column(endpoint.name, path) for field, path in fields.items()}
         marks, filled = ", ".join(["%s"] * len(some)), []
         with self.connect() as query:
             for table in dict.fromkeys(table for table, _ in places.values()):

@@ -1,0 +1,100 @@
+"""When a row counts as removed.
+
+A row of a list is gone if the API says so when asked for that row. It is also gone if a reading of the whole list lacks
+it and is proven: the reading has as many rows as the API counts, and nothing moved meanwhile (``WholeReading``). A single
+object is gone if the API has none (``DetailSync``), or with its parent (``warehouse.detail_questions``). Above the brake,
+nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from include.api_video.api.answers import Page
+from include.api_video.catalog.model import Endpoint
+from include.api_video.errors import RemovalBrakeError
+from include.api_video.sync.page_walk import Pages, Walk
+from include.api_video.sync.search import Search
+
+Steps = Generator[int, Page, None]
+# Asks the API for single objects by key; None where it has none (404), nothing where it did not answer.
+Ask = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
+
+
+@dataclass
+class Found:
+    """What single objects told: rows that the API has, and keys of others that it has not."""
+
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+
+    def take(self, answers: Mapping[str, dict[str, Any] | None], key_field: str) -> None:
+        """Takes the answers for some keys."""
+        for key, row in answers.items():
+            if row is None:
+                self.gone.add(key)
+            else:
+                self.rows[key] = {**row, key_field: key}
+
+    def clear(self) -> None:
+        """Forgets what was told."""
+        self.rows.clear()
+        self.gone.clear()
+
+
+def find_gone(
+    endpoint: Endpoint,
+    walk: Walk,
+    found: Found,
+    ask: Ask,
+    first: Page,
+    believed: Mapping[str, datetime | None],
+    count: int,
+) -> Steps:
+    """Finds rows that are believed to be listed and are gone, without reading the whole list.
+
+    ``first`` is page 1, just read; ``believed`` has updatedAt by key, and ``count`` of these rows count as listed.
+    """
+    order = {key: at for key, at in believed.items() if key not in found.gone}
+    # What was seen before may be gone: it counts as listed where a page of the search shows it.
+    listed = Walk(False, walk.key_of)
+    listed.begin(first)
+
+    def read_page(number: int) -> Pages:
+        page = yield from listed.page(number)
+        walk.take(page)
+        return page
+
+    lost = count - (first.items_total or 0)
+    keys = yield from Search(read_page, first, order, listed.seen, lost).run()
+    if keys:
+        found.take(ask(sorted(keys)), endpoint.key)
+
+
+BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
+
+
+@dataclass(frozen=True)
+class RemovalBrake:
+    """Stops a run that would mark a large share of a table removed.
+
+    ``most_share`` is the largest share that one run may; ``variable`` names the setting.
+    """
+
+    resource: str
+    most_share: float
+    variable: str
+
+    def find(self, gone: int, active: int) -> RemovalBrakeError | None:
+        """Why so many of the active rows must not be marked removed; None where they may."""
+        if gone < BRAKE_FROM_ROWS or gone <= self.most_share * active:
+            return None
+        return RemovalBrakeError(
+            f"{self.resource}: {gone} of {active} rows are no longer listed by the API, more than the share "
+            f"of {self.most_share:g} that one run may mark removed. Nothing was removed. If this is right, "
+            'trigger one run with "Allow a mass removal in this run" (without Airflow: '
+            f"{self.variable}=1); if not, check the key, the environment and the filters."
+        )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -11,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 
 from include.api_video.catalog.table import ENDPOINTS
 from include.api_video.docs.dictionary import references, tables
-from include.api_video.docs.write import DICTIONARY, PROJECT_DIR, TYPES, data_dictionary, with_generated_parts
+from include.api_video.docs.write import DICTIONARY, GENERATED, PROJECT_DIR, TYPES, data_dictionary, with_generated_part
 from include.api_video.settings.settings import Settings
 from include.api_video.warehouse.locks.duckdb_file import DEFAULT_TIMEOUT_S
 from include.api_video.warehouse.locks.table_lock import TIMEOUT_S
@@ -24,8 +26,11 @@ README = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
 CONFIGURATION = document("docs/configuration.md")
 
 
-def test_the_table_of_resources_is_up_to_date() -> None:
-    assert with_generated_parts(README) == README, "run: make docs"
+@pytest.mark.parametrize(("file", "name", "part"), GENERATED, ids=lambda value: value if isinstance(value, str) else "")
+def test_the_generated_parts_of_documents_are_those_of_the_code(file: Path, name: str, part: Callable[[], str]) -> None:
+    text = file.read_text(encoding="utf-8")
+
+    assert with_generated_part(text, name, part()) == text, "run: make docs"
 
 
 def test_the_data_dictionary_is_up_to_date() -> None:

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from include.api_video.settings.config import PROJECT_DIR
+from include.api_video.docs.rooms import HOUSE, ORDER, rooms
 
-HOUSE = PROJECT_DIR / "include" / "api_video"
 PACKAGE = "include.api_video"
-# From the ground up: a room may import those before it, and what stands beside the rooms in ROOTS.
-ROOMS = ["messages", "catalog", "settings", "api", "sync", "warehouse", "load", "proof", "docs"]
+ROOMS = list(ORDER)
 GROUND, ROOF = {"errors", "own_process", "__init__"}, {"__main__"}
 FILES = sorted(HOUSE.rglob("*.py"))
 
@@ -41,13 +39,15 @@ def room_of(module: str) -> str:
     return module.split(".")[0]
 
 
-def test_every_folder_is_a_room_that_says_what_it_is() -> None:
-    assert {folder.parent.relative_to(HOUSE).parts[0] for folder in HOUSE.glob("*/__init__.py")} == set(ROOMS)
+def test_every_room_says_what_it_is_and_what_each_file_is_about() -> None:
+    assert {file.relative_to(HOUSE).parts[0] for file in HOUSE.glob("*/__init__.py")} == set(ROOMS)
     assert {name_of(file) for file in FILES if len(file.relative_to(HOUSE).parts) == 1} == GROUND | ROOF
-    for file in HOUSE.glob("*/**/__init__.py"):
-        lines = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").splitlines()
-        assert len(lines) == 4, f"{file}: what lives here, what it may import, where a change goes"
-        assert lines[2].startswith("May import: "), file
+    told = rooms()
+    assert {room.path for room in told} == {
+        file.parent.relative_to(HOUSE).as_posix() for file in HOUSE.glob("*/**/__init__.py")
+    }
+    for room in told:
+        assert set(room.files) == {file.stem for file in (HOUSE / room.path).glob("[!_]*.py")}, room.path
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -66,12 +66,12 @@ def test_a_room_imports_those_below_it_alone(room: str) -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_says_what_it_imports(room: str) -> None:
     """And nothing that it does not."""
-    said = (ast.get_docstring(ast.parse((HOUSE / room / "__init__.py").read_text(encoding="utf-8"))) or "").splitlines()[2]
+    said = next(each.may_import for each in rooms() if each.path == room)
     used = {room_of(imported) for file in FILES if room_of(name_of(file)) == room for imported in imports_of(file)} - {
         room,
         "__init__",
     }
-    assert said == f"May import: {', '.join(sorted(used, key=['errors', *ROOMS].index)) or 'nothing'}."
+    assert said == (", ".join(sorted(used, key=["errors", *ROOMS].index)) or "nothing")
 
 
 def test_no_two_files_import_each_other() -> None:

@@ -1,5 +1,15 @@
-"""How api.video is asked, and what its answers mean: requests, rate limit, retries, errors in plain words.
+"""How api.video is asked, and what its answers mean.
 
 May import: errors, catalog, settings.
-What a status means, how long to wait, what a key may read: here.
+
+- answers: what a status or a body means (a 404: `client`)
+- client: requests, retries, several at once; what a 404 means
+- throttle: the rate limit, and how long to wait after a 429
+- exchange: one request and its answer, redirects
+- deadline: an end to every request
+- connection_errors: what a broken connection means
+- odd_json: JSON that the fast parser refuses or rounds
+- permissions: what a key may read
+- origin: how the demo is told from an account
+- work_time: how long reading may take
 """

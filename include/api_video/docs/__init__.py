@@ -1,5 +1,8 @@
-"""Generated documents: the data dictionary, README's table of resources.
+"""Documents that are generated.
 
 May import: catalog, settings, warehouse.
-What a generated document says: here.
+
+- dictionary: what the data dictionary says of a table
+- write: how it and the generated parts of other documents look
+- rooms: how the map of the rooms is read
 """

@@ -1,4 +1,7 @@
-"""``python -m include.api_video.docs``: writes the table of resources in README.md, and docs/data_dictionary.md."""
+"""``python -m include.api_video.docs``: writes what documents say of the code.
+
+That is README's table of resources, the map of the rooms in docs/architecture.md, and all of docs/data_dictionary.md.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,11 @@ from include.api_video.docs.dictionary import (
     source_of,
     tables,
 )
+from include.api_video.docs.rooms import rooms
 from include.api_video.settings.config import PROJECT_DIR
 
-START, END = "<!-- resources: written by make docs -->\n", "<!-- end of resources -->"
+START, END = "<!-- {}: written by make docs -->\n", "<!-- end of {} -->"
+ARCHITECTURE = PROJECT_DIR / "docs/architecture.md"
 DICTIONARY = PROJECT_DIR / "docs/data_dictionary.md"
 TYPES = {
     "text": ("VARCHAR", "varchar"),
@@ -67,11 +72,17 @@ def _row(endpoint: Endpoint) -> list[str]:
     return [f"`{endpoint.name}`{switch}", endpoint.meaning, source_of(endpoint), key, how_current(endpoint), children]
 
 
-def with_generated_parts(text: str) -> str:
-    """A README with its generated part renewed."""
-    before, rest = text.split(START)
-    _, after = rest.split(END)
-    return f"{before}{START}{resource_table()}{END}{after}"
+def room_table() -> str:
+    """Where each change goes: a row per file of each room."""
+    rows = [[f"`{room.path}/{name}.py`", what] for room in rooms() for name, what in room.files.items()]
+    return _table(("file", "what to change there"), rows)
+
+
+def with_generated_part(text: str, name: str, part: str) -> str:
+    """A document with one of its generated parts renewed."""
+    before, rest = text.split(START.format(name))
+    _, after = rest.split(END.format(name))
+    return f"{before}{START.format(name)}{part}{END.format(name)}{after}"
 
 
 def data_dictionary() -> str:
@@ -153,9 +164,12 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def main() -> int:
-    """Rewrites both files."""
-    readme = PROJECT_DIR / "README.md"
-    readme.write_text(with_generated_parts(readme.read_text(encoding="utf-8")), encoding="utf-8")
-    DICTIONARY.parent.mkdir(exist_ok=True)
+    """Rewrites the documents."""
+    for file, name, part in GENERATED:
+        text = file.read_text(encoding="utf-8")
+        file.write_text(with_generated_part(text, name, part()), encoding="utf-8")
     DICTIONARY.write_text(data_dictionary(), encoding="utf-8")
     return 0
+
+
+GENERATED = ((PROJECT_DIR / "README.md", "resources", resource_table), (ARCHITECTURE, "rooms", room_table))

@@ -1,5 +1,18 @@
-"""One resource from the API into the warehouse: the dlt source, redaction, rows that fit no table, the run.
+"""One resource from the API into the warehouse.
 
 May import: errors, messages, catalog, settings, api, sync, warehouse.
-What becomes of a row on its way, what one task does: here.
+
+- source: the dlt source, and the order of its resources
+- kinds: which kind of reading a `Sync` is
+- reading: what all kinds have in common, and the row for the ledger
+- list_reading: requests and answers of lists
+- detail_reading: requests and answers of single objects
+- pages: how dlt goes from page to page
+- redaction: how secrets are taken out of a row
+- plain_rows: rows that are as documented
+- fitting: values that fit no column
+- rejected: rows that fit no table
+- full_refresh: how tables start anew
+- key_check: the request that tells a wrong key
+- runner: what one task does, and a plain run
 """

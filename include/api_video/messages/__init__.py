@@ -1,5 +1,10 @@
-"""What people read while it works: progress, lines of a log, credentials taken out.
+"""What people read while it works.
 
 May import: errors.
-What is said of progress, what must not be said: here.
+
+- progress: how far a long reading is
+- progress_bar: the bar in a terminal
+- progress_status: numbers and times in words
+- masking: credentials taken out of everything that is said
+- logs: what every line of a log passes
 """

@@ -1,5 +1,11 @@
-"""What shows that a load is right: checks, the report, alerts, the doctor.
+"""What shows that a load is right.
 
 May import: errors, catalog, settings, api, sync, warehouse, load.
-A new check, what an alert says, what the doctor asks: here.
+
+- validation: the checks
+- report: the report of a run
+- alerts: what an alert says
+- doctor: what `make doctor` asks
+- promises: how the doctor judges
+- diagnosis: the doctor's table
 """

@@ -1,5 +1,13 @@
-"""What the user says, and where it is looked up: options, accounts, filters, schedule, destination, addresses.
+"""What the user sets, and where it is looked up.
 
 May import: errors, catalog.
-A new option, a default, a setting of a destination: here.
+
+- settings: an option and its default
+- config: where options are looked up
+- accounts: several accounts, each with a DAG and a dataset
+- filters: filters of lists
+- schedule: when the DAG runs
+- destination: which destinations there are, and their settings
+- addresses: where a key may be sent
+- demo: when the demo is loaded
 """

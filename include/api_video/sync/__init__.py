@@ -1,5 +1,15 @@
-"""What is read on, what is news, what is gone: decided from pages and from what is loaded. No network, no SQL.
+"""What is read on, what is news, what is gone: decided without network and SQL.
 
 May import: errors, catalog, settings, api.
-How far a list is read, when a row counts as removed: here.
+
+- list_sync: how far a list is read
+- page_walk: how a list is walked through while it changes
+- whole_reading: when a whole reading proves that the table is equal
+- removal: when a row counts as removed, and the brake
+- search: how rows that are gone are found by halves
+- news: which rows are new, changed, restored
+- detail_sync: what became of single objects
+- state: what a sync knows of the loaded table
+- outcome: what a sync came to, and the hash of a row
+- lost_fields: fields that the API no longer sends
 """

@@ -1,5 +1,17 @@
-"""What is loaded, asked and changed in SQL, with its schema, locks, ledger and upkeep.
+"""What is loaded, asked and changed in SQL: schema, ledger, upkeep.
 
 May import: errors, messages, catalog, settings, sync.
-What is asked of the destination, a column of the ledger, a lock: here.
+
+- warehouse: the dataset: its tables, how they are made, what they have grown
+- list_questions: what a list sync asks
+- detail_questions: which single objects wait to be asked for
+- rejected_rows: the rows of `_rejected`
+- ledger: how the ledger is read and written
+- upkeep: which old runs are forgotten
+- mending: what two loads at once have left
+- schema: dlt's schema and its hints
+- sql: SQL that any destination knows
+- comments: descriptions in the destination
+- dependents: views upon our tables
+- pipelines: dlt's pipelines and their working files
 """

@@ -1,5 +1,12 @@
-"""One file for each destination that needs more than dlt has, and what their failures mean.
+"""What a destination needs beyond dlt's own, one file each.
 
 May import: what warehouse may.
-Another destination: here, and its name in settings.destination.
+
+- make: how the destination is made of the settings
+- duckdb: DuckDB: waiting for the file, its memory
+- duckdb_files: how DuckDB loads files of rows
+- row_files: rows written past dlt's normalizer
+- ducklake: DuckLake
+- delta_lake: Delta tables in a folder or a bucket
+- errors: what a destination's failure means
 """

@@ -1,5 +1,9 @@
-"""One load of a table at a time, whoever runs it; one process in a DuckDB file.
+"""One load of a table at a time, and one process in a DuckDB file.
 
 May import: what warehouse may.
-How a destination holds a lock, how long is waited: here.
+
+- table_lock: how long a run waits for a table, and what it says
+- kinds: locks of the kernel and of PostgreSQL
+- leases: locks that run out
+- duckdb_file: the lock of a DuckDB file
 """

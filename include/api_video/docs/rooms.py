@@ -1,0 +1,46 @@
+"""The rooms of this package, as their ``__init__`` files tell of them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+HOUSE = Path(__file__).resolve().parents[1]
+# From the ground up: a room may import those before it.
+ORDER = ("messages", "catalog", "settings", "api", "sync", "warehouse", "load", "proof", "docs")
+
+
+@dataclass(frozen=True)
+class Room:
+    """A folder: what lives in it, which rooms it may import, and what each of its files is about."""
+
+    path: str
+    what: str
+    may_import: str
+    files: dict[str, str]
+
+
+def rooms() -> list[Room]:
+    """All of them, each before those that may import it; a room's inner folders follow it."""
+    return [
+        _read(folder)
+        for name in ORDER
+        for folder in (HOUSE / name, *sorted((HOUSE / name).glob("*/")))
+        if (folder / "__init__.py").exists()
+    ]
+
+
+def _read(folder: Path) -> Room:
+    """What a folder says of itself.
+
+    Raises:
+        ValueError: it does not say what it is, what it may import, and what each file is about.
+    """
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    parts = re.fullmatch(r"(?P<what>.+)\n\nMay import: (?P<may>.+)\.\n\n(?P<files>(?:- \w+: .+\n?)+)", said)
+    if not parts:
+        raise ValueError(f"{folder}/__init__.py must say what lives there, what it may import, and a line for each file.")
+    files = dict(line.removeprefix("- ").split(": ", 1) for line in parts["files"].splitlines())
+    return Room(folder.relative_to(HOUSE).as_posix(), parts["what"], parts["may"], files)

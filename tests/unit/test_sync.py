@@ -118,7 +118,7 @@ class Table:
             for page_ahead in range(min(sync.last_wanted, number + getattr(read, "ahead", 1) - 1), number - 1, -1):
                 if page_ahead not in ahead:
                     ahead[page_ahead] = read_or_fail(read, page_ahead)
-        outcome = self.ledger = sync.conclude()
+        outcome = self.ledger = sync.outcome()
         self.first_is_due &= outcome.mode not in ("first", "full")
         for row in news:
             removed = row.get("removed_at") is not None
@@ -319,7 +319,7 @@ def test_starting_anew_forgets_what_is_loaded():
     sync = ListSync(VIDEOS, TableState(), table, anew=True)
     assert sync.next_page(page(videos(2), 1)) is None
     assert sync.take(video("v2", 2), NOW) is not None
-    assert sync.conclude() == Outcome("first", items_total=1, active=1, new=1, gone=[])
+    assert sync.outcome() == Outcome("first", items_total=1, active=1, new=1, gone=[])
 
 
 # --- lists: the brake --------------------------------------------------------------------------------------------------
@@ -714,7 +714,7 @@ def test_lists_without_a_total_are_complete_when_each_has_been_read_to_its_end()
     assert not sync.is_done
     assert sync.next_page(Page([{"api_key_id": "k3"}], 1, None, None, has_next=False)) is None
     assert sync.is_done
-    assert sync.conclude().items_total == 3
+    assert sync.outcome().items_total == 3
 
 
 # --- a simulated list that changes between pages -----------------------------------------------------------------------
@@ -1063,7 +1063,7 @@ def test_a_new_detail_is_loaded_with_what_decides_whether_to_ask_again():
         "_read_at": NOW,
         "removed_at": None,
     }
-    assert sync.conclude() == Outcome("first", items_total=1, active=1, new=1, gone=[])
+    assert sync.outcome() == Outcome("first", items_total=1, active=1, new=1, gone=[])
 
 
 def test_a_status_that_can_still_change_is_not_final():
@@ -1081,7 +1081,7 @@ def test_new_changed_unchanged_and_restored_details_are_told_apart():
     sync = DetailSync(STATUS, waiting(*parents, active=2), first=False)
     rows = [sync.take(status(parent.key), NOW) for parent in parents]
     assert [row["removed_at"] for row in rows] == [None] * 4
-    assert sync.conclude() == Outcome("changes", items_total=4, active=4, new=1, changed=1, restored=1, gone=[])
+    assert sync.outcome() == Outcome("changes", items_total=4, active=4, new=1, changed=1, restored=1, gone=[])
 
 
 @pytest.mark.parametrize(("all_of_them", "is_current", "loaded"), [(2, True, False), (3, True, True), (2, False, True)])
@@ -1091,7 +1091,7 @@ def test_what_is_loaded_as_it_is_is_loaded_again_only_where_its_place_in_the_que
     sync = DetailSync(STATUS, waiting(*parents, waiting_total=all_of_them, active=2), first=False)
     rows = [sync.take(status(parent.key, quality="encoding"), NOW) for parent in parents]
     assert [row is not None for row in rows] == [loaded, loaded]
-    assert sync.conclude().active == 2
+    assert sync.outcome().active == 2
 
 
 def test_a_detail_that_never_was_becomes_a_row_that_is_removed_and_not_asked_for_again():
@@ -1104,21 +1104,21 @@ def test_a_detail_that_never_was_becomes_a_row_that_is_removed_and_not_asked_for
         "_read_at": NOW,
         "removed_at": NOW,
     }
-    assert sync.conclude() == Outcome("changes", items_total=0, active=0, gone=[])
+    assert sync.outcome() == Outcome("changes", items_total=0, active=0, gone=[])
 
 
 def test_a_detail_that_is_gone_keeps_its_content_and_is_marked_removed():
     loaded = Parent("v1", "h", known(status("v1", quality="encoding")))
     sync = DetailSync(STATUS, waiting(loaded, parents_total=2, active=2), first=False)
     assert sync.take(missing("v1"), NOW) is None
-    assert sync.conclude() == Outcome("changes", items_total=1, active=1, removed=1, gone=["v1"])
+    assert sync.outcome() == Outcome("changes", items_total=1, active=1, removed=1, gone=["v1"])
 
 
 def test_a_source_is_missing_without_an_error():
     sync = DetailSync(SOURCE, waiting(Parent("su1", "h", None), Parent("su2", "h", None)), first=True)
     sync.take({MISSING: True, "summaryId": "su1"}, NOW)
     sync.take({"summaryId": "su2", "abstract": "...", "takeaways": ["one"]}, NOW)
-    assert sync.conclude() == Outcome("first", items_total=1, active=1, new=1, gone=[])
+    assert sync.outcome() == Outcome("first", items_total=1, active=1, new=1, gone=[])
 
 
 def test_a_round_is_done_when_every_object_has_been_answered():
@@ -1132,7 +1132,7 @@ def test_a_round_is_done_when_every_object_has_been_answered():
 def test_a_round_without_objects_is_done_at_once():
     sync = DetailSync(STATUS, DetailState(parents=3, active=2, missing=1), first=False)
     assert sync.is_done
-    assert sync.conclude() == Outcome("changes", items_total=2, active=2, gone=[])
+    assert sync.outcome() == Outcome("changes", items_total=2, active=2, gone=[])
 
 
 def test_what_is_beyond_the_budget_waits_for_the_next_run():
@@ -1140,9 +1140,9 @@ def test_what_is_beyond_the_budget_waits_for_the_next_run():
     sync = DetailSync(STATUS, state, first=True)
     for parent in state.waiting:
         sync.take(status(parent.key), NOW)
-    assert sync.conclude() == Outcome("first", items_total=10, active=2, new=2, waiting=8, gone=[])
+    assert sync.outcome() == Outcome("first", items_total=10, active=2, new=2, waiting=8, gone=[])
 
 
 def test_details_whose_parents_are_gone_count_as_removed():
     sync = DetailSync(STATUS, DetailState(parents=1, active=1, unaccounted=3), first=False)
-    assert sync.conclude() == Outcome("changes", items_total=1, active=1, removed=3, gone=[])
+    assert sync.outcome() == Outcome("changes", items_total=1, active=1, removed=3, gone=[])

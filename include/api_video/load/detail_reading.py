@@ -115,7 +115,7 @@ class DetailReading(Reading):
         sync = self._begun()
         if sync.asks_for_all:  # what was not asked for has no parent any more
             self._rejections.resolve(self._rejections.known.keys() - sync.parents.keys())
-        return sync.conclude()
+        return sync.outcome()
 
     def _forget(self) -> None:
         self._sync = None

@@ -230,7 +230,7 @@ class ListReading(Reading):
             keep_newest(dlt.current.source_schema(), self.endpoint)
         elif self._files and self._is_empty:
             add_only(dlt.current.source_schema(), self.endpoint)
-        return self._rejections.leave_out(sync.conclude())
+        return self._rejections.leave_out(sync.outcome())
 
     def _forget(self) -> None:
         self._sync = None

@@ -90,7 +90,7 @@ class DetailSync:
             return "restored"
         return "same" if parent.loaded.content_hash == content_hash else "changed"
 
-    def conclude(self) -> Outcome:
+    def outcome(self) -> Outcome:
         """What the round came to."""
         kinds, state = Counter(self._kinds.values()), self._state
         missing = state.missing + kinds["removed"] + kinds["missing"]

@@ -343,7 +343,7 @@ class ListSync:
             return None  # from a server that lags behind the one that gave the newer version
         return self._news.take(key, row, self._known.get(key), now, written)
 
-    def conclude(self) -> Outcome:
+    def outcome(self) -> Outcome:
         """What the reading came to, once ``is_done``."""
         gone, kinds = self._known_active() & self._found.gone, self._news.count()
         if brake := self._find_brake():

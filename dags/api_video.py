@@ -41,7 +41,7 @@ from api_video_tasks import (  # noqa: E402
 )
 from api_video_timeouts import run_timeout  # noqa: E402
 
-from include.api_video.catalog.table import ENDPOINTS, by_name, group_names  # noqa: E402
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name, group_names  # noqa: E402
 from include.api_video.settings.accounts import Account  # noqa: E402
 from include.api_video.settings.schedule import schedule_or_hourly  # noqa: E402
 from include.api_video.settings.settings import read_demo_note  # noqa: E402

@@ -46,8 +46,8 @@ from dlt.common.exceptions import MissingDependencyException
 from dlt.helpers.airflow_helper import PipelineTasksGroup
 from packaging.version import Version
 
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name, upstream
 from include.api_video.catalog.model import Host
-from include.api_video.catalog.table import ENDPOINTS, by_name, upstream
 from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, PassingError, SettingsError, find_cause
 from include.api_video.messages.logs import mask_logs
 from include.api_video.messages.masking import hide, mask, sentence_of, traceback_of

@@ -11,10 +11,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.places import ALWAYS_SECRET, bare
-from include.api_video.catalog.table import ENDPOINTS
-from include.api_video.catalog.tables import MORE_FIELDS
+from include.api_video.catalog.naming import MORE_FIELDS
+from include.api_video.catalog.places import bare
+from include.api_video.catalog.secrets import ALWAYS_SECRET
 from include.api_video.catalog.values import read_timestamp, storable, storable_number
 from include.api_video.load.redaction import strip_token
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from include.api_video.catalog.tables import CHECKS_COLUMNS, SYNCS_COLUMNS
+from include.api_video.warehouse.ledger import SYNCS_COLUMNS
+from include.api_video.warehouse.schema import CHECKS_COLUMNS
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
 Put = Callable[[str, list[str], str], object]  # table, its columns, a question for rows

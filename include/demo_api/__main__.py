@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.settings.addresses import beside_a_proxy
 from include.api_video.settings.demo import VARIABLE
 from include.demo_api.behaviour import Behaviour

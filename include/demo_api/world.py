@@ -14,8 +14,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.table import ENDPOINTS, by_name
 from include.demo_api import generic
 from include.demo_api.collection import Collection
 from include.demo_api.samples import Company, Row, live_assets, make_uuid, vod_assets

@@ -31,8 +31,8 @@ with app.setup(hide_code=True):
     import pandas as pd
     from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-    from include.api_video.catalog.table import ENDPOINTS
-    from include.api_video.catalog.tables import SKIPPED
+    from include.api_video.catalog.endpoints import ENDPOINTS
+    from include.api_video.catalog.naming import SKIPPED
     from include.api_video.catalog.values import now_utc
     from include.api_video.settings.accounts import read_accounts
     from include.api_video.settings.config import use_project_config

@@ -1,3 +1,16 @@
-"""What the package adds to Airflow beside its DAG. Every process of Airflow imports the plugin, so that modules here are
-imported by those that need them, not at start.
+"""What the package adds to Airflow beside its DAG: the page "api.video", the connection type, what tasks inherit.
+
+Every process of Airflow imports the plugin, so that modules here are imported by those that need them, not at start.
+
+- templates/page.html: what the page says, and how it looks
+- page: the page's addresses, who may see them, what is said where they may not
+- state: what the page knows of each table; whether it is equal, not proven, failed
+- tables: a table's row on the page, and why it is as it is
+- runs: the last runs, as the page shows them
+- history: where the page reads what runs left
+- chart: the charts of the last runs
+- formats: numbers, times and counts as the page writes them
+- connection: the connection type "api.video", its form and its Test button
+- provider: how Airflow is told of the connection type
+- warm_up: what tasks inherit, so that they need not import it
 """

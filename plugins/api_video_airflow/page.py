@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api_video_airflow import words
+from api_video_airflow import formats
 from api_video_airflow.history import read_dag_ids, read_history
 from api_video_airflow.state import build_state
 
@@ -61,7 +61,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {name: getattr(words, name) for name in ("number", "age", "moment", "seconds", "hours", "count")}
+TEMPLATES.filters |= {name: getattr(formats, name) for name in ("number", "age", "moment", "seconds", "hours", "count")}
 
 app = FastAPI(title="api.video", docs_url=None, redoc_url=None, openapi_url=None)
 app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
@@ -127,7 +127,7 @@ def show(
         history = read_history(session, dag_id, run_id)
     if run_id and not history.runs:
         raise HTTPException(404)
-    state = build_state(history, words.now())
+    state = build_state(history, formats.now())
     # Where the whole of Airflow has the demo beside it, this process has the same environment.
     has_demo = bool(os.environ.get(DEMO_VARIABLE))
     return render("page.html", state=state, dag_id=dag_id, dag_ids=dag_ids, run_id=run_id, has_demo=has_demo)

@@ -20,8 +20,8 @@ from typing import Any
 
 import duckdb
 
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import snake
+from include.api_video.catalog.endpoints import by_name
+from include.api_video.catalog.naming import snake
 from tests.acceptance.api import Api
 from tests.forker import PROJECT, Forker
 

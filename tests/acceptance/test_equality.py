@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from include.api_video.catalog.table import by_name
+from include.api_video.catalog.endpoints import by_name
 from tests.acceptance.conftest import Stage
 from tests.acceptance.connector import Connector
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from include.api_video.catalog.table import by_name
+from include.api_video.catalog.endpoints import by_name
 from tests.acceptance.conftest import Stage
 
 pytestmark = pytest.mark.slow

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import duckdb
 
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import snake
+from include.api_video.catalog.endpoints import by_name
+from include.api_video.catalog.naming import snake
 from tests.benchmarks import hourly, singer
 from tests.benchmarks.lists import TEXTS
 from tests.benchmarks.measure import PROJECT, Measured, measure, serving

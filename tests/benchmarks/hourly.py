@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from include.api_video.catalog.table import ENDPOINTS, upstream
+from include.api_video.catalog.endpoints import ENDPOINTS, upstream
 from tests.airflow_home import Airflow, Server, make_home, running_airflow
 from tests.benchmarks.measure import Measured, measure
 from tests.demo_client import DemoClient

@@ -15,8 +15,8 @@ from singer_sdk import RESTStream, Tap
 from singer_sdk import typing as th
 from singer_sdk.pagination import BasePageNumberPaginator
 
+from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.table import by_name
 
 TYPES = {
     "text": th.StringType(),

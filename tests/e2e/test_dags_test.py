@@ -8,7 +8,7 @@ import re
 import sqlite3
 from contextlib import closing
 
-from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS
 from tests.e2e.conftest import Loaded
 from tests.webhook import SECRET
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World

@@ -12,7 +12,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS
 from tests.airflow_home import IS_3_3, Server, api_server, own_home
 from tests.browser import cells, log_in, open_connection_form, open_page, serious_findings
 from tests.e2e.conftest import Loaded

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 import requests
 
-from include.api_video.catalog.table import by_name
+from include.api_video.catalog.endpoints import by_name
 from tests.airflow_home import BIN, PROJECT, Airflow, clean_environment
 from tests.documents import README, document
 

@@ -22,7 +22,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from include.api_video.catalog.table import ENDPOINTS, group_names
+from include.api_video.catalog.endpoints import ENDPOINTS, group_names
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from include.api_video.api import client
-from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.errors import LeftOutError
 from include.api_video.load.runner import load_all
 from include.api_video.proof.report import Report, check_run

@@ -7,8 +7,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import tables_of
+from include.api_video.catalog.endpoints import by_name
+from include.api_video.catalog.naming import tables_of
 from include.api_video.settings.accounts import DEFAULT_ACCOUNT
 from include.api_video.warehouse.comments import comment_statements
 from include.api_video.warehouse.pipelines import short_lived_pipeline

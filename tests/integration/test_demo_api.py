@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import requests
 
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Column, Endpoint, Host, Sync
-from include.api_video.catalog.table import ENDPOINTS, by_name
 from include.demo_api.__main__ import main
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import DEMO_ADMIN_API_KEY, DEMO_API_KEY, Demo, running

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Sync
-from include.api_video.catalog.table import ENDPOINTS
-from include.api_video.catalog.tables import snake
+from include.api_video.catalog.naming import snake
 from include.api_video.docs.dictionary import DLT_TABLES, tables
 from include.api_video.docs.write import TYPES
 from tests.integration.conftest import Warehouse

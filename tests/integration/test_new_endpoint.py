@@ -50,7 +50,7 @@ def test_a_new_list_is_one_entry(tmp_path: Path) -> None:
 
     output = python("-m", "include.demo_api", "exec", "--videos", "12", "--", sys.executable, "-m", "include.api_video")
     docs = python("-c", "from include.api_video.docs.write import resource_table; print(resource_table())")
-    groups = python("-c", "from include.api_video.catalog.table import group_names; print(group_names()['players'])")
+    groups = python("-c", "from include.api_video.catalog.endpoints import group_names; print(group_names()['players'])")
 
     assert "watermarks" in output
     with duckdb.connect(str(file)) as connection:

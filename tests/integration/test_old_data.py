@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from include.api_video.proof.checks import OF_EARLIER, SYNCED
 from include.api_video.proof.report import check_run
-from include.api_video.proof.validation import OF_EARLIER, SYNCED
 from include.api_video.settings.accounts import DEFAULT_ACCOUNT
 from tests.integration.conftest import Warehouse
 

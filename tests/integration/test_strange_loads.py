@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import DETAIL_COLUMNS, OWN_COLUMNS, snake
+from include.api_video.catalog.endpoints import by_name
+from include.api_video.catalog.naming import DETAIL_COLUMNS, OWN_COLUMNS, snake
 from tests.integration.conftest import Run, Warehouse
 from tests.services import new_database, postgres_server
 from tests.strange import leaves, stored, strange_rows

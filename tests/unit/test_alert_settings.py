@@ -11,7 +11,7 @@ from dlt.common.configuration.specs.pluggable_run_context import PluggableRunCon
 
 from include.api_video.errors import SettingsError
 from include.api_video.proof.alerts import SHOWN_CHARACTERS, Alert, AlertSettings, failed_run, late_run, read_alert_settings
-from include.api_video.proof.validation import Check
+from include.api_video.proof.checks import Check
 from include.api_video.settings.config import INCLUDE_DIR, PROJECT_DIR
 
 URL = "https://hooks.example.com/services/T0/B0/secret"

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.errors import LeftOutError, MissingKeyError
 from include.api_video.settings.accounts import Account
 from include.api_video.settings.config import PROJECT_DIR

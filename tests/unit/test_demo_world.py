@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Column, Endpoint, Sync
-from include.api_video.catalog.table import ENDPOINTS
 from include.api_video.catalog.videos import is_status_final
 from include.demo_api.statuses import STATES, status_in
 from include.demo_api.world import START, World

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from include.api_video.catalog.table import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.docs.dictionary import references, tables
 from include.api_video.docs.rooms import HOUSE, ORDER
 from include.api_video.docs.write import DICTIONARY, GENERATED, PROJECT_DIR, TYPES, data_dictionary, with_generated_part

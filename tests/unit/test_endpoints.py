@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name, group_names, in_load_order
 from include.api_video.catalog.model import Column, Endpoint, Host, Sync
-from include.api_video.catalog.table import ENDPOINTS, by_name, group_names, in_load_order
 from include.api_video.catalog.videos import is_status_final
 
 each = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)

@@ -12,8 +12,8 @@ from api_video_airflow.runs import History, Run, proof_of
 from api_video_airflow.state import PageState, build_state
 from api_video_airflow.tables import ResourceState
 
+from include.api_video.proof.checks import Check
 from include.api_video.proof.report import Report
-from include.api_video.proof.validation import Check
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 

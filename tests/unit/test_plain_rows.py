@@ -15,8 +15,8 @@ from dlt.normalize.items_normalizers.jsonl import JsonLItemsNormalizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.table import ENDPOINTS, by_name
 from include.api_video.catalog.values import read_timestamp
 from include.api_video.load.plain_rows import PlainRows
 from include.api_video.load.redaction import Redaction

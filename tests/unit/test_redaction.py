@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.places import FREE_TEXT, object_paths
-from include.api_video.catalog.table import ENDPOINTS, by_name
 from include.api_video.load.redaction import Redaction, strip_token
 from tests.examples import examples
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from include.api_video.docs.rooms import HOUSE, ORDER, rooms
+from include.api_video.settings.config import PROJECT_DIR
 
 PACKAGE = "include.api_video"
 ROOMS = list(ORDER)
@@ -88,3 +89,11 @@ def test_the_package_imports_nothing_of_airflow() -> None:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not any(name.split(".")[0] == "airflow" for name in names), file
+
+
+def test_the_plugin_names_its_files_as_a_room_does() -> None:
+    folder = PROJECT_DIR / "plugins" / "api_video_airflow"
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    named = {line.removeprefix("- ").split(":")[0] for line in said.splitlines() if line.startswith("- ")}
+    assert named == {"templates/page.html", *(file.stem for file in folder.glob("[!_]*.py"))}
+    assert (folder / "templates" / "page.html").exists()

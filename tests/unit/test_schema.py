@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from include.api_video.catalog.table import ENDPOINTS, by_name
-from include.api_video.catalog.tables import columns_of, snake, table_and_column, tables_of
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
+from include.api_video.catalog.naming import columns_of, snake, table_and_column, tables_of
 from include.api_video.warehouse.schema import HANDED_ON_ONCE, build_schema, keep_newest
 
 # What api.video documents (OpenAPI description of 2024-11, Admin API's of 2026-06), in the warehouse's names. Written by

@@ -12,8 +12,8 @@ import pytest
 from dlt.common.configuration.container import Container
 from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Host
-from include.api_video.catalog.table import ENDPOINTS, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
 from include.api_video.settings.filters import filter_params
 from include.api_video.settings.schedule import Schedule

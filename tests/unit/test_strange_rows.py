@@ -16,8 +16,8 @@ from dlt.normalize.items_normalizers.jsonl import JsonLItemsNormalizer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import DETAIL_COLUMNS, OWN_COLUMNS
+from include.api_video.catalog.endpoints import by_name
+from include.api_video.catalog.naming import DETAIL_COLUMNS, OWN_COLUMNS
 from include.api_video.load.fitting import Fitting
 from include.api_video.load.redaction import Redaction
 from include.api_video.sync.outcome import hash_row

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from include.api_video.api.answers import Page
 from include.api_video.api.client import MISSING
+from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.table import by_name
 from include.api_video.catalog.values import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
 from include.api_video.sync.detail_sync import DetailSync

@@ -13,7 +13,7 @@ sys.path += [str(PROJECT / "dags")]
 from api_video_timeouts import LEVELS, LIST, load_timeout, run_timeout
 
 from include.api_video.api.work_time import READS_PER_MINUTE, SLACK, spell, time_for
-from include.api_video.catalog.table import ENDPOINTS, upstream
+from include.api_video.catalog.endpoints import ENDPOINTS, upstream
 from include.api_video.settings.accounts import Account
 
 SOURCE = "SOURCES__API_VIDEO_SOURCE__"

@@ -4,7 +4,7 @@ May import: errors, catalog, settings.
 
 - answers: what a status or a body means (a 404: `client`)
 - client: requests, retries, several at once; what a 404 means
-- throttle: the rate limit, and how long to wait after a 429
+- throttle: the rate limit, and the pause after a 429
 - exchange: one request and its answer, redirects
 - deadline: an end to every request
 - connection_errors: what a broken connection means

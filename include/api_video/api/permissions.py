@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from include.api_video.api.client import ApiVideoSession
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Endpoint, Host
-from include.api_video.catalog.table import ENDPOINTS
 from include.api_video.errors import ApiVideoKeyError, ApiVideoPermissionError
 from include.api_video.settings.settings import Settings
 

@@ -15,16 +15,10 @@ from dlt.common.normalizers.json.relational import DataItemNormalizer
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from include.api_video.catalog.model import Column, Endpoint
-from include.api_video.catalog.tables import DETAIL_COLUMNS, MORE_FIELDS, OWN_COLUMNS, snake
+from include.api_video.catalog.naming import DETAIL_COLUMNS, MORE_FIELDS, OWN_COLUMNS, snake
+from include.api_video.catalog.secrets import ALWAYS_SECRET
 from include.api_video.catalog.values import storable
 
-# Fields that hold a credential wherever they turn up, documented there or not; any spelling of them.
-ALWAYS_SECRET = frozenset(
-    {
-        *("streamkey", "signaturesecret", "secret", "uploadtoken", "token", "apikey"),
-        *("accesstoken", "refreshtoken", "privatetoken", "password"),
-    }
-)
 # What customers write themselves is stored as they wrote it.
 FREE_TEXT = frozenset({"title", "description", "name", "tags", "metadata", "abstract", "takeaways"})
 DEEPEST = 8  # objects and lists inside each other; documented are four. What is deeper is one text, as JSON

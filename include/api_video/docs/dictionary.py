@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Column, Endpoint, Host, Sync
-from include.api_video.catalog.table import ENDPOINTS
-from include.api_video.catalog.tables import DETAIL_COLUMNS, OWN_COLUMNS, OWN_TABLES, REJECTED, columns_of, meaning_of
-from include.api_video.warehouse.schema import DLT_COLUMNS, build_schema
+from include.api_video.catalog.naming import DETAIL_COLUMNS, OWN_COLUMNS, REJECTED, columns_of, meaning_of
+from include.api_video.warehouse.schema import DLT_COLUMNS, OWN_TABLES, build_schema
 
 HOW = {
     Sync.NEWEST_FIRST: "newest changes first, down to the last one known; removals found by the count",

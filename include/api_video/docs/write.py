@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.table import ENDPOINTS
-from include.api_video.catalog.tables import snake, tables_of
+from include.api_video.catalog.naming import snake, tables_of
 from include.api_video.docs.dictionary import (
     DLT_TABLES,
     ColumnEntry,

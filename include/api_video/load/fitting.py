@@ -23,7 +23,7 @@ from dlt.common.typing import VARIANT_FIELD_FORMAT
 
 from include.api_video.api.odd_json import dump_json
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.tables import MORE_FIELDS, table_and_column
+from include.api_video.catalog.naming import MORE_FIELDS, table_and_column
 from include.api_video.catalog.values import INT64, read_timestamp
 
 # PostgreSQL has room for 1,600 columns, and a payload whose names are keys of a map has ever more.

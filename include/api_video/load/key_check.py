@@ -12,9 +12,9 @@ from contextlib import closing
 from include.api_video.api.answers import KEY_REFUSED
 from include.api_video.api.client import ApiVideoSession
 from include.api_video.api.origin import DEMO, may_be_demo
+from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Host
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import CHECKS, SKIPPED, SYNCS
+from include.api_video.catalog.naming import CHECKS, SKIPPED, SYNCS
 from include.api_video.errors import ApiVideoError, ApiVideoKeyError
 from include.api_video.settings.settings import Settings
 from include.api_video.warehouse.warehouse import Warehouse

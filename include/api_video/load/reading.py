@@ -20,7 +20,7 @@ import dlt
 from include.api_video.api.client import MISSING, ODD, UNREAD, ApiVideoSession
 from include.api_video.api.origin import DEMO, check_same, gives_way
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.tables import PARTIAL
+from include.api_video.catalog.naming import PARTIAL
 from include.api_video.catalog.values import now_utc
 from include.api_video.errors import ApiVideoError
 from include.api_video.load.fitting import Fitting

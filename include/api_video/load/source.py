@@ -16,9 +16,9 @@ from dlt.extract import DltResource
 from dlt.sources.rest_api import rest_api_resources
 from dlt.sources.rest_api.typing import RESTAPIConfig
 
+from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Host
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import REJECTED, SYNCS
+from include.api_video.catalog.naming import REJECTED, SYNCS
 from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, LeftOutError
 from include.api_video.load.kinds import KINDS
 from include.api_video.load.reading import Reading

@@ -2,7 +2,7 @@
 
 May import: errors, catalog, settings, api, sync, warehouse, load.
 
-- validation: the checks
+- checks: a new check
 - report: the report of a run
 - alerts: what an alert says
 - doctor: what `make doctor` asks

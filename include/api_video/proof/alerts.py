@@ -17,7 +17,7 @@ from include.api_video.settings.config import Section, one_of, values_in_files
 from include.api_video.settings.schedule import Schedule
 
 if TYPE_CHECKING:
-    from include.api_video.proof.validation import Check
+    from include.api_video.proof.checks import Check
 
 SECTION = "api_video.alerts"
 ENV_PREFIX = "API_VIDEO__ALERTS__"
@@ -118,8 +118,8 @@ class Alert:
 
 def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: Sequence[str]) -> Alert:
     """What to say of a run that failed: its report (``Report.to_json()``), or where it has none, its tasks' ``errors``."""
+    from include.api_video.proof.checks import SYNCED, Check
     from include.api_video.proof.report import by_sentence
-    from include.api_video.proof.validation import SYNCED, Check
 
     checks = [Check(**check) for check in report["checks"]] if report else []
     failed = [check for check in checks if check.passed is False]
@@ -136,7 +136,7 @@ def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: 
 
 def _weigh(failed: Sequence[Check], made: int, unproven: set[str]) -> tuple[str, str, str]:
     """Event, summary and advice: the worst that there is decides."""
-    from include.api_video.proof.validation import SYNCED
+    from include.api_video.proof.checks import SYNCED
 
     not_loaded = [check.table for check in failed if check.name == SYNCED]
     if not_loaded:

@@ -17,8 +17,8 @@ from requests.adapters import HTTPAdapter
 
 from include.api_video.api.answers import Page, RateLimit, read_page
 from include.api_video.api.client import ApiVideoSession
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host
-from include.api_video.catalog.table import ENDPOINTS
 from include.api_video.catalog.values import now_utc
 from include.api_video.errors import (
     ApiVideoError,

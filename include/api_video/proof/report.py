@@ -13,18 +13,18 @@ from typing import Any
 import dlt
 from tabulate import tabulate
 
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import CHECKS, CHECKS_COLUMNS, SKIPPED, SYNCS
+from include.api_video.catalog.endpoints import by_name
+from include.api_video.catalog.naming import CHECKS, SKIPPED, SYNCS
 from include.api_video.catalog.values import now_utc, utc
 from include.api_video.errors import RefusedError
-from include.api_video.proof.validation import AS_DOCUMENTED, FIELDS, NOT_PROVEN, PASSED, Check, RunFacts, run_checks
+from include.api_video.proof.checks import AS_DOCUMENTED, FIELDS, NOT_PROVEN, PASSED, Check, RunFacts, run_checks
 from include.api_video.settings.accounts import Account
 from include.api_video.settings.destination import file_format
 from include.api_video.settings.schedule import schedule_or_hourly
 from include.api_video.settings.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.warehouse.ledger import SUMMED, LedgerRow, is_newer, read_run, skipped, to_json
 from include.api_video.warehouse.pipelines import refresh_local_view, short_lived_pipeline
-from include.api_video.warehouse.schema import SCHEMA_NAME, schema_of, show_delta_tables
+from include.api_video.warehouse.schema import CHECKS_COLUMNS, SCHEMA_NAME, schema_of, show_delta_tables
 from include.api_video.warehouse.warehouse import Warehouse
 
 SHOWN = ("active_rows", "new_rows", "changed_rows", "removed_rows", "requests", "expected_requests")

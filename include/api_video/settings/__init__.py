@@ -2,12 +2,12 @@
 
 May import: errors, catalog.
 
-- settings: an option and its default
+- settings: an option, and its default
 - config: where options are looked up
 - accounts: several accounts, each with a DAG and a dataset
 - filters: filters of lists
 - schedule: when the DAG runs
-- destination: which destinations there are, and their settings
+- destination: which destinations there are: a new one; their settings
 - addresses: where a key may be sent
 - demo: when the demo is loaded
 """

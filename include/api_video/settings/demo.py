@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from include.api_video.catalog.table import ENDPOINTS, by_name
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.errors import LeftOutError
 from include.api_video.settings.accounts import Account
 from include.api_video.settings.config import Section

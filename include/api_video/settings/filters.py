@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Endpoint, Filter
-from include.api_video.catalog.table import ENDPOINTS
 from include.api_video.errors import SettingsError
 from include.api_video.settings.config import Section, names_in, one_of
 

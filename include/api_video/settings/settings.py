@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Host
-from include.api_video.catalog.table import ENDPOINTS, by_name
 from include.api_video.errors import MissingKeyError, SettingsError
 from include.api_video.settings.accounts import DEFAULT_ACCOUNT, EXAMPLE, SECTION, VARIABLE, Account, read_accounts
 from include.api_video.settings.addresses import check_address

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from include.api_video.api.answers import Page
 from include.api_video.api.client import MISSING, ODD
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint
-from include.api_video.catalog.tables import PARTIAL
+from include.api_video.catalog.naming import PARTIAL
 from include.api_video.catalog.values import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
 from include.api_video.settings.accounts import DEFAULT_ACCOUNT

@@ -5,11 +5,11 @@ May import: errors, messages, catalog, settings, sync.
 - warehouse: the dataset: its tables, how they are made, what they have grown
 - list_questions: what a list sync asks
 - detail_questions: which single objects wait to be asked for
-- rejected_rows: the rows of `_rejected`
-- ledger: how the ledger is read and written
+- rejected_rows: columns and rows of `_rejected`
+- ledger: columns of the ledger, how it is read and written
 - upkeep: which old runs are forgotten
 - mending: what two loads at once have left
-- schema: dlt's schema and its hints
+- schema: dlt's schema and its hints; columns of `_checks`
 - sql: SQL that any destination knows
 - comments: descriptions in the destination
 - dependents: views upon our tables

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import snake
+from include.api_video.catalog.naming import snake
 from include.api_video.sync.state import DetailState, KnownRow, Parent
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
 from include.api_video.warehouse.mending import has_lost_children, mend

@@ -14,13 +14,46 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from include.api_video.catalog.tables import PARTIAL, SKIPPED, SYNCS, SYNCS_COLUMNS
+from include.api_video.catalog.model import Column
+from include.api_video.catalog.naming import PARTIAL, SKIPPED, SYNCS
 from include.api_video.catalog.values import utc
 from include.api_video.sync.outcome import Outcome
 from include.api_video.warehouse.sql import Query
 
 NEWEST_SYNCS = 50  # lines of the ledger that say how a table is: more would be readings that stopped, one after another
 LedgerRow = dict[str, Any]
+# fmt: off
+SYNCS_COLUMNS = (
+    Column("run_id",        "text",      "Run of the DAG, or of the plain command"),
+    Column("resource",      "text",      "Which table"),
+    Column("mode",          "text",      "first, changes (down to the cursor), full (the whole list), partial or skipped"),
+    Column("started_at",    "timestamp", "When the task began to read"),
+    Column("finished_at",   "timestamp", "When everything was read"),
+    Column("items_total",   "bigint",    "What the API says it lists (itemsTotal)", "rows"),
+    Column("active_rows",   "bigint",    "Not removed, after this run", "rows"),
+    Column("new_rows",      "bigint",    "Seen for the first time", "rows"),
+    Column("changed_rows",  "bigint",    "Whose content changed", "rows"),
+    Column("removed_rows",  "bigint",    "That the API no longer lists", "rows"),
+    Column("restored_rows", "bigint",    "That were removed and are listed again", "rows"),
+    Column("drifted_rows",  "bigint",    "That changed although updatedAt did not move", "rows"),
+    Column("waiting_rows",  "bigint",    "Left for the next run by the budget of requests", "objects"),
+    Column("unread_rows",   "bigint",    "That the API failed to give again and again; they are waiting, too", "objects"),
+    Column("rejected_rows", "bigint",    "That cannot be rows of the table, as of now: they are in _rejected", "rows"),
+    Column("expected_requests", "bigint", "What the run should need, as known beforehand", "requests"),
+    Column("requests",      "bigint",    "Sent, retries included", "requests"),
+    Column("rate_limited",  "bigint",    "Answered 429", "requests"),
+    Column("rate_limit",    "bigint",    "Allowed in a minute, as the API's answers say", "requests"),
+    Column("total_off",     "bigint",    "items_total less the different rows of a list that stands still", "rows"),
+    Column("is_sorted",     "bool",      "Whether the list came in the order asked for; false: it is read whole each time"),
+    Column("unproven",      "text",      "Why the table is not proven equal, with both figures; null: it is proven"),
+    Column("unproven_since", "timestamp", "Since when it has not been proven"),
+    Column("stopped_by",    "text",      "Error that ended the reading early; what was read until then is loaded"),
+    Column("lost_fields",   "text",      "Fields that the same rows had before, and none of the rows read has any more"),
+    Column("load_id",       "text",      "dlt's load package", joins="_dlt_loads.load_id"),
+    Column("base_url",      "text",      "Which API was read: its address, or demo"),
+)
+# fmt: on
+
 COLUMNS = [column.path for column in SYNCS_COLUMNS]
 ROUNDED_S = 0.01  # at most, by a destination that keeps milliseconds
 RATED_OVER = timedelta(days=30)  # the checks compare with runs of so long

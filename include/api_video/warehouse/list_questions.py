@@ -7,9 +7,9 @@ from datetime import datetime
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import SKIPPED, SYNCS, snake
+from include.api_video.catalog.naming import SKIPPED, SYNCS, snake
 from include.api_video.catalog.values import now_utc, utc
 from include.api_video.sync.state import KnownRow, TableState
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync

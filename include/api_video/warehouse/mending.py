@@ -14,7 +14,7 @@ from typing import Any
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.tables import snake
+from include.api_video.catalog.naming import snake
 from include.api_video.warehouse.sql import Query
 
 KEPT = "_mended_"  # begins the name of a table that is there while another one is mended

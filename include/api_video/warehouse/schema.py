@@ -16,15 +16,12 @@ from dlt.common.schema.typing import TColumnSchema, TTableSchema
 from dlt.common.schema.utils import get_nested_tables
 from dlt.destinations.impl.bigquery.bigquery_adapter import TABLE_DESCRIPTION_HINT
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Column, Endpoint
-from include.api_video.catalog.table import ENDPOINTS
-from include.api_video.catalog.tables import (
-    OWN_TABLES,
-    columns_of,
-    meaning_of,
-    snake,
-)
+from include.api_video.catalog.naming import CHECKS, REJECTED, SYNCS, columns_of, meaning_of, snake
 from include.api_video.settings.destination import FOLDER, destination_name
+from include.api_video.warehouse.ledger import SYNCS_COLUMNS
+from include.api_video.warehouse.rejected_rows import REJECTED_COLUMNS
 
 SCHEMA_NAME = "api_video_source"
 # dlt's hint that no row of a load is there twice: to look for those in SQL, all rows are sorted in memory.
@@ -47,6 +44,26 @@ DLT_COLUMNS = (
     Column("_dlt_parent_id", "text", "_dlt_id of the row that the list stands in"),
     Column("_dlt_list_idx", "bigint", "Place in the list, from 0"),
 )
+
+
+# fmt: off
+CHECKS_COLUMNS = (
+    Column("run_id",        "text",      "Run that made the check"),
+    Column("checked_at",    "timestamp", "When"),
+    Column("table_name",    "text",      "Table checked"),
+    Column("check_name",    "text",      "What was checked"),
+    Column("passed",        "bool",      "Whether it held; null: not proven"),
+    Column("outcome",       "text",      "passed, failed or not proven: the rows are loaded, the proof is still to come"),
+    Column("expected",      "text",      "What it should be"),
+    Column("found",         "text",      "What it is"),
+    Column("note",          "text",      "What to make of it"),
+)
+OWN_TABLES = {
+    SYNCS:  ("The ledger: what each run did with each resource, also where nothing changed", SYNCS_COLUMNS),
+    CHECKS: ("The proof: each check of each run, with what was expected and what was found", CHECKS_COLUMNS),
+    REJECTED: ("What the API lists and no table can hold, such as a video without its id: as it is now", REJECTED_COLUMNS),
+}
+# fmt: on
 
 
 def build_schema(resources: Iterable[Endpoint] = ENDPOINTS) -> dlt.Schema:

@@ -21,12 +21,12 @@ from datetime import datetime, timedelta
 
 from dlt.common.json import json
 
-from include.api_video.catalog.table import ENDPOINTS
-from include.api_video.catalog.tables import CHECKS, OWN_TABLES, SYNCS
+from include.api_video.catalog.endpoints import ENDPOINTS
+from include.api_video.catalog.naming import CHECKS, SYNCS
 from include.api_video.catalog.values import utc
 from include.api_video.messages.masking import sentence_of
 from include.api_video.warehouse.ledger import RATED_OVER
-from include.api_video.warehouse.schema import SCHEMA_NAME
+from include.api_video.warehouse.schema import OWN_TABLES, SCHEMA_NAME
 from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.warehouse import Warehouse
 

@@ -22,7 +22,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.tables import SYNCS, snake, table_and_column, tables_of
+from include.api_video.catalog.naming import SYNCS, snake, table_and_column, tables_of
 from include.api_video.catalog.values import now_utc, utc
 from include.api_video.warehouse.comments import write_comments
 from include.api_video.warehouse.ledger import last_sync

@@ -1,4 +1,4 @@
-"""What a destination needs beyond dlt's own, one file each.
+"""What a destination needs beyond dlt's own, one file each. A new one begins in `settings/destination.py`.
 
 May import: what warehouse may.
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.table import by_name
-from include.api_video.catalog.tables import REJECTED, SKIPPED, columns_of, snake, table_and_column, tables_of
+from include.api_video.catalog.naming import REJECTED, SKIPPED, columns_of, snake, table_and_column, tables_of
 from include.api_video.catalog.values import utc
 from include.api_video.settings.schedule import ON_THE_HOUR
 from include.api_video.settings.settings import DEFAULT_UNPROVEN_HOURS

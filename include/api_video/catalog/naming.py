@@ -1,0 +1,76 @@
+"""The tables that endpoints come to, and our own: names, columns, what they mean. ``warehouse.schema`` makes dlt's of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from include.api_video.catalog.model import Column, Endpoint
+
+SYNCS, CHECKS, REJECTED = "_syncs", "_checks", "_rejected"
+MORE_FIELDS = "_more_fields"  # column for what is beyond the columns and child tables that a table may have
+SKIPPED = "skipped"  # mode of a resource that a run left out
+PARTIAL = "partial"  # mode of a reading that stopped, or through which a row may have slipped
+
+# fmt: off
+# Columns of ours in every resource's table.
+OWN_COLUMNS = (
+    Column("removed_at",    "timestamp", "When a run found that the API no longer lists the row; null while it does"),
+    Column("_read_at",      "timestamp", "When the row's present content was read"),
+    Column("_content_hash", "text",      "Hash of the row as the API gave it, to find changes"),
+)
+# Of tables read per parent, too.
+DETAIL_COLUMNS = (
+    Column("_parent_hash",  "text",      "_content_hash of the parent when this was asked for; differs: ask again"),
+    Column("_is_final",     "bool",      "Whether it can only change with its parent; false: ask again at each run"),
+)
+# fmt: on
+
+
+def snake(name: str) -> str:
+    """A name of the API as the warehouse has it: ``videoId`` becomes ``video_id``."""
+    return NamingConvention().normalize_identifier(name)
+
+
+def table_and_column(table: str, path: str) -> tuple[str, str]:
+    """Table and column in which a documented field lands.
+
+    ``("videos", "metadata[].key")`` gives ``("videos__metadata", "key")``; a list of plain values has them in ``value``.
+    """
+    naming = NamingConvention()
+    *lists, last = path.split("[]")
+    parts = [snake(part) for step in lists for part in step.strip(".").split(".")]
+    child = naming.make_path(table, *parts) if lists else table
+    column = naming.make_path(*(snake(part) for part in last.strip(".").split("."))) if last else "value"
+    return child, column
+
+
+def tables_of(endpoint: Endpoint) -> list[str]:
+    """The endpoint's table and its child tables."""
+    return list(dict.fromkeys([endpoint.name, *(table_and_column(endpoint.name, c.path)[0] for c in endpoint.columns)]))
+
+
+def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
+    """``{table: {column: its declaration}}`` of an endpoint, without dlt's own columns."""
+    key = snake(endpoint.key)
+    tables: dict[str, dict[str, Column]] = {name: {} for name in tables_of(endpoint)}
+    own = OWN_COLUMNS if endpoint.is_list else OWN_COLUMNS + DETAIL_COLUMNS
+    for column in endpoint.columns + own:
+        table, name = table_and_column(endpoint.name, column.path)
+        tables[table][name] = column
+    if endpoint.parent:
+        tables[endpoint.name][key] = replace(tables[endpoint.name][key], joins=f"{endpoint.parent}.{key}")
+    # Carried down to child tables by dlt's normalizer, so that they join on it.
+    carried = Column(endpoint.key, "text", "Row that it belongs to", joins=f"{endpoint.name}.{key}")
+    return {name: columns if name == endpoint.name else {key: carried, **columns} for name, columns in tables.items()}
+
+
+def meaning_of(endpoint: Endpoint, table: str) -> str:
+    """What one of the endpoint's tables holds."""
+    if table == endpoint.name:
+        return endpoint.meaning
+    field = next(
+        c.path.rpartition("[]")[0] for c in endpoint.columns if table_and_column(endpoint.name, c.path)[0] == table
+    )
+    return f"The list {field} of each row of {endpoint.name}: one row per item"

@@ -198,11 +198,13 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         resources=_resources(section, section.value("resources")),
         filters=read_filters(section),
         max_detail_requests=section.whole("max_detail_requests", DEFAULT_MAX_DETAIL_REQUESTS, lowest=0),
-        full_check_hours=section.number("full_check_hours", 24.0, lowest=0),
+        full_check_hours=section.number("full_check_hours", Settings.full_check_hours, lowest=0),
         unproven_hours=section.number("unproven_hours", DEFAULT_UNPROVEN_HOURS, lowest=0),
         # A sandbox video lives 24 hours: a shrinking list is normal there.
-        max_removed_share=section.number("max_removed_share", 1.0 if environment == "sandbox" else 0.5, 0, highest=1),
-        rate_limit_reserve=section.number("rate_limit_reserve", 0.0, lowest=0, highest=0.95),
+        max_removed_share=section.number(
+            "max_removed_share", 1.0 if environment == "sandbox" else Settings.max_removed_share, 0, highest=1
+        ),
+        rate_limit_reserve=section.number("rate_limit_reserve", Settings.rate_limit_reserve, lowest=0, highest=0.95),
         history_days=section.whole("history_days", DEFAULT_HISTORY_DAYS, lowest=0),
         schedule=read_schedule(account),
         account=account,

@@ -118,7 +118,7 @@ def test_no_service_is_reached_through_a_proxy(name: str) -> None:
     for spelling in ("NO_PROXY", "no_proxy"):
         local, _, own = environment[spelling].partition("$")
         assert called <= set(local.split(",")), "what has a URL here needs no proxy"
-        assert own == "{NO_PROXY:+,${NO_PROXY}}", "what the user has set is kept"
+        assert own == "{NO_PROXY:+,${NO_PROXY:-}}", "what the user has set is kept, and nothing is said where it is not"
 
 
 def test_the_demo_s_address_in_the_example_is_one_that_the_settings_take() -> None:

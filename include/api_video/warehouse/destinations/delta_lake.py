@@ -32,6 +32,7 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
 from dlt.destinations.impl.filesystem.sql_client import FilesystemSqlClient
 
+from include.api_video.warehouse.destinations.configured_once import ConfiguredOnce
 from include.api_video.warehouse.schema import HANDED_ON_ONCE
 
 REPLACED = "_replaced"  # column of the rows that only say which keys are replaced
@@ -317,7 +318,7 @@ class DeltaClient(FilesystemClient):
             self.fs_client.rm_file(path)
 
 
-class delta_lake(dlt.destinations.filesystem):  # noqa: N801  # as dlt names destinations
+class delta_lake(ConfiguredOnce, dlt.destinations.filesystem):  # noqa: N801  # as dlt names destinations
     """Destination ``filesystem`` with Delta tables."""
 
     @cached_property

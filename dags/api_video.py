@@ -70,10 +70,9 @@ def make_dag(account: Account) -> None:
     )
     def api_video() -> None:
         ready, proof = prepare(account, resources), validate(account, resources)
-        for group_id, names in groups.items():
-            tasks = load_tasks(account, group_id, names)
-            ready >> [task for name, task in tasks.items() if by_name()[name].parent not in tasks]
-            list(tasks.values()) >> proof
+        tasks = load_tasks(account, groups)
+        ready >> [task for name, task in tasks.items() if by_name()[name].parent not in tasks]
+        list(tasks.values()) >> proof
 
     api_video()
 

@@ -20,11 +20,10 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from airflow import __version__
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseNotifier, BaseXCom
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowException
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.xcom import XCom
 from airflow.sdk.log import mask_secret
 from api_video_connections import find_connection
 from packaging.version import Version
@@ -113,6 +112,8 @@ def is_supervised() -> bool:
     """Whether this is a process of Airflow's DAG processor or of its executor; `airflow dags test` is neither.
 
     Airflow 3.3's `dags test` ends in an error where a DAG that has a deadline succeeds, and nothing there would watch it.
+    Airflow tells it nowhere in public: relied on is the way to the API server, which these processes have in
+    ``task_runner``, and which Airflow asks for in the same manner.
     """
     return hasattr(task_runner, "SUPERVISOR_COMMS")
 
@@ -179,15 +180,19 @@ def _url_of(conn_id: str) -> str:
 def run_failed(context: Any) -> None:
     """Tells that the run failed, or its validation."""
     dag_id, run_id = str(context["dag"].dag_id), str(context["run_id"])
-    said = [read_xcom(dag_id, run_id, task_id, ERROR) for task_id in ("prepare", "validate")]
-    report = read_xcom(dag_id, run_id, "validate", "report")
+    said = [read_xcom(context, task_id, ERROR) for task_id in ("prepare", "validate")]
+    report = read_xcom(context, "validate", "report")
     send(dag_id, failed_run(run_id, run_url(dag_id, run_id), report, [str(text) for text in said if text]), context)
 
 
-def read_xcom(dag_id: str, run_id: str, task_id: str, key: str) -> Any:
-    """A value that a task left; None where it left none."""
+def read_xcom(context: Any, task_id: str, key: str) -> Any:
+    """A value that a task of the run left; None where it left none."""
+    dag_id, run_id = str(context["dag"].dag_id), str(context["run_id"])
     if is_supervised():
-        return XCom.get_one(dag_id=dag_id, run_id=run_id, task_id=task_id, key=key)
+        if ti := context.get("ti"):
+            return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=-1)
+        # Airflow hands no task over where its newest one is in the DAG no more.
+        return BaseXCom.get_one(dag_id=dag_id, run_id=run_id, task_id=task_id, key=key)
     # `airflow dags test` calls outside of every task, but beside Airflow's database.
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -159,32 +159,37 @@ def prepare(account: Account, resources: Sequence[str]) -> Any:
     return prepare()
 
 
-def load_tasks(account: Account, group_id: str, names: Sequence[str]) -> dict[str, Any]:
-    """A task group with one task per resource, each after what it needs: ``{resource: task}``.
+def load_tasks(account: Account, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A task group for each of ``groups``, with one task per resource, each after what it needs: ``{resource: task}``.
 
     In the process of one task only that one is made: a pipeline of dlt takes 40 ms.
     """
     own = get_parsing_context().task_id
-    names = [name for name in names if own in (None, f"{group_id}.{name}")]
+    chosen = {group: [name for name in names if own in (None, f"{group}.{name}")] for group, names in groups.items()}
     try:
         make_destination()
     except (SettingsError, MissingDependencyException):  # `prepare` says what is wrong
         return {}
-    if not names:
-        return {}
+    tasks: dict[str, Any] = {}
     with own_folders() as folder:
-        # dlt's helper sets folders for the whole process, at random in what it is given here.
-        group = PipelineTasksGroup(
-            group_id, use_data_folder=False, local_data_folder=folder, use_task_logger=False, log_progress_period=0
-        )
+        made = [(_task_group(group, folder), names) for group, names in chosen.items() if names]
         use_project_config()  # the helper has dlt look for its files in the folder of DAGs
-        within = Path(os.environ["DLT_DATA_DIR"]).relative_to(folder)  # nowhere else, whatever dlt does
-        tasks = {name: _load_task(account, group, name, Path(folder, within, name)) for name in names}
+        for (group, data_dir), names in made:
+            os.environ["DLT_DATA_DIR"] = data_dir  # where `add_run` wants the pipelines of a group to be
+            tasks |= {name: _load_task(account, group, name, Path(data_dir, name)) for name in names}
     for name, later in tasks.items():
         for earlier in upstream(by_name()[name]):
             if earlier in tasks:
                 tasks[earlier] >> later
     return tasks
+
+
+def _task_group(group_id: str, folder: str) -> tuple[PipelineTasksGroup, str]:
+    """A group of dlt's helper, and the folder for its pipelines, which it names at random within ``folder``."""
+    group = PipelineTasksGroup(
+        group_id, use_data_folder=False, local_data_folder=folder, use_task_logger=False, log_progress_period=0
+    )
+    return group, os.environ["DLT_DATA_DIR"]
 
 
 @contextmanager
@@ -206,13 +211,21 @@ def own_folders() -> Iterator[str]:
 
 
 def _load_task(account: Account, group: PipelineTasksGroup, name: str, folder: Path) -> Any:
+    """The helper's task: the source, what comes before it and what after it are given to the helper.
+
+    What has to stand around all of it is put around the task's callable, an attribute that Airflow's PythonOperator has in
+    public: errors in plain words, the table's lock, and the end of a load that found nothing new. The helper has hooks for
+    before (``on_before_run``) and for errors of some steps (``retry_policy``), and none for all of a run.
+    """
     endpoint = by_name()[name]
     pipeline, asset = make_pipeline(name, account, pipelines_dir=str(folder)), table_asset(account, name)
     stops: list[ApiVideoError] = []  # what ended a reading early; what was read is loaded first
     (loads,) = group.add_run(
         pipeline,
         partial(_source, account, name, stops),
+        on_before_run=stops.clear,  # of an attempt before
         loader_file_format=file_format(),
+        pre_execute=partial(_begin, name),
         # A parent that was left out or skipped has loaded something before; a bin that failed is no reason to stop.
         trigger_rule=TriggerRule.ALL_DONE if endpoint.bin else TriggerRule.NONE_FAILED,
         execution_timeout=load_timeout(account),
@@ -223,6 +236,20 @@ def _load_task(account: Account, group: PipelineTasksGroup, name: str, folder: P
     loads.python_callable = partial(_run, account, loads.python_callable, pipeline, folder, asset, stops)
     loads.operator_extra_links = (StateLink(),)
     return loads
+
+
+def _begin(name: str, context: Any) -> None:
+    """Called by Airflow before the task.
+
+    Raises:
+        AirflowFailException: ``prepare`` failed.
+        AirflowSkipException: the resource was not chosen for this run.
+    """
+    use_airflow_logging()
+    if unprepared := context["ti"].xcom_pull(task_ids="prepare", key=ERROR):  # the rule of a list with a bin lets it pass
+        raise AirflowFailException(unprepared)
+    if name not in context["params"]["resources"]:  # of a task that was cleared, alone
+        raise AirflowSkipException(f"{name} is not among the resources of this run.")
 
 
 def _source(account: Account, name: str, stops: list[ApiVideoError]) -> Any:
@@ -256,24 +283,18 @@ def _run(
 
     Raises:
         AirflowFailException: it failed, and trying again cannot help.
-        AirflowSkipException: the resource was left out, or not chosen for this run.
+        AirflowSkipException: the resource was left out.
     """
     from include.api_video.load.runner import in_a_sentence, unless_idle
     from include.api_video.warehouse.ledger import to_json
 
-    use_airflow_logging()
     context, name = get_current_context(), pipeline.pipeline_name
     ti, run_id = context["ti"], str(context["run_id"])
-    if unprepared := ti.xcom_pull(task_ids="prepare", key=ERROR):  # the trigger rule of a list with a bin lets it pass
-        raise AirflowFailException(unprepared)
-    if name not in context["params"]["resources"]:  # of a task that was cleared, alone
-        raise AirflowSkipException(f"{name} is not among the resources of this run.")
     # dlt looks for this folder in a pipeline that was wiped before: a retry, or the same process as another task.
     os.makedirs(os.path.join(pipeline.working_dir, "schemas"), exist_ok=True)
     try:
         with plain_words(), understood(account):
             use_warehouse_connection()
-            stops.clear()  # of an attempt before
             with table_lock(pipeline, name, run_id), in_a_sentence(name):
                 idle = unless_idle(load)
             if stops:

@@ -1,4 +1,9 @@
-"""What runs left in Airflow's database: their states, and the XComs of ``validate`` and of tasks that failed."""
+"""What runs left in Airflow's database: their states, and the XComs of ``validate`` and of tasks that failed.
+
+By Airflow's models, which it does not call public. Its REST API, which is, gives one XCom per request and wants a user's
+token: the page would send some thousand requests to the process that it runs in, where it now asks four questions.
+``tests/unit/test_private_parts.py`` says which names are relied on.
+"""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ def get_provider_info() -> dict[str, Any]:
 def register() -> None:
     """Adds the connection type to Airflow's lists.
 
-    Airflow looks for connection types in installed packages only, and this one is copied into a folder.
+    Airflow looks for connection types in installed packages only, and this one is copied into a folder. Package metadata in
+    that folder does not help: Airflow makes the list while it loads its configuration, before its folder of plugins is on
+    Python's path. So this relies on ``providers`` being the list itself, as ``tests/unit/test_private_parts.py`` says.
     """
     for module, manager in MANAGERS.items():
         if module in sys.modules:

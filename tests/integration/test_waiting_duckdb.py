@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from include.api_video.settings.accounts import DEFAULT_ACCOUNT
+from include.api_video.warehouse.destinations.duckdb import WaitingPool
+from include.api_video.warehouse.destinations.make import make_destination
+from include.api_video.warehouse.locks import duckdb_file as file_lock
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 
 LOAD = """
@@ -113,3 +119,77 @@ def test_a_large_file_gets_more_memory_than_a_small_one(tmp_path: Path, monkeypa
 
     assert limit_mb(tmp_path / "new.duckdb") == pytest.approx(128, abs=1)
     assert limit_mb(large) == pytest.approx(128 + large.stat().st_size / 8e6, abs=2)
+
+
+def is_locked(file: Path) -> bool:
+    """Whether another process would have to wait for it."""
+    with open(f"{file}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@pytest.fixture
+def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WaitingPool:
+    monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "shared.duckdb"))
+    configuration = make_destination().configuration(None, accept_partial=True)
+    found = configuration.credentials.conn_pool
+    assert isinstance(found, WaitingPool)
+    return found
+
+
+def test_the_lock_is_held_until_the_last_connection_is_back(pool: WaitingPool, tmp_path: Path) -> None:
+    file = tmp_path / "shared.duckdb"
+
+    first, second = pool.borrow_conn(), pool.borrow_conn()
+    held = [is_locked(file)]
+    for connection in (second, first):
+        pool.return_conn(connection)
+        held.append(is_locked(file))
+
+    assert held == [True, True, False]
+
+
+@pytest.mark.parametrize("setting", [{"global_config": {"no_such": 1}}, {"pragmas": ["no_such"]}])
+@pytest.mark.parametrize("lent", [0, 1])
+def test_a_connection_that_cannot_be_set_up_leaves_the_lock_as_it_was(
+    pool: WaitingPool, tmp_path: Path, setting: dict[str, Any], lent: int
+) -> None:
+    """dlt gives some of them back to the pool by itself, and others not."""
+    others = [pool.borrow_conn() for _ in range(lent)]
+    wrong = setting if not lent else {"pragmas": ["no_such"]}  # global settings are made once
+
+    with pytest.raises(duckdb.Error):
+        pool.borrow_conn(**wrong)
+
+    assert is_locked(tmp_path / "shared.duckdb") == bool(lent)
+    for connection in others:
+        pool.return_conn(connection)
+    assert not is_locked(tmp_path / "shared.duckdb")
+
+
+def test_a_connection_that_was_given_away_keeps_the_lock(pool: WaitingPool, tmp_path: Path) -> None:
+    """dlt's way into Ibis: the file stays open as long as the process lives."""
+    borrowed = pool.borrow_conn()
+    moved = pool.move_conn()
+    pool.return_conn(borrowed)
+
+    assert moved.execute("SELECT 1").fetchall() == [(1,)]
+    assert is_locked(tmp_path / "shared.duckdb")
+    moved.close()
+    file_lock.release(str(tmp_path / "shared.duckdb"))
+
+
+def test_a_client_that_nobody_closed_gives_the_lock_back_when_it_is_gone(pool: WaitingPool, tmp_path: Path) -> None:
+    credentials = pool.credentials.copy()  # with a pool of its own
+    credentials.on_resolved()
+    connection = credentials.conn_pool.borrow_conn()
+    assert is_locked(tmp_path / "shared.duckdb")
+    connection.close()
+
+    del credentials
+    gc.collect()
+
+    assert not is_locked(tmp_path / "shared.duckdb")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
+import dlt
 import pytest
+from dlt.common.destination import Destination
 from dlt.common.exceptions import MissingDependencyException
 
 from include.api_video.errors import SettingsError
@@ -22,7 +25,9 @@ from include.api_video.settings.destination import (
     local_file,
 )
 from include.api_video.settings.settings import Settings
+from include.api_video.warehouse.destinations.configured_once import configured_once
 from include.api_video.warehouse.destinations.errors import DestinationError, understood
+from include.api_video.warehouse.destinations.make import make_destination
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 
 SETTINGS = Settings("k", resources=("players",))
@@ -183,3 +188,41 @@ def test_extra_may_have_fields_within_fields() -> None:
 def test_a_connection_string_in_the_password_is_all_of_them() -> None:
     uri = "postgresql://loader:s3cret@db/warehouse"
     assert credentials_of("ignored", None, uri, None, None, {}) == {"": uri}
+
+
+@pytest.mark.parametrize("name", FILE_FORMATS)
+def test_a_destination_is_known_by_dlts_name_and_class(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Its type is written into pipeline states, and dlt's commands must find what it names."""
+    monkeypatch.setenv("API_VIDEO_DESTINATION", name)
+    of_dlt = Destination.from_reference(name)
+
+    ours = make_destination()
+
+    assert (ours.destination_type, ours.destination_name) == (of_dlt.destination_type, of_dlt.destination_name)
+    assert isinstance(ours, type(of_dlt))
+
+
+def test_a_named_destination_of_dlt_stays_the_one_that_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESTINATION__POSTGRES__DESTINATION_TYPE", "redshift")
+
+    ours = configured_once(Destination.from_reference("postgres"))
+
+    assert (ours.destination_type, ours.destination_name) == ("dlt.destinations.redshift", "postgres")
+
+
+@pytest.mark.parametrize("name", ["postgres", "duckdb"])
+def test_a_configuration_is_looked_up_once_for_each_dataset(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """dlt asks some thirty times per load, and looks for thirty options each time."""
+    monkeypatch.setenv("API_VIDEO_DESTINATION", name)
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", "postgres://user:secret@127.0.0.1/one")
+    destination = make_destination()
+
+    def asked(dataset: str) -> Any:
+        return dlt.pipeline("asks", destination=destination, dataset_name=dataset).destination_client().config
+
+    first, again, other = asked("one"), asked("one"), asked("two")
+    first.create_indexes = "changed by a client"
+
+    assert again.credentials is first.credentials
+    assert other.credentials is not first.credentials
+    assert asked("one").create_indexes != "changed by a client"

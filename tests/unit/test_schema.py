@@ -8,7 +8,7 @@ import pytest
 
 from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.naming import columns_of, snake, table_and_column, tables_of
-from include.api_video.warehouse.schema import HANDED_ON_ONCE, build_schema, keep_newest
+from include.api_video.warehouse.schema import build_schema, is_deduplicated, keep_newest
 
 # What api.video documents (OpenAPI description of 2024-11, Admin API's of 2026-06), in the warehouse's names. Written by
 # hand, so that a column that gets lost is missed here. Secrets are left out: streamKey, serverUrl, value.
@@ -222,7 +222,7 @@ def test_the_key_is_the_primary_key_and_never_null_and_nothing_else_is(name):
 @resources
 def test_rows_are_merged_without_a_search_for_doubles(name):
     assert TABLES[name]["write_disposition"] == "merge"
-    assert TABLES[name][HANDED_ON_ONCE]
+    assert is_deduplicated(TABLES[name])
     assert "dedup_sort" not in TABLES[name]["columns"]["_read_at"]
 
 
@@ -230,7 +230,8 @@ def test_rows_are_merged_without_a_search_for_doubles(name):
 def test_where_rows_came_twice_the_one_read_last_wins(name):
     schema = build_schema()
     keep_newest(schema, by_name()[name])
-    assert HANDED_ON_ONCE not in schema.tables[name]
+    assert not is_deduplicated(schema.tables[name])
+    assert schema.tables[name]["write_disposition"] == "merge"
     assert schema.tables[name]["columns"]["_read_at"]["dedup_sort"] == "desc"
 
 

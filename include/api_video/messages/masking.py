@@ -16,9 +16,9 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-from dlt.common.configuration.container import Container
+import dlt
+from dlt.common.configuration.exceptions import ConfigProviderException
 from dlt.common.configuration.providers.doc import BaseDocProvider
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from include.api_video.errors import ApiVideoError, root_of
 
@@ -118,11 +118,14 @@ def _settings() -> Iterator[tuple[str, Any]]:
     for name, value in os.environ.items():
         if value and (name.startswith(OURS) or SECRET_NAME.search(name)):
             yield name, value
-    if PluggableRunContext in Container():
-        for provider in Container()[PluggableRunContext].providers.providers:
-            if isinstance(provider, BaseDocProvider):  # files: others would ask a server for it
-                for table in TABLES:
-                    yield table, provider.get_value(table, Any, "")[0]
+    try:
+        providers = dlt.config.config_providers
+    except ConfigProviderException:  # a file that cannot be read, which is what the text may be about
+        return
+    for provider in providers:
+        if isinstance(provider, BaseDocProvider):  # files: others would ask a server for it
+            for table in TABLES:
+                yield table, provider.get_value(table, Any, "")[0]
 
 
 def _secrets_of(name: str, value: Any) -> Iterator[str]:

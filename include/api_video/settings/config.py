@@ -16,9 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from dlt.common.configuration.container import Container
+import dlt
 from dlt.common.configuration.providers import EnvironProvider
-from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from include.api_video.errors import SettingsError
 
@@ -34,13 +33,12 @@ def use_project_config() -> None:
     Airflow helper sets it to the folder of DAGs, where this package keeps nothing.
     """
     os.environ["DLT_PROJECT_DIR"] = str(INCLUDE_DIR)
-    if PluggableRunContext in Container():
-        Container()[PluggableRunContext].reload_providers()
+    dlt.current.run_context().reload()
 
 
 def state_of_settings() -> tuple[Hashable, ...]:
     """Equal as long as nothing that dlt looks settings up in has changed."""
-    return Container()[PluggableRunContext].providers, frozenset(os.environ.items())
+    return tuple(dlt.config.config_providers), frozenset(os.environ.items())
 
 
 class Section:
@@ -129,7 +127,7 @@ def values_in_environment(path: str) -> Iterator[str]:
 def values_in_files(path: str, *, secret: bool = False) -> Iterator[Any]:
     """What dlt's providers other than the environment have, the strongest first; there, an empty variable would count."""
     *sections, key = path.split(".")
-    for provider in Container()[PluggableRunContext].providers.providers:
+    for provider in dlt.config.config_providers:
         if isinstance(provider, EnvironProvider) or (secret and not provider.supports_secrets):
             continue
         value, _ = provider.get_value(key, Any, "", *sections)

@@ -6,7 +6,7 @@ rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, cast
 
@@ -24,8 +24,6 @@ from include.api_video.warehouse.ledger import SYNCS_COLUMNS
 from include.api_video.warehouse.rejected_rows import REJECTED_COLUMNS
 
 SCHEMA_NAME = "api_video_source"
-# dlt's hint that no row of a load is there twice: to look for those in SQL, all rows are sorted in memory.
-HANDED_ON_ONCE = "x-stage-data-deduplicated"
 # dlt's own columns, declared so that a table without rows has them too. The same hints as dlt's normalizer gives.
 DLT_ROOT: dict[str, dict[str, Any]] = {
     "_dlt_load_id": {"data_type": "text", "nullable": False},
@@ -127,8 +125,22 @@ def keep_newest(schema: dlt.Schema, endpoint: Endpoint) -> None:
     To look for doubles dlt sorts all rows of a load in the destination's memory.
     """
     table = cast("dict[str, Any]", schema.tables[endpoint.name])
-    table.pop(HANDED_ON_ONCE, None)
+    for hint in _merge_hints(deduplicated=True).keys() - _merge_hints(deduplicated=False).keys():
+        table.pop(hint, None)
     table["columns"]["_read_at"]["dedup_sort"] = "desc"
+
+
+def is_deduplicated(table: Mapping[str, Any]) -> bool:
+    """Whether each row of a load is taken to come once."""
+    return all(table.get(name) == hint for name, hint in _merge_hints(deduplicated=True).items())
+
+
+@cache
+def _merge_hints(*, deduplicated: bool) -> Mapping[str, Any]:
+    """The hints of a table whose rows dlt merges, as it makes them for a resource with this write disposition."""
+    disposition: Any = {"disposition": "merge", "deduplicated": True} if deduplicated else "merge"
+    hints = dlt.resource([], name="merged", write_disposition=disposition).compute_table_schema()
+    return {name: hint for name, hint in hints.items() if name not in ("name", "resource", "columns")}
 
 
 def add_only(schema: dlt.Schema, endpoint: Endpoint) -> None:
@@ -159,9 +171,7 @@ def _table(
         table["parent"] = parent
     else:
         table["resource"] = resource
-        table["write_disposition"] = "merge" if key else "append"
-        if key:
-            table[HANDED_ON_ONCE] = True
+        table |= _merge_hints(deduplicated=True) if key else {"write_disposition": "append"}
     if destination_name() == FOLDER:
         table["table_format"] = "delta"  # so that dlt's own readers take the files for what they are
     return cast(TTableSchema, table)

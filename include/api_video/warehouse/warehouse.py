@@ -18,6 +18,7 @@ from dlt.common.destination.exceptions import DestinationUndefinedEntity
 from dlt.common.json import json
 from dlt.common.schema.typing import TTableSchema
 from dlt.common.schema.utils import get_nested_tables
+from dlt.dataset.utils import get_destination_clients
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
@@ -141,7 +142,8 @@ class Warehouse:
 
     def _client(self, schema: dlt.Schema) -> Any:
         """What makes and drops tables in the destination: dlt's client, of another type for each of them."""
-        return self._pipeline._get_destination_clients(schema)[0]
+        of_dlt, dataset = self._pipeline.destination, self._pipeline.dataset_name
+        return get_destination_clients(schema, of_dlt, destination_dataset_name=dataset)[0]
 
     def tidy(self, schema: dlt.Schema) -> None:
         """Joins the small files that loads leave, where the destination is a folder of files."""

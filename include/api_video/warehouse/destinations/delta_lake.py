@@ -32,7 +32,8 @@ from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations.impl.filesystem.filesystem import FilesystemClient, ReferenceFollowupJob
 from dlt.destinations.impl.filesystem.sql_client import FilesystemSqlClient
 
-from include.api_video.warehouse.schema import HANDED_ON_ONCE
+from include.api_video.warehouse.destinations.configured_once import ConfiguredOnce
+from include.api_video.warehouse.schema import is_deduplicated
 
 REPLACED = "_replaced"  # column of the rows that only say which keys are replaced
 BATCH_ROWS = 10_000
@@ -62,7 +63,7 @@ class DeltaJob(ReferenceFollowupJob):
             client.append(root, _rows(files[root]))
             return
         key = next(name for name, hints in tables[root]["columns"].items() if hints.get("primary_key"))
-        ids = None if HANDED_ON_ONCE in tables[root] else _newest_ids(files[root], key)
+        ids = None if is_deduplicated(tables[root]) else _newest_ids(files[root], key)
         keys = _column(files[root], key)
         for table in reversed([str(table["name"]) for table in get_nested_tables(tables, root)]):
             id_column = "_dlt_id" if table == root else "_dlt_root_id"
@@ -317,7 +318,7 @@ class DeltaClient(FilesystemClient):
             self.fs_client.rm_file(path)
 
 
-class delta_lake(dlt.destinations.filesystem):  # noqa: N801  # as dlt names destinations
+class delta_lake(ConfiguredOnce, dlt.destinations.filesystem):  # noqa: N801  # as dlt names destinations
     """Destination ``filesystem`` with Delta tables."""
 
     @cached_property

@@ -4,8 +4,7 @@ DuckDB lets one process write a file; parallel Airflow tasks would fail with "Co
 file only while it needs it and does not retry, so a lock beside the file (``file_lock``) queues our own processes; another
 program that has the file open, a shell or a BI tool, is waited for as well.
 
-Uses dlt's extension points (``spec``, ``on_resolved``, ``DuckDbConnectionPool``) and the pool's private ``_conn`` fields;
-dlt is pinned, and a test with two processes watches it.
+Uses dlt's extension points: ``spec``, ``on_resolved``, ``DuckDbConnectionPool``.
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ from dlt.common.configuration import configspec
 from dlt.common.destination import DestinationCapabilitiesContext
 from dlt.destinations.impl.duckdb.configuration import (
     DuckDbClientConfiguration,
-    DuckDbConnectionPool,
     DuckDbCredentials,
 )
 
 from include.api_video.errors import SettingsError
+from include.api_video.warehouse.destinations.configured_once import ConfiguredOnce
+from include.api_video.warehouse.destinations.locking_pool import LockingPool
 from include.api_video.warehouse.locks import duckdb_file as file_lock
 
 if TYPE_CHECKING:
@@ -64,10 +64,12 @@ def holder_of(error: duckdb.IOException) -> str:
     return told[1] if told else file_lock.OTHERS
 
 
-class WaitingPool(DuckDbConnectionPool):
-    """Opens the file only with the lock held, and gives the lock back when dlt closes the file."""
+class WaitingPool(LockingPool):
+    """Opens the file only with the lock held, and waits where another program has it open, which knows no lock of ours."""
 
-    _file: str | None = None
+    def file_to_lock(self) -> str | None:
+        """The database, unless it is only read."""
+        return None if self.credentials.read_only else str(self.credentials.database)
 
     def borrow_conn(self, global_config: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Any:
         """A connection with our limits, or the user's own, once nobody else has the file open.
@@ -76,31 +78,22 @@ class WaitingPool(DuckDbConnectionPool):
             FileBusyError: it stayed open elsewhere for ``file_lock.timeout_s()``.
             NoLocksError: its file system has no locks.
         """
-        patience = file_lock.Patience(self.credentials.database)
-        with self._conn_lock:
-            while True:
-                if self._conn is None and self._file is None and self._conn_owner and not self.credentials.read_only:
-                    self._file = file_lock.acquire(self.credentials.database, patience)
-                # Anew each time: the file has grown since it was last opened.
-                limits = {"memory_limit": memory_limit(self.credentials.database), **LIMITS}
-                config = {**limits, **(self.credentials.global_config or {}), **(global_config or {})}
-                try:
-                    return super().borrow_conn(config, *args, **kwargs)
-                except BaseException as error:
-                    self._give_back()
-                    if not (isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)):
-                        raise
-                    holder = holder_of(error)
-                patience.wait(0.1, 0.5, holder)
+        patience, borrow = file_lock.Patience(self.credentials.database), super().borrow_conn
 
-    def _close_conn(self) -> None:
-        super()._close_conn()
-        self._give_back()
+        def opened() -> Any:
+            # Anew each time: the file has grown since it was last opened.
+            limits = {"memory_limit": memory_limit(self.credentials.database), **LIMITS}
+            config = {**limits, **(self.credentials.global_config or {}), **(global_config or {})}
+            return borrow(config, *args, **kwargs)
 
-    def _give_back(self) -> None:
-        if self._conn is None and self._file:
-            file_lock.release(self._file)
-            self._file = None
+        while True:
+            try:
+                return self.lend(opened, patience)
+            except duckdb.IOException as error:
+                if "Could not set lock" not in str(error):
+                    raise
+                holder = holder_of(error)
+            patience.wait(0.1, 0.5, holder)
 
 
 @configspec(init=False)
@@ -131,7 +124,7 @@ class WaitingDuckDbConfiguration(DuckDbClientConfiguration):
     credentials: WaitingDuckDbCredentials = None  # type: ignore[assignment]  # as dlt's configspecs do
 
 
-class duckdb_that_waits(dlt.destinations.duckdb):  # noqa: N801  # dlt takes the destination's name from the class
+class duckdb_that_waits(ConfiguredOnce, dlt.destinations.duckdb):  # noqa: N801  # dlt takes the destination's name from the class
     """Destination ``duckdb`` for several processes on one host."""
 
     spec = WaitingDuckDbConfiguration

@@ -5,8 +5,7 @@ A catalog in SQLite or DuckDB takes one writer: of six parallel tasks, one to fi
 To open a lake, a DuckDB loads two or three extensions: 0.6 s of a processor. dlt opens a lake six to ten times in a load,
 each time with a new DuckDB; here, one that has detached the lake serves the next time.
 
-Uses dlt's extension points (``spec``, ``on_resolved``, ``DuckDbConnectionPool``) and the pool's private ``_conn_lock`` and
-``_conn_borrows``, which counts the connections that are open, kept ones too.
+Uses dlt's extension points: ``spec``, ``on_resolved``, ``DuckDbConnectionPool``.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ from dlt.common.configuration import configspec
 from dlt.common.configuration.specs import BaseConfiguration
 from dlt.common.utils import digest128
 from dlt.destinations.exceptions import DatabaseException
-from dlt.destinations.impl.duckdb.configuration import DuckDbConnectionPool
 from dlt.destinations.impl.ducklake.configuration import DuckLakeClientConfiguration, DuckLakeCredentials
 
-from include.api_video.warehouse.locks import duckdb_file as file_lock
+from include.api_video.warehouse.destinations.configured_once import ConfiguredOnce
+from include.api_video.warehouse.destinations.locking_pool import LockingPool
 
 FILES = ("sqlite", "duckdb")  # catalogs that are a file
 PROBE_TIMEOUT_S = 10
 KEPT = 2  # more than one is open only while dlt loads several tables at once
 
 
-class WaitingLakePool(DuckDbConnectionPool):
+class WaitingLakePool(LockingPool):
     """Has the catalog's lock as long as a connection has the lake attached."""
 
     credentials: DuckLakeCredentials
@@ -39,38 +38,31 @@ class WaitingLakePool(DuckDbConnectionPool):
         super().__init__(credentials, always_open_connection=True)
         self._idle: list[duckdb.DuckDBPyConnection] = []
 
+    def file_to_lock(self) -> str | None:
+        """The catalog, where it is a file."""
+        catalog = self.credentials.catalog
+        return str(catalog.database) if catalog.drivername in FILES else None
+
     def borrow_conn(self, *args: Any, **kwargs: Any) -> Any:
         """A connection, once no other process has one.
 
         Raises:
             FileBusyError: another process had one for ``file_lock.timeout_s()``.
         """
-        file = self._catalog()
-        if file:
-            file_lock.acquire(file)
-        try:
-            with self._conn_lock:  # threads of dlt's load step share the pool
-                # All clients of a pool ask for the same settings: a kept connection has them.
-                return self._idle.pop() if self._idle else super().borrow_conn(*args, **kwargs)
-        except BaseException:
-            if file:
-                file_lock.release(file)
-            raise
+        borrow = super().borrow_conn
+        # All clients of a pool ask for the same settings: a kept connection has them.
+        return self.lend(lambda: self._idle.pop() if self._idle else borrow(*args, **kwargs))
 
     def return_conn(self, borrowed_conn: Any) -> int:
-        """Keeps a connection that has let go of the lake, closes any other; then another process may open the lake."""
-        try:
-            if len(self._idle) < KEPT and empty(borrowed_conn):
-                self._idle.append(borrowed_conn)
-                return self._conn_borrows
-            return super().return_conn(borrowed_conn)
-        finally:
-            if file := self._catalog():
-                file_lock.release(file)
+        """Keeps a connection that has let go of the lake, closes any other; then another process may open the lake.
 
-    def _catalog(self) -> str | None:
-        catalog = self.credentials.catalog
-        return str(catalog.database) if catalog.drivername in FILES else None
+        Of what is kept, dlt's pool thinks that it is still lent.
+        """
+        if len(self._idle) == KEPT or not empty(borrowed_conn):
+            return super().return_conn(borrowed_conn)
+        self._idle.append(borrowed_conn)
+        self._took_back()
+        return self._lent
 
 
 def empty(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -137,7 +129,7 @@ class WaitingDuckLakeConfiguration(DuckLakeClientConfiguration):
     credentials: WaitingDuckLakeCredentials = None  # type: ignore[assignment]  # as dlt's configspecs do
 
 
-class ducklake_that_waits(dlt.destinations.ducklake):  # noqa: N801  # dlt takes the destination's name from the class
+class ducklake_that_waits(ConfiguredOnce, dlt.destinations.ducklake):  # noqa: N801  # dlt takes the destination's name from the class
     """Destination ``ducklake`` for several processes on one host, also where its catalog is a file."""
 
     spec = WaitingDuckLakeConfiguration

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ from typing import Any
 from dlt.common.destination import Destination
 from dlt.common.exceptions import MissingDependencyException
 
-from include.api_video.settings.config import (
-    state_of_settings,
-)
+from include.api_video.settings.config import state_of_settings
 from include.api_video.settings.destination import FOLDER, destination_name, duckdb_file, local_file
+from include.api_video.warehouse.destinations.configured_once import configured_once
 
 
 def check_settings() -> None:
@@ -57,8 +55,8 @@ def _make_destination(name: str, file: Path | None, *_: Hashable) -> Any:
 
         destination = delta_lake()
     else:
-        destination = Destination.from_reference(name)
-    return remembering(destination)
+        destination = configured_once(Destination.from_reference(name))
+    return destination
 
 
 def check_reach(pipeline: Any) -> None:
@@ -71,21 +69,3 @@ def check_reach(pipeline: Any) -> None:
         from include.api_video.warehouse.destinations.ducklake import check_bucket
 
         check_bucket(pipeline)
-
-
-def remembering(destination: Any) -> Any:
-    """The same destination, which looks its configuration up once for each dataset.
-
-    dlt asks some thirty times per load, and each time searches all places for thirty options: a quarter of the time of a
-    load without news. Clients then share one pool of connections, as they do within dlt's load step.
-    """
-    look_up, resolved = destination.configuration, dict[str, Any]()
-
-    def configuration(initial_config: Any, accept_partial: bool = False) -> Any:
-        name = f"{accept_partial} {dict(initial_config or {})}"
-        if name not in resolved:
-            resolved[name] = look_up(initial_config, accept_partial)
-        return copy(resolved[name])
-
-    destination.configuration = configuration
-    return destination

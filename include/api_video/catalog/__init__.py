@@ -1,5 +1,5 @@
-"""What api.video has: one file for each family of endpoints with its columns, and the table of them all.
+"""What api.video has: one file per family of endpoints, with its columns, and the table of all endpoints.
 
 May import: nothing.
-A new list, a column, a field that must never be stored: here.
+Change here: a new list, a column, a field that must never be stored.
 """

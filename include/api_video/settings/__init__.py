@@ -1,5 +1,5 @@
-"""What the user says, and where it is looked up: options, accounts, filters, schedule, destination, addresses.
+"""The user's settings and where they are looked up: options, accounts, filters, schedule, destination, addresses.
 
 May import: errors, catalog.
-A new option, a default, a setting of a destination: here.
+Change here: a new option, a default, a setting of a destination.
 """

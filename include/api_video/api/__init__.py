@@ -1,5 +1,5 @@
-"""How api.video is asked, and what its answers mean: requests, rate limit, retries, errors in plain words.
+"""Requests to api.video and the meaning of its answers: rate limit, retries, errors in plain words.
 
 May import: errors, catalog, settings.
-What a status means, how long to wait, what a key may read: here.
+Change here: what a status means, how long to wait, what a key may read.
 """

@@ -15,8 +15,8 @@ class Sync(Enum):
     """How a table is kept equal to what the API lists."""
 
     NEWEST_FIRST = "newest first"  # incremental: sorted by updatedAt, read down to the cursor
-    COUNTED = "whole list where it may have changed"  # no cursor; the count on page 1 decides on a full refresh
-    WHOLE = "whole list"  # full refresh each run: neither updatedAt nor the count shows every change
+    COUNTED = "whole list where it may have changed"  # no cursor; page 1's count decides whether to read on
+    WHOLE = "whole list"  # at each run: neither updatedAt nor the count shows every change
     PER_PARENT = "per parent"  # one request per parent row that is new or changed
 
 

@@ -34,7 +34,7 @@ class Settings:
         max_detail_requests: request budget of one task in one run for single objects; 0 requests none. For a list, it
             limits how many missing rows are looked up one by one before they count as removed.
         unproven_hours: hours that a table may stay not proven before the run fails; 0: it fails at once.
-        full_check_hours: hours between full refreshes that compare the whole list; 0: every run.
+        full_check_hours: hours between reconciliations, which read and compare the whole list; 0: every run.
         max_removed_share: largest share of a table's rows that one run may mark removed; 1: any.
         rate_limit_reserve: share of the API's rate limit to leave for others; 0 uses all of it.
         schedule: when the DAG runs.

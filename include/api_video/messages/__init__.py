@@ -1,5 +1,5 @@
-"""What people read while it works: progress, lines of a log, credentials taken out.
+"""What people read while a load runs: progress and log lines, with credentials removed.
 
 May import: errors.
-What is said of progress, what must not be said: here.
+Change here: how progress is shown, what counts as a secret.
 """

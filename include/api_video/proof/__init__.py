@@ -1,5 +1,5 @@
-"""What shows that a load is right: checks, the report, alerts, the doctor.
+"""The proof that a load is right: checks, the report, alerts, the doctor.
 
 May import: errors, catalog, settings, api, sync, warehouse, load.
-A new check, what an alert says, what the doctor asks: here.
+Change here: a new check, what an alert says, what the doctor asks.
 """

@@ -1,5 +1,5 @@
-"""Generated documents: the data dictionary, README's table of resources.
+"""Generated documents: the data dictionary and README's table of resources.
 
 May import: catalog, settings, warehouse.
-What a generated document says: here.
+Change here: the text of a generated document.
 """

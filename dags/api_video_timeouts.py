@@ -4,8 +4,8 @@ Each request ends within minutes, and reading ends by the number of requests due
 These limits catch what hangs without a request, such as a database or a disk. Only its duration tells a hang from a large
 load, so the limits are generous. A task that reaches its limit is not retried within the run: the next run tries again.
 
-The run's limit exceeds its longest chain of tasks (``prepare``, a bin, its list, that list's details, ``validate``), so that
-``validate`` always reports. If a run still reaches it, Airflow ends its tasks and fails the run.
+The run's limit exceeds its longest chain of tasks (``prepare``, a bin, its list, that list's details, ``validate``), so
+that ``validate`` always reports. If a run still reaches it, Airflow ends its tasks and fails the run.
 """
 
 from __future__ import annotations

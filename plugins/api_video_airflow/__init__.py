@@ -1,3 +1,4 @@
-"""What the package adds to Airflow beside its DAG. Every process of Airflow imports the plugin, so that modules here are
-imported by those that need them, not at start.
+"""Additions to Airflow beside the DAG: page, connection type, warm-up.
+
+Every process of Airflow imports the plugin, so these modules are imported only where they are needed.
 """

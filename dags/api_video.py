@@ -2,16 +2,16 @@
 ### api.video to the warehouse
 
 Loads videos, players, live streams, summaries and their details from [api.video](https://api.video), every hour or
-as the setting `schedule` says, so that each table equals what the API lists: new and changed rows are merged, rows that are
-gone get a `removed_at`.
+as the setting `schedule` says. Each table equals what the API lists: new and changed rows are merged, removed rows are
+soft-deleted with `removed_at`.
 
-`prepare` checks the settings and creates the tables. Then there is one task per resource; a child (`video_status`,
-`video`, `summary_source`) takes the ids to ask for from what its parent loaded. `validate` runs after all of them,
-whatever became of them, and proves the load: its log has the table, its XCom `report` the same as JSON.
+`prepare` checks the settings and creates the tables. Then one task per resource loads it; a child (`video_status`,
+`video`, `summary_source`) requests objects by the ids that its parent loaded. `validate` runs last, even if tasks failed,
+and proves the load. Its log has the report as a table, its XCom `report` as JSON.
 
-What each run did is in the table `_syncs`, what it proved in `_checks`.
+The table `_syncs` tells what each run did, `_checks` what it proved.
 
-There is nothing to backfill: a run loads whatever came since the last good one, however long ago that was. So Airflow
+There is nothing to backfill: a run loads everything since the last successful one, however long ago that was. So Airflow
 refuses a backfill of this DAG; trigger one run instead.
 """
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# The folders dags/ and include/ stand side by side, here and wherever they are copied to.
+# dags/ and include/ are side by side, wherever they are copied to.
 HERE = Path(__file__).resolve().parent
 sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.path]
 

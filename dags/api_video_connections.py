@@ -1,11 +1,11 @@
-"""Airflow's Connections, looked up so that "there is none" and "it could not be looked up" are two things.
+"""Looks up Airflow's Connections, and tells "there is none" from "the lookup failed".
 
-Airflow's own ``Connection.get`` passes over a secrets backend that fails, and over an entry that it cannot read, as if they
-had nothing: the next backend's Connection, or none, is the answer, and so another key than the one that was meant.
+Airflow's own ``Connection.get`` skips a secrets backend that fails and an entry that it cannot read, as if they were empty.
+It would return another backend's Connection, or none, and so another key than the one intended.
 
-Relied on beyond Airflow's public interface, in 3.2 and 3.3 alike: ``ensure_secrets_backend_loaded`` (the backends in their
-order), and the request with which a task asks the API server for a Connection, whose answer tells why there is none. What
-the API server itself cannot look up, it answers as "not found".
+Private parts of Airflow used here, the same in 3.2 and 3.3: ``ensure_secrets_backend_loaded`` (the backends in their
+order), and the request by which a task asks the API server for a Connection, whose answer tells why there is none. If the
+API server's own lookup fails, it answers "not found".
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ FIELDS = "conn_type, host, login, password, schema, port and extra"
 
 
 def find_connection(conn_id: str, backends: Iterable[Any] | None = None) -> Any | None:
-    """The Connection of this id, its secrets masked in logs; None where Airflow has none.
+    """The Connection with this id, its secrets masked in logs; None if Airflow has none.
 
     Raises:
-        SecretsBackendError: a backend failed before one was found; no other's is taken in its place.
-        SettingsError: an entry is there, but is no Connection.
+        SecretsBackendError: a backend failed before one was found. Later backends are not used instead.
+        SettingsError: an entry exists, but it is not a Connection.
     """
     from airflow.sdk.log import mask_secret
 
@@ -48,7 +48,7 @@ def _backends() -> list[Any]:
         return list(ensure_secrets_backend_loaded())
     except Exception as error:
         raise SecretsBackendError(
-            f"Airflow could not start its secrets backend ({type(error).__name__}): look at [secrets] backend and "
+            f"Airflow could not start its secrets backend ({type(error).__name__}): check [secrets] backend and "
             "backend_kwargs in its configuration. Nothing was loaded."
         ) from None
 
@@ -63,20 +63,20 @@ def _ask(backend: Any, conn_id: str) -> Any | None:
             raise SettingsError(_wrong_form(_place(backend, conn_id), conn_id, value)) from None
         raise SecretsBackendError(
             f'Airflow could not look up the Connection "{conn_id}": {_name(backend)} failed ({_kind(error)}). Whether '
-            "there is one is unknown, so nothing was loaded and no other key or login was taken in its place. If it stays "
-            "so, look at the backend, and at [secrets] backend in Airflow's configuration."
+            "there is one is unknown, so nothing was loaded and no other key or login was used instead. If this persists, "
+            "check the backend, and [secrets] backend in Airflow's configuration."
         ) from None
-    # A URI whose beginning is no scheme is read as a Connection of no type with nothing in it.
+    # Airflow reads a URI without a valid scheme as an empty Connection without a type.
     if connection is not None and not connection.conn_type and (value := _entry(backend, conn_id)) and value[0] != "{":
         raise SettingsError(_wrong_form(_place(backend, conn_id), conn_id, value))
     return connection
 
 
 def _check_not_found(conn_id: str) -> None:
-    """Airflow's backend says None for every error but a refusal: asks once more, for the error itself.
+    """Asks the API server again for the error: its backend returns None for every error except a refusal.
 
     Raises:
-        AirflowRuntimeError: it is another than "not found".
+        AirflowRuntimeError: an error other than "not found".
     """
     from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
@@ -87,7 +87,7 @@ def _check_not_found(conn_id: str) -> None:
 
 
 def _entry(backend: Any, conn_id: str) -> str | None:
-    """The text that a backend has for a Connection; None where it has none, or keeps them in another way."""
+    """The text of a Connection in a backend; None if there is none, or the backend does not store text."""
     try:
         value = backend.get_conn_value(conn_id)
     except Exception:
@@ -109,15 +109,15 @@ def _name(backend: Any) -> str:
 
 
 def _kind(error: Exception) -> str:
-    """What failed; never the error's text, which may hold a token."""
+    """The kind of error, without its text, which may hold a token."""
     return str(error.error.error.value) if isinstance(error, AirflowRuntimeError) else type(error).__name__
 
 
 def _wrong_form(place: str, conn_id: str, value: str) -> str:
-    """What is wrong with an entry, without a word of it."""
+    """The message about a malformed entry, without quoting it."""
     as_json = f'{{"conn_type": "{_conn_type(conn_id)}", "password": "KEY"}}'
     right = f"Write {_conn_type(conn_id).replace('_', '-')}://:KEY@ or, as JSON, {as_json}."
-    return f"{place} is no Connection that Airflow can read: {_mistake(value)}. {right}"
+    return f"{place} is not a Connection that Airflow can read: {_mistake(value)}. {right}"
 
 
 def _conn_type(conn_id: str) -> str:
@@ -131,10 +131,10 @@ def _mistake(value: str) -> str:
             json.loads(value)
         except ValueError as error:
             at = f"line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else "somewhere"
-            return f"it begins like JSON, but is none from {at} on"
-        return f"its JSON has a field, or a kind of value, that no Connection has (there are {FIELDS})"
+            return f"it begins like JSON, but is malformed at {at}"
+        return f"its JSON has a field, or a kind of value, that no Connection has (the fields are {FIELDS})"
     if not colon:
         return "it is neither a URI nor JSON, perhaps the bare key"
     if "_" in scheme:
-        return "an underscore cannot stand in the beginning of a URI, before ://"
+        return "the scheme of a URI, before ://, cannot contain an underscore"
     return "as a URI it is malformed; characters such as / ? # @ and % in a key must be percent-encoded"

@@ -1,7 +1,7 @@
-"""What a run may be given: the parameters of the trigger form, and what is said of others.
+"""The parameters of a run: the trigger form, and the refusal of unknown ones.
 
-A run that is triggered by Airflow's API or on the command line can be given anything, and Airflow ignores what it does not
-know: a brake that somebody believes in would not be there.
+Airflow's API and command line accept any parameter, and Airflow ignores unknown ones. A misspelled brake would then have no
+effect, so such a run fails instead.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ def run_params(resources: Sequence[str], switched_on: Sequence[str]) -> dict[str
             list(switched_on),
             type="array",
             items={"type": "string", "enum": list(resources)},
-            examples=list(resources),  # the form offers them as a list to choose from
+            examples=list(resources),  # makes the form offer a list to choose from
             title="Resources",
-            description="Which tables to load in this run; the others are left as they are.",
+            description="Tables to load in this run; the others stay as they are.",
         ),
         "full_refresh": Param(
             False,
             type="boolean",
             title="Full refresh",
-            description="Drop the tables of the chosen resources and load them anew. The ledger and the checks are kept.",
+            description="Drop the tables of the chosen resources and load them again. The ledger and the checks are kept.",
         ),
         MASS_REMOVAL: Param(
             False,
             type="boolean",
             title="Allow a mass removal in this run",
-            description="Lets a removal through that a run before this one stopped at: more than max_removed_share (0.5).",
+            description="Allow a removal that stopped an earlier run: more rows than max_removed_share (0.5) permits.",
         ),
     }
 
 
 def with_params(settings: Settings, context: Any) -> Settings:
-    """The settings of a run that was given parameters.
+    """The settings of a run with its parameters applied.
 
     Raises:
-        SettingsError: a parameter is unknown; the message names those that are known.
+        SettingsError: a parameter is unknown; the message names the known ones.
     """
     for name in context["dag_run"].conf or {}:
         if name == "max_removed_share":
             raise SettingsError(
-                f"A run has no parameter max_removed_share any more: {MASS_REMOVAL} (true or false) lets one mass removal "
-                f"through. The share itself is a setting, {settings.account.variable('max_removed_share')}."
+                f"A run has no parameter max_removed_share any more: {MASS_REMOVAL} (true or false) allows a mass removal "
+                f"once. The share itself is a setting, {settings.account.variable('max_removed_share')}."
             )
         one_of("parameter of a run", name, tuple(context["dag"].params))
     return replace(settings, max_removed_share=1.0) if context["params"][MASS_REMOVAL] else settings

@@ -1,9 +1,9 @@
-"""``make run``: one run of the DAG in this process, of the account whose key is set, else of the demo API.
+"""``make run``: one run of the DAG in this process, for the account whose key is set, else for the demo API.
 
     python -m dags.api_video_run [--account training]
-    python -m dags.api_video_run --has-key      exit code 0: a key is set, or there is no telling
+    python -m dags.api_video_run --has-key      exit code 0: a key is set, or it is unknown
 
-It does what ``airflow dags test`` does (``DAG.test``), and says what the package says, each thing once.
+It does what ``airflow dags test`` does (``DAG.test``), but prints only the package's own messages, each once.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ from api_video_stop import STOPPED, Stop, StoppedError, end_run  # noqa: E402
 
 from include.api_video.own_process import collect_rarely, leave_dlthub_out  # noqa: E402
 
-VIDEOS = 300  # of the demo
-TABLE = "What this run did"  # how `validate` begins its report
+VIDEOS = 300  # number of videos in the demo
+TABLE = "What this run did"  # the report of `validate` begins so
 OWN_TASKS = ("prepare", "validate")
 log = logging.getLogger("api_video")
 
 
 def be_quiet_and_quick() -> None:
-    """What counts from the first import of Airflow and dlt on. A task's failure is told in a sentence."""
+    """Sets what must be set before Airflow and dlt are imported. Airflow's own error logs are off: ``Run`` prints one
+    sentence per failure.
+    """
     os.environ["AIRFLOW__LOGGING__NAMESPACE_LEVELS"] = "airflow=ERROR task=CRITICAL"
     os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
@@ -40,7 +42,7 @@ def be_quiet_and_quick() -> None:
 
 
 class Run:
-    """What became of the tasks of a run so far, as their callbacks tell."""
+    """One run of the DAG, followed by the callbacks of its tasks."""
 
     def __init__(self, dag: Any) -> None:
         self._dag, self._loaded, self._failures = dag, list[str](), dict[str, str]()
@@ -52,7 +54,7 @@ class Run:
             task.on_retry_callback = [self._take_retry]
 
     def to_its_end(self) -> int:
-        """Runs the DAG once; its exit code."""
+        """Runs the DAG once; returns the exit code."""
         from airflow.sdk import timezone
 
         now = timezone.utcnow()
@@ -65,7 +67,7 @@ class Run:
         verdict = self._failures.pop("validate", "")
         if unprepared := self._failures.get("prepare"):
             print(unprepared)
-        elif verdict and not verdict.startswith("ValidationError"):  # then no table was printed that tells of the others
+        elif verdict and not verdict.startswith("ValidationError"):  # no report was printed
             print(*dict.fromkeys([*self._failures.values(), verdict]), sep="\n")
         return 0 if ended.state == "success" else 1
 
@@ -74,7 +76,7 @@ class Run:
         return f"Stopped. {what} What is loaded stays, and the next run loads the rest."
 
     def _is_news(self, record: logging.LogRecord) -> bool:
-        """Whether a line tells more than why nothing was even begun: the table of such a run has no row."""
+        """Whether to log a line: not the report of a run whose ``prepare`` failed, which has no rows."""
         return "prepare" not in self._failures or not record.getMessage().startswith(TABLE)
 
     def _take_success(self, context: Any) -> None:
@@ -93,7 +95,7 @@ class Run:
 
 
 def run_dag(dag_id: str) -> int:
-    """Runs the DAG of this id; its exit code."""
+    """Runs the DAG with this id; returns the exit code."""
     from airflow.dag_processing.dagbag import DagBag
 
     use_short_log()
@@ -105,7 +107,7 @@ def run_dag(dag_id: str) -> int:
 
 
 def use_short_log() -> None:
-    """The package's lines, and warnings of others, as the load without Airflow prints them."""
+    """Logs the package's lines and others' warnings, in the format of the load without Airflow."""
     from include.api_video.messages.logs import mask_logs
 
     handler = logging.StreamHandler(sys.stdout)
@@ -118,8 +120,9 @@ def use_short_log() -> None:
 
 
 def has_key(account: Any) -> bool:
-    """Whether a key is set: in the environment, in the files, or in a Connection; also where that cannot be looked up or
-    read, as the run itself says.
+    """Whether a key is set: in the environment, in the files, or in a Connection.
+
+    True if that cannot be found out; the run itself then reports why.
     """
     from airflow.configuration import ensure_secrets_loaded
     from api_video_connections import find_connection
@@ -143,7 +146,7 @@ def has_key(account: Any) -> bool:
 
 @contextmanager
 def source_of(account: Any) -> Iterator[None]:
-    """The demo API, beside the block, where the only account has no key."""
+    """Runs the demo API during the block, if the single account has no key."""
     if account.name or has_key(account):
         yield
         return
@@ -163,7 +166,7 @@ def main() -> int:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m dags.api_video_run", description=__doc__)
     parser.add_argument("--account", default="default", help="one of API_VIDEO_ACCOUNTS (default: %(default)s)")
-    parser.add_argument("--has-key", action="store_true", help="load nothing: exit code 0 where a key is set")
+    parser.add_argument("--has-key", action="store_true", help="load nothing; exit code 0 if a key is set")
     options = parser.parse_args()
     be_quiet_and_quick()
     try:

@@ -1,8 +1,8 @@
-"""Ctrl-C ends ``make run`` within seconds, and says what was loaded.
+"""Makes Ctrl-C end ``make run`` within seconds, with a sentence about what was loaded.
 
-Airflow takes it for a failure of the task, and would go on with the next one, or wait for a retry. A callback of the task
-leaves ``DAG.test`` instead: by an error that is none of Python's ``Exception``, which Airflow passes over. What hangs is
-left behind after ``GRACE_S``, as if it had been killed: what is half loaded does not count, and the next run loads it.
+Airflow treats Ctrl-C as a failure of the task: it would go on with the next task or wait for a retry. So a task's callback
+leaves ``DAG.test`` with an error that is not an ``Exception``, since Airflow suppresses those. Whatever hangs is abandoned
+after ``GRACE_S``, as if killed: half-loaded rows do not count, and the next run loads them.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 GRACE_S = 5.0
-STOPPED = 130  # exit code, as a shell says it
+STOPPED = 130  # the shell's exit code for Ctrl-C
 
 
 class StoppedError(BaseException):
-    """Ctrl-C. No ``Exception``: Airflow passes over those of callbacks."""
+    """Ctrl-C. Not an ``Exception``: Airflow suppresses those of callbacks."""
 
 
 class Stop:
-    """Whether Ctrl-C came. ``tell`` says at the end what the run leaves behind."""
+    """Watches for Ctrl-C. ``tell`` returns the closing sentence: what the run leaves behind."""
 
     def __init__(self, tell: Callable[[], str]) -> None:
         self._tell = tell
         self._came, self._is_over, self._ending = threading.Event(), threading.Event(), threading.Lock()
 
     def leave_if_it_came(self) -> None:
-        """Leaves what runs in the main thread.
+        """Ends the main thread's work after Ctrl-C.
 
         Raises:
-            StoppedError: it came.
+            StoppedError: Ctrl-C came.
         """
         if self._came.is_set():
             raise StoppedError
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Ends the process ``GRACE_S`` after Ctrl-C, or at once with a second one, where the block has not ended by then.
+        """Ends the process ``GRACE_S`` after Ctrl-C if the block is still running, or at once after a second Ctrl-C.
 
-        Told by the wake-up file of signals: dlt replaces the handler of SIGINT while it loads.
+        It listens on the wakeup file descriptor, because dlt replaces the handler of SIGINT while it loads.
         """
         ours, theirs = os.pipe()
         os.set_blocking(theirs, False)
@@ -61,7 +61,7 @@ class Stop:
         if not _wait_for_ctrl_c(wakes):
             return
         self._came.set()
-        logging.disable(logging.CRITICAL)  # what breaks now breaks because of it
+        logging.disable(logging.CRITICAL)  # errors from here on are its consequence
         print("\nStopping ...", flush=True)
         threading.Thread(target=self._end_in_time, name="grace", daemon=True).start()
         if _wait_for_ctrl_c(wakes):
@@ -72,16 +72,16 @@ class Stop:
             self.end()
 
     def end(self) -> None:
-        """Ends the process, also where threads hang of which Python would wait for each."""
-        with self._ending:  # who comes second never goes on
+        """Ends the process without waiting for hanging threads, as Python's own exit would."""
+        with self._ending:  # never released: a second caller waits here until the end
             if sys.stderr.isatty():
-                sys.stderr.write("\x1b[?25h")  # a bar hides the cursor
+                sys.stderr.write("\x1b[?25h")  # the progress bar hid the cursor
             print(self._tell(), flush=True)
             os._exit(STOPPED)
 
 
 def _wait_for_ctrl_c(wakes: int) -> bool:
-    """False: the block has ended before."""
+    """Waits for Ctrl-C; False if the block ended before."""
     while caught := os.read(wakes, 1):
         if caught[0] == signal.SIGINT:
             return True
@@ -89,7 +89,7 @@ def _wait_for_ctrl_c(wakes: int) -> bool:
 
 
 def end_run(dag_id: str, logical_date: Any) -> None:
-    """Has Airflow's database know that a run that was stopped is over: it would hold up those of the schedule."""
+    """Marks a stopped run as failed in Airflow's database; otherwise it would hold up scheduled runs."""
     with suppress(Exception):
         from airflow.models.dagrun import DagRun
         from airflow.utils.session import create_session

@@ -1,13 +1,11 @@
-"""How long Airflow lets the tasks and the run of the DAG ``api_video`` take: the net below what they limit themselves.
+"""Airflow's time limits for the tasks and the run of the DAG: the last resort, since tasks limit themselves.
 
-A request ends within minutes, reading by the work that is due (``api/work_time.py``), both with a sentence.
-What is left is what hangs without a request: a database that never answers, a disk. It cannot be told from a large load but
-by its length, so these times are generous, and a task that used its time up is not tried again within its run: the next run
-is the next try.
+Each request ends within minutes, and reading ends by the number of requests due (``api/work_time.py``); both say why.
+These limits catch what hangs without a request, such as a database or a disk. Only its duration tells a hang from a large
+load, so the limits are generous. A task that reaches its limit is not retried within the run: the next run tries again.
 
-The run's own limit is longer than the longest way through its tasks (``prepare``, a bin, its list, that list's details,
-``validate``), so that ``validate`` always tells what became of it. When it is reached all the same, Airflow ends what still
-runs and fails the run.
+The run's limit exceeds its longest chain of tasks (``prepare``, a bin, its list, that list's details, ``validate``), so
+that ``validate`` always reports. If a run still reaches it, Airflow ends its tasks and fails the run.
 """
 
 from __future__ import annotations
@@ -21,27 +19,27 @@ from include.api_video.errors import SettingsError
 from include.api_video.settings.accounts import Account
 from include.api_video.settings.settings import Settings, read_settings
 
-# Waiting for the warehouse, and a few statements in it.
+# For waiting for the warehouse and a few statements.
 PREPARE = VALIDATE = timedelta(hours=1)
-# A first load: 180,000 pages, 18 million videos, at production's limit; a million in sandbox, more than three times over.
+# At production's rate limit, enough for 180,000 pages or 18 million videos; in the sandbox, for more than three million.
 LIST = timedelta(hours=6)
-LEVELS = 3  # tasks of resources that wait for each other, at most
+LEVELS = 3  # resources in the longest chain: a bin, its list, details
 
 
 def load_timeout(account: Account) -> timedelta:
-    """Of the task of a resource: a long list's, and what its budget of single objects may take."""
+    """Limit for the task of a resource: time for a long list, plus time for its budget of single objects."""
     settings = _settings_of_dag(account)
     per_minute = reads_per_minute(settings.environment, settings.rate_limit_reserve)
     return LIST + timedelta(seconds=time_for(settings.max_detail_requests, per_minute))
 
 
 def run_timeout(account: Account) -> timedelta:
-    """Of the whole run."""
+    """Limit for the whole run."""
     return PREPARE + LEVELS * load_timeout(account) + VALIDATE + timedelta(hours=1)
 
 
 def _settings_of_dag(account: Account) -> Settings:
-    """A wrong setting does not break parsing: the run's first task says what is wrong."""
+    """The settings, or the defaults if one is wrong: that must not break parsing, and the first task reports it."""
     try:
         return read_settings(account=account, needs_key=False)
     except SettingsError:
@@ -49,11 +47,11 @@ def _settings_of_dag(account: Account) -> Settings:
 
 
 def over_time() -> str:
-    """What a task says that has used its time up."""
+    """The message of a task that reached its limit."""
     task = get_current_context()["ti"].task
     allowed = spell(task.execution_timeout.total_seconds()) if task.execution_timeout else "the time that it has"
     return (
-        f"{task.task_id} was ended after {allowed}. Its requests end by themselves, so it waited for something else: the "
-        "warehouse, a lock on it, or a disk. Its log tells what it did last. What was loaded before stays; the next run "
-        "tries again."
+        f"{task.task_id} was ended after {allowed}. Its requests have their own limits, so it waited for something else: "
+        "the warehouse, a lock on it, or a disk. Its log shows what it did last. What was loaded before stays; the next "
+        "run tries again."
     )

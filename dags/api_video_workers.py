@@ -1,4 +1,4 @@
-"""Whether the destination can be loaded by the workers that Airflow has: a DuckDB file is one machine's."""
+"""Checks that all of Airflow's workers can reach the destination: a DuckDB file is on one machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ANSWER_WITHIN_S = 3.0
 
 
 def check_workers() -> None:
-    """Tasks may run on any worker: those on another machine would each load into a file of their own.
+    """Checks that tasks on all workers load into the same destination, not each into a file on its own machine.
 
     Raises:
-        SettingsError: the destination is a file, and there is more than one worker, or a new one for each task.
+        SettingsError: the destination is a file, and there are several workers, or a new one for each task.
     """
     file = local_file()
     if file is None:
@@ -24,7 +24,7 @@ def check_workers() -> None:
         if workers is None or workers > 1:
             told = f"{workers} workers" if workers else "a machine of its own for each task"
             raise SettingsError(
-                f"{name} has {told}, and the destination {destination_name()} is a file of one machine ({file}): the "
+                f"{name} has {told}, and the destination {destination_name()} is a file on one machine ({file}): the "
                 f"others would not see what one has loaded. Set {VARIABLE} to a warehouse that they all reach, such as "
                 "postgres (or ducklake with its catalog in PostgreSQL), or run this DAG with the LocalExecutor or with "
                 "one worker."
@@ -32,7 +32,7 @@ def check_workers() -> None:
 
 
 def _remote_workers() -> dict[str, int | None]:
-    """Workers of each executor that runs tasks elsewhere; None where their number has no meaning."""
+    """Number of workers by remote executor; None if each task gets its own."""
     workers: dict[str, int | None] = {}
     for name in ExecutorLoader.get_executor_names(validate_teams=False):
         try:
@@ -45,7 +45,7 @@ def _remote_workers() -> dict[str, int | None]:
 
 
 def _celery_workers() -> int:
-    """Workers that answer Celery's ping."""
+    """Number of workers that answer Celery's ping."""
     from airflow.providers.celery.executors.celery_executor import app
 
     return len(app.control.inspect(timeout=ANSWER_WITHIN_S).ping() or {})

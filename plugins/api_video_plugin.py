@@ -1,4 +1,4 @@
-"""The Airflow plugin of api.video. Imported in every process of Airflow: nothing heavy at the top."""
+"""The Airflow plugin of api.video. Every process of Airflow imports it, so it imports nothing heavy at the top."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 from api_video_airflow import provider, warm_up
 
-# Where Airflow is served below a path, as https://example.com/airflow is.
+# The path below which Airflow is served, as in https://example.com/airflow.
 BASE = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 PREFIX = "/api_video"
 ICON = f"{BASE}{PREFIX}/static/icon.svg"
 
 
 async def page(scope: Any, receive: Any, send: Any) -> None:
-    """The page as an ASGI application, imported by the API server alone, with the first request."""
+    """The page as an ASGI application. Only the API server imports it, at the first request."""
     from api_video_airflow.page import app
 
     await app(scope, receive, send)
 
 
 class ApiVideoPlugin(AirflowPlugin):
-    """Registers what ``api_video_airflow`` has."""
+    """Registers the parts of ``api_video_airflow``."""
 
     name = "api_video"
     listeners: ClassVar[list[Any]] = [warm_up]
@@ -48,5 +48,5 @@ class ApiVideoPlugin(AirflowPlugin):
 
     @classmethod
     def on_load(cls, *_: Any, **__: Any) -> None:
-        """Called once in each process, when all plugins are being loaded."""
+        """Called once in each process when Airflow loads its plugins."""
         provider.register()

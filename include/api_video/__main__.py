@@ -1,7 +1,7 @@
 """``python -m include.api_video``: loads api.video without Airflow.
 
 Commands: ``run`` (the default), ``report`` (the last run's table), ``doctor`` (a table for a bug report: whether api.video
-keeps what the package relies on).
+behaves as the package expects).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import cast
 
 from include.api_video.own_process import collect_rarely, leave_dlthub_out, leave_pandas_out
 
-# Before dlt is imported: no telemetry, and no look into Airflow's Variables where Airflow is installed beside dlt; nor does
-# Python look for cycles meanwhile, which takes a sixth of the time.
+# Before dlt is imported: no telemetry, and no reading of Airflow's Variables if Airflow is installed. Nor does Python
+# collect cycles during the imports, which takes a sixth of their time.
 os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
 os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
 collect_rarely()
@@ -32,7 +32,7 @@ from include.api_video.settings.settings import read_settings
 
 
 def run(account: Account, *, full_refresh: bool) -> int:
-    """Loads all resources of the account's settings and checks them; exit code 1 where something failed."""
+    """Loads all resources of the account's settings and checks them; exit code 1 if something failed."""
     from include.api_video.catalog.values import now_utc
     from include.api_video.load.runner import load_all
     from include.api_video.proof.report import check_run
@@ -40,10 +40,12 @@ def run(account: Account, *, full_refresh: bool) -> int:
     from include.api_video.warehouse.ledger import LedgerRow
 
     settings = read_settings(account=account)
-    collect_rarely()  # what was imported stays
+    collect_rarely()  # again: the modules imported since stay, too
     if destination_name() == "duckdb":
         leave_pandas_out()
-    run_id = f"plain__{now_utc().isoformat(timespec='seconds')}_{os.urandom(4).hex()}"  # two may begin in one second
+    run_id = (
+        f"plain__{now_utc().isoformat(timespec='seconds')}_{os.urandom(4).hex()}"  # two runs may begin in the same second
+    )
     errors, left_out, idle = dict[str, str](), list[str](), list[LedgerRow]()
     for resource, result in load_all(settings, run_id, full_refresh=full_refresh):
         if isinstance(result, LeftOutError):
@@ -58,7 +60,7 @@ def run(account: Account, *, full_refresh: bool) -> int:
         report = check_run(
             account, run_id, settings.resources, errors, left_out, idle, unproven_hours=settings.unproven_hours
         )
-    except ApiVideoError:  # without a report, this is all that is told of the tables
+    except ApiVideoError:  # no report: say here why tables failed
         for resource, sentence in errors.items():
             print(f"FAILED {resource}: {sentence}")
         raise
@@ -67,7 +69,7 @@ def run(account: Account, *, full_refresh: bool) -> int:
 
 
 def on_each(command: Callable[[Account], int], name: str | None) -> Iterator[int]:
-    """Exit codes of a command for one account, or for each; what stops one does not stop the next."""
+    """Exit codes of a command for one account or for each; an error in one does not stop the next."""
     accounts = [find_account(name)] if name else read_accounts()
     for account in accounts:
         if len(accounts) > 1:
@@ -81,7 +83,7 @@ def on_each(command: Callable[[Account], int], name: str | None) -> Iterator[int
 
 
 def fail(error: Exception) -> int:
-    """Says why a command failed, with a traceback only where nobody foresaw it; its exit code."""
+    """Prints why a command failed, with a traceback only for unexpected errors; returns the exit code."""
     if not isinstance(error, ApiVideoError):
         print(traceback_of(error), file=sys.stderr)
     print(sentence_of(error), file=sys.stderr)
@@ -89,7 +91,7 @@ def fail(error: Exception) -> int:
 
 
 def show_log() -> None:
-    """Prints what the package says while it works, on the standard error: the output stays what was loaded."""
+    """Shows the package's log on standard error, so that standard output has the results alone."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     log = logging.getLogger("api_video")
@@ -107,7 +109,7 @@ def report(account: Account) -> int:
 
 
 def doctor(account: Account) -> int:
-    """Asks api.video whether what the package relies on holds; exit code 1 where it would not work."""
+    """Examines whether api.video behaves as the package expects; exit code 1 if a load would fail."""
     from include.api_video.proof.diagnosis import render
     from include.api_video.proof.doctor import examine
     from include.api_video.proof.promises import Holds
@@ -115,7 +117,7 @@ def doctor(account: Account) -> int:
     try:
         settings = read_settings(account=account)
     except MissingKeyError as error:
-        raise MissingKeyError(f"{error} (The doctor reads the first two only, no Connection.)") from None
+        raise MissingKeyError(f"{error} (The doctor reads only the first two, not the Connection.)") from None
     seen = examine(settings)
     print(render(seen))
     return int(any(finding.holds is Holds.NO for finding in seen.findings))
@@ -125,7 +127,7 @@ def main() -> int:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m include.api_video", description=__doc__)
     parser.add_argument("command", nargs="?", default="run", choices=["run", "report", "doctor"])
-    parser.add_argument("--full-refresh", action="store_true", help="start all tables anew")
+    parser.add_argument("--full-refresh", action="store_true", help="drop all tables and load them again")
     parser.add_argument("--account", help="one of API_VIDEO_ACCOUNTS; without it, all of them one after another")
     options = parser.parse_args()
     commands: dict[str, Callable[[Account], int]] = {
@@ -142,7 +144,7 @@ def main() -> int:
         if not find_cause(error, KeyboardInterrupt):
             return fail(cast(Exception, error))
         print("Stopped. What has been loaded stays, and the next run loads the rest.", file=sys.stderr)
-        return 130  # as a shell says it
+        return 130  # the shell's exit code for Ctrl-C
 
 
 if __name__ == "__main__":

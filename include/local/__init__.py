@@ -1,1 +1,1 @@
-"""What the Makefile's commands need on one machine, before any package is installed: the standard library alone."""
+"""Helpers of the Makefile that run before any package is installed: standard library only."""

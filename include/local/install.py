@@ -1,10 +1,10 @@
-"""Makes ``.venv`` and installs into it: with uv, which takes seconds where pip takes minutes.
+"""Creates ``.venv`` and installs packages into it: with uv if possible, which takes seconds where pip takes minutes.
 
     python -m include.local.install requirements.txt                # into .venv
     python -m include.local.install --venv .venv-oldest FILE...
 
-uv is the one of this machine, else one that pip puts into the environment (a single wheel), else pip does the work. All of
-them read the same requirements and ``constraints.txt``, and go by what pip is told of mirrors (``pip_settings``).
+It uses this machine's uv, else installs uv with pip into the environment (a single wheel), else uses pip. All three read
+the same requirements and ``constraints.txt``, and follow pip's configuration of mirrors (``pip_settings``).
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ FRAME = re.compile(r"^.*connection broken by '?|<[^<>]+ object at \w+>: |\w+Erro
 
 
 class InstallError(Exception):
-    """Nothing was installed, or not all; ``str()`` is a sentence."""
+    """The installation failed or is incomplete; ``str()`` is a sentence for the user."""
 
 
 def install(venv: Path, files: Sequence[str]) -> None:
-    """Installs requirements into an environment, which is made where there is none. What was installed before stays.
+    """Installs requirements into an environment, and creates it if needed. Packages installed before stay.
 
     Raises:
-        InstallError: why not, and what to do.
+        InstallError: it failed; the message says why, and what to do.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ASTRAY}
     began, python = time.monotonic(), str(venv / "bin/python")
@@ -66,7 +66,7 @@ def install(venv: Path, files: Sequence[str]) -> None:
     else:
         command = [*_pip_for(venv), "install", *QUIET]
     command += [argument for file in files for argument in ("--requirement", file)]
-    # For who works in the environment: pip install --constraint constraints.txt "dlt[postgres]".
+    # For users of the environment: pip install --constraint constraints.txt "dlt[postgres]".
     command += [] if _works(python, "pip") else ["pip"]
     done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -75,7 +75,7 @@ def install(venv: Path, files: Sequence[str]) -> None:
 
 
 def find_uv(venv: Path, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The uv of this machine, else that of the environment, into which pip puts it; None where there is none to be had.
+    """The uv of this machine, else one that pip installs into the environment; None if neither is available.
 
     Raises:
         InstallError: the package index cannot be reached.
@@ -91,25 +91,25 @@ def find_uv(venv: Path, environment: Mapping[str, str] = os.environ) -> str | No
 
 
 def _pip_for(venv: Path) -> list[str]:
-    """A pip that installs into the environment: its own, else that of the Python it was made with."""
+    """The command of a pip that installs into the environment: its own, else that of its base Python."""
     python = str(venv / "bin/python")
     return [python, "-m", "pip"] if _works(python, "pip") else [_python(venv), "-m", "pip", "--python", python]
 
 
 def _python(venv: Path) -> str:
-    """The Python that environments are made with: this one, or its base where it is the environment's own."""
+    """The Python to create environments with: this one, or its base if this one belongs to the environment."""
     if Path(sys.prefix) != venv:
         return sys.executable
     return str(Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"))
 
 
 def _path_without(venv: Path) -> str:
-    """PATH without the environment's own programs: one that is half made may hold anything."""
+    """PATH without the environment's own programs, since a half-made environment may hold anything."""
     return os.pathsep.join(part for part in os.environ.get("PATH", "").split(os.pathsep) if Path(part) != venv / "bin")
 
 
 def _make_environment(venv: Path, environment: Mapping[str, str]) -> None:
-    """Makes it where there is none that works with this Python; with a pip of its own only where no other will do."""
+    """Creates it unless one works with this Python; with its own pip only if no other pip can install into it."""
     python, version = str(venv / "bin/python"), ".".join(map(str, sys.version_info[:2]))
     if _works(python, "sys", f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"):
         return
@@ -127,13 +127,13 @@ def _make_environment(venv: Path, environment: Mapping[str, str]) -> None:
 
 
 def _works(python: str, module: str, code: str | None = None) -> bool:
-    """Whether an environment's Python runs, and has a module."""
+    """Whether an environment's Python runs and has a module."""
     command = [python, "-c", code or f"import {module}"]
     return Path(python).exists() and not subprocess.run(command, capture_output=True, check=False).returncode  # noqa: S603
 
 
 def _why(said: str, environment: Mapping[str, str]) -> str:
-    """What went wrong, in a sentence, from what uv or pip said; without the login of a mirror."""
+    """The failure in one sentence, from the output of uv or pip, without a mirror's login."""
     lines = [line.strip(FRAMES) for line in LOGIN.sub("***@", said).splitlines() if line.strip()]
     again = "What is there already stays as it is: run the same command again."
     if broken := [line for line in lines if NO_WAY.search(line)]:

@@ -1,6 +1,6 @@
-"""What pip is told of a company's mirror, proxy and certificates, in uv's words: uv reads none of pip's files.
+"""Translates pip's configuration of mirror, proxy and certificates for uv, which reads none of pip's files.
 
-pip's own names: https://pip.pypa.io/en/stable/topics/configuration/; uv's: https://docs.astral.sh/uv/reference/environment/
+pip's names: https://pip.pypa.io/en/stable/topics/configuration/; uv's: https://docs.astral.sh/uv/reference/environment/
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-# pip's option: uv's variable, and what stands between several values; "" where there is one.
+# pip's option: uv's variable, and the separator of several values; "" for a single value.
 OPTIONS = {
     "index-url": ("UV_DEFAULT_INDEX", ""),
     "extra-index-url": ("UV_INDEX", " "),
@@ -27,12 +27,12 @@ OPTIONS = {
     "timeout": ("UV_HTTP_TIMEOUT", ""),
     "default-timeout": ("UV_HTTP_TIMEOUT", ""),
 }
-SECTIONS = ("global", "install", ":env:")  # the last one that has an option counts, as for `pip install`
+SECTIONS = ("global", "install", ":env:")  # the last one with an option wins, as in `pip install`
 INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL")
 
 
 def read_pip_options(python: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """What ``pip install`` goes by, as pip itself tells it; the environment alone where there is no pip."""
+    """The options of ``pip install``, as pip reports them; from the environment alone if there is no pip."""
     asked = subprocess.run(  # noqa: S603 (the Python that make was told)
         [python, "-m", "pip", "config", "list"], env=dict(environment), capture_output=True, text=True, check=False
     )
@@ -47,14 +47,14 @@ def read_pip_options(python: str, environment: Mapping[str, str]) -> dict[str, s
 
 
 def _told_by(environment: Mapping[str, str]) -> list[str]:
-    """The variables of pip, in the form in which pip lists them."""
+    """The environment variables of pip, in the form in which pip lists its options."""
     mine = {name.removeprefix("PIP_"): value for name, value in environment.items() if name.startswith("PIP_")}
     return [f":env:.{name.lower().replace('_', '-')}={value!r}" for name, value in mine.items()]
 
 
 def uv_environment(options: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables that have uv install as pip would, beside those that are set for uv itself, which win."""
-    told: dict[str, str] = {"UV_INDEX_STRATEGY": "unsafe-best-match"}  # pip takes all its indexes for one
+    """Variables that make uv install as pip would; variables already set for uv win."""
+    told: dict[str, str] = {"UV_INDEX_STRATEGY": "unsafe-best-match"}  # pip treats all its indexes as one
     for option, (variable, between) in OPTIONS.items():
         values = options.get(option, "").split()
         if values:
@@ -63,17 +63,17 @@ def uv_environment(options: Mapping[str, str], environment: Mapping[str, str]) -
         told["UV_HTTP_TIMEOUT"] = str(math.ceil(float(told["UV_HTTP_TIMEOUT"])))  # uv takes whole seconds
     if told.get("UV_NO_INDEX", "").lower() in ("0", "false", "no", "off"):
         del told["UV_NO_INDEX"]
-    if any(environment.get(name) for name in INDEXES):  # an index of uv's own is not mixed with pip's
+    if any(environment.get(name) for name in INDEXES):  # uv's own index is not mixed with pip's
         told = {name: value for name, value in told.items() if name not in INDEXES}
     told.update(_certificates(options.get("cert"), environment))
     return {name: value for name, value in told.items() if not environment.get(name)}
 
 
 def _certificates(cert: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Where uv finds the certificates that pip trusts; where nobody said, the system's, as pip since version 24.2."""
+    """Where uv finds the certificates that pip trusts; by default the system's, as in pip since version 24.2."""
     if cert:
         return {"SSL_CERT_DIR" if Path(cert).is_dir() else "SSL_CERT_FILE": cert}
-    bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")  # pip asks them, by requests
+    bundle = environment.get("REQUESTS_CA_BUNDLE") or environment.get("CURL_CA_BUNDLE")  # pip reads them through requests
     if bundle and Path(bundle).is_file():
         return {"SSL_CERT_FILE": bundle}
     paths = ssl.get_default_verify_paths()

@@ -172,7 +172,7 @@ def say_source(freshness: pd.DataFrame | None) -> mo.Html | None:
     elif freshness.base_url.iloc[0] in DEMO_SOURCES:
         text = (
             '**Demo data.** None of it is of your account. Set your API key (README, "Load your own account") and run '
-            "again: the demo's rows give way to yours."
+            "again: the demo's rows are dropped."
         )
     else:
         return None

@@ -11,7 +11,7 @@ CHANGES = ("new_rows", "changed_rows", "removed_rows", "drifted_rows")
 
 
 def series(oldest_first: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
-    """Rows of each table, and sums over all tables that a run read."""
+    """Rows of each table per run, and sums over the tables that each run read."""
     last: dict[str, Any] = {}
     rows: dict[str, list[Any]] = {name: [] for name in names}
     sums: dict[str, list[int]] = {name: [] for name in (*CHANGES, "requests", "expected_requests")}
@@ -21,7 +21,7 @@ def series(oldest_first: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
             rows[name].append(last[name])
         for name, values in sums.items():
             values.append(sum(int(sync.get(name) or 0) for sync in run.read.values()))
-    # Rows whose updatedAt stood still are among the changed ones; the two are drawn on top of each other.
+    # drifted_rows are part of changed_rows, and the chart stacks the two.
     pairs = zip(sums["changed_rows"], sums["drifted_rows"], strict=True)
     sums["changed_rows"] = [changed - drifted for changed, drifted in pairs]
     return {

@@ -1,4 +1,4 @@
-"""The hook behind the connection type ``api_video``: its Test button."""
+"""The hook of the connection type ``api_video``, for its Test button."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.sdk.bases.hook import BaseHook
 
-# The folders plugins/ and include/ stand side by side.
+# plugins/ and include/ are side by side.
 PROJECT = str(Path(__file__).resolve().parents[2])
 sys.path += [PROJECT] if PROJECT not in sys.path else []
 
@@ -26,10 +26,10 @@ class ApiVideoHook(BaseHook):
         self._conn_id = api_video_conn_id
 
     def get_conn(self) -> Any:
-        """The settings that the connection stands for; environment and files are not asked.
+        """The settings from this Connection alone, without environment and files.
 
         Raises:
-            SettingsError: the connection has no key, or a value that is not known.
+            SettingsError: the Connection has no key, or an unknown value.
         """
         from include.api_video.settings.settings import connection_values, settings_from
 
@@ -38,7 +38,7 @@ class ApiVideoHook(BaseHook):
         return settings_from(connection_values(*fields))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Asks for each list once; names those that the key may not read."""
+        """Requests each list once, and names those that the key may not read."""
         from include.api_video.api.permissions import find_permissions
         from include.api_video.errors import ApiVideoError
 

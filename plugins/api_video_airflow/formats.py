@@ -1,4 +1,4 @@
-"""Numbers and times as people read them."""
+"""Formats numbers and times for people."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ NOTHING = "\N{EN DASH}"
 
 
 def now() -> datetime:
-    """The present, UTC."""
+    """The current time in UTC."""
     return datetime.now(timezone.utc)
 
 
 def number(value: float | None) -> str:
-    """``12345`` becomes ``12,345``; None a dash."""
+    """``12345`` becomes ``12,345``, None a dash."""
     return NOTHING if value is None else f"{value:,}"
 
 

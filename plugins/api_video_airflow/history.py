@@ -20,20 +20,20 @@ from sqlalchemy.orm import Session
 
 from api_video_airflow.runs import History, Run, proof_of
 
-SHOWN = 48  # runs: two days of the hourly schedule
-COUNTED = 1000  # runs that the unbroken row of proven ones is counted in
-# Keys of XComs: of validate what it proved, in full and in short; of a task why it failed, or left its table out.
+SHOWN = 48  # runs to show: two days of the hourly schedule
+COUNTED = 1000  # runs in which to count consecutive proven ones
+# Keys of XComs. From validate: the full report and the short proof. From a task: why it failed or skipped its table.
 REPORT, PROOF, ERROR, REFUSED = "report", "proof", "error", "refused"
 
 
 def read_dag_ids(session: Session) -> list[str]:
-    """The DAGs that Airflow has, in the order of their names."""
+    """All DAGs in Airflow, ordered by name."""
     return list(session.scalars(select(DagModel.dag_id).where(~DagModel.is_stale).order_by(DagModel.dag_id)))
 
 
 def read_history(session: Session, dag_id: str, run_id: str | None = None) -> History:
-    """The newest runs of a DAG; with ``run_id`` that run and those before it, or none where there is no such run."""
-    # As they ran: the schedule's first run belongs to an hour before the run that somebody started by hand.
+    """The latest runs of a DAG; with ``run_id`` that run and earlier ones, or none if it does not exist."""
+    # Ordered by their start: the logical date of a first scheduled run lies before a run that was started by hand earlier.
     started = func.coalesce(DagRun.start_date, DagRun.queued_at, DagRun.run_after)
     query = select(DagRun).where(DagRun.dag_id == dag_id)
     if run_id:
@@ -63,7 +63,7 @@ def read_history(session: Session, dag_id: str, run_id: str | None = None) -> Hi
 
 
 class _Left:
-    """What one run left."""
+    """The XComs of one run."""
 
     def __init__(self) -> None:
         self.report: Mapping[str, Any] | None = None
@@ -80,7 +80,7 @@ class _Left:
 
 
 def _xcoms(session: Session, dag_id: str, run_ids: Sequence[str]) -> Iterator[tuple[str, str, Any, str]]:
-    """Key, task, value and run: the short proofs of all runs, everything of those that are shown."""
+    """Key, task, value and run: short proofs of all runs, and everything of the runs shown."""
     of_dag = select(XComModel.key, XComModel.task_id, XComModel.value, XComModel.run_id).where(XComModel.dag_id == dag_id)
     for keys, some in (((PROOF,), run_ids), ((REPORT, ERROR, REFUSED), run_ids[:SHOWN])):
         for row in session.execute(of_dag.where(XComModel.key.in_(keys), XComModel.run_id.in_(some))):
@@ -88,7 +88,7 @@ def _xcoms(session: Session, dag_id: str, run_ids: Sequence[str]) -> Iterator[tu
 
 
 def _parsed(value: Any) -> Any:
-    """A value as it was pushed: databases and versions of Airflow keep JSON as text or as an object."""
+    """The value as it was pushed: some databases and versions of Airflow return JSON as text, others as an object."""
     if isinstance(value, str):
         try:
             return json.loads(value)

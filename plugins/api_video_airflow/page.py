@@ -1,6 +1,6 @@
-"""The page "api.video" in Airflow: what each run left in Airflow's own database, shown behind Airflow's login.
+"""The page "api.video" in Airflow: what each run left in Airflow's database, shown behind Airflow's login.
 
-The warehouse is never asked: the API server may not reach it, and DuckDB's file has one reader or writer at a time.
+It never queries the warehouse: the API server may not reach it, and a DuckDB file admits one process at a time.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ except ImportError as error:
     MISSING_CHECK = str(error)
 
     def get_user() -> Any:
-        """Nobody passes where Airflow no longer has the check that the page knows."""
+        """Refuses everybody, if Airflow no longer has the permission check that the page relies on."""
         raise HTTPException(
             503, f"The page is closed: this Airflow has no permission check that it knows ({MISSING_CHECK})."
         )
@@ -39,7 +39,7 @@ DAG_ID = "api_video"
 DEMO_VARIABLE = "API_VIDEO_DEMO_URL"
 OURS = re.compile(rf"{DAG_ID}(_[A-Za-z0-9_.-]+)?")  # one DAG per account
 HEADERS = {
-    # An answer is one user's: nobody may keep it, no other site may frame it, nothing but the page's own files may run.
+    # An answer belongs to one user: no cache may keep it, no other site may frame it, only the page's own files may run.
     "Cache-Control": "no-store",
     "Vary": "Cookie, Authorization",
     "Content-Security-Policy": (
@@ -68,7 +68,7 @@ app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
 
 
 def readable(request: Request, user: Annotated[Any, Depends(get_user)]) -> list[str]:
-    """The package's DAGs that there are, one per account, as far as the user may read them."""
+    """The package's DAGs that the user may read, one per account."""
     with create_session() as session:
         dag_ids = [dag_id for dag_id in read_dag_ids(session) if OURS.fullmatch(dag_id)]
     return [dag_id for dag_id in dag_ids if _refusal(dag_id, request, user) is None]
@@ -80,13 +80,13 @@ def may_read(
     others: Annotated[list[str], Depends(readable)],
     dag_id: Annotated[str | None, Query()] = None,
 ) -> str:
-    """The DAG that is asked for, or the first one, where the user may read its runs and what they left.
+    """The requested DAG, else the first one, if the user may read its runs and their XComs.
 
-    A plugin's routes are open to everybody unless they ask, and the check must name the DAG: without one, whoever may read
-    any DAG passes.
+    Airflow does not protect a plugin's routes, so the page checks. The check must name the DAG: without a name, it lets
+    everybody pass who may read any DAG.
 
     Raises:
-        HTTPException: 401 without a session, 403 without the right, 404 for another package's DAG.
+        HTTPException: 401 without a session, 403 without the permission, 404 for another package's DAG.
     """
     dag_id = dag_id or next(iter(others), DAG_ID)
     if not OURS.fullmatch(dag_id):
@@ -106,12 +106,12 @@ def _refusal(dag_id: str, request: Request, user: Any) -> HTTPException | None:
 
 
 def base_path() -> str:
-    """Path below which Airflow is served; empty for most."""
+    """Path below which Airflow is served; usually empty."""
     return "/" + path if (path := "/".join(conf.get("api", "base_url", fallback="").split("/")[3:]).strip("/")) else ""
 
 
 def render(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A template with the headers that every answer carries."""
+    """Renders a template, with the headers of every answer."""
     text = TEMPLATES.get_template(name).render(base=base_path(), **values)
     return HTMLResponse(text, status, HEADERS)
 
@@ -122,19 +122,19 @@ def show(
     dag_ids: Annotated[list[str], Depends(readable)],
     run_id: Annotated[str | None, Query()] = None,
 ) -> HTMLResponse:
-    """The newest state, or with ``run_id`` that of one run."""
+    """The latest state, or with ``run_id`` the state of that run."""
     with create_session() as session:
         history = read_history(session, dag_id, run_id)
     if run_id and not history.runs:
         raise HTTPException(404)
     state = build_state(history, formats.now())
-    # Where the whole of Airflow has the demo beside it, this process has the same environment.
+    # If Airflow was started with the demo, this process has its address in the environment, too.
     has_demo = bool(os.environ.get(DEMO_VARIABLE))
     return render("page.html", state=state, dag_id=dag_id, dag_ids=dag_ids, run_id=run_id, has_demo=has_demo)
 
 
 @app.exception_handler(HTTPException)
 def sorry(_: Request, error: HTTPException) -> HTMLResponse:
-    """A refusal in words."""
+    """A refusal as a page with a sentence."""
     said = SORRY.get(error.status_code, error.detail)
     return render("sorry.html", error.status_code, sentence=said, is_anonymous=error.status_code == 401)

@@ -1,4 +1,4 @@
-"""Runs of the DAG as Airflow keeps them, and what the report of each says. No I/O."""
+"""Runs of the DAG with their reports. No I/O."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-SKIPPED = "skipped"  # mode of a table that a run left out, as the ledger has it
+SKIPPED = "skipped"  # the ledger's mode of a table that a run left out
 DEMO = "demo"
-DEMO_SOURCES = (DEMO, "local")  # what the ledger's base_url says of the demo; the second one was said until 0.1.0
+DEMO_SOURCES = (DEMO, "local")  # the demo in the ledger's base_url; "local" is from older versions
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Run:
     """One run of the DAG.
 
     Attributes:
-        report: what ``validate`` proved (``Report.to_json``); None where it did not get that far.
-        errors: sentence by task id, of tasks that failed.
-        refused: sentence by task id, of tasks that left their table out for a reason of their own.
-        tasks: state by task id, None where a task has not begun; of runs that are under way.
+        report: the report of ``validate`` (``Report.to_json``); None if the run did not get that far.
+        errors: sentence by id of each failed task.
+        refused: sentence by id of each task that skipped its table itself.
+        tasks: state by task id, None before it begins; only for active runs.
     """
 
     run_id: str
@@ -36,7 +36,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, well or not."""
+        """Whether it has ended, successfully or not."""
         return self.state in ("success", "failed")
 
     @property
@@ -46,17 +46,17 @@ class Run:
 
     @cached_property
     def syncs(self) -> dict[str, Mapping[str, Any]]:
-        """Its rows of the ledger by table, also of tables that it left out."""
+        """Its ledger rows by table, including tables that it left out."""
         return {str(sync["resource"]): sync for sync in (self.report or {}).get("syncs", ())}
 
     @cached_property
     def read(self) -> dict[str, Mapping[str, Any]]:
-        """Those of the tables that it read: its figures, and what its checks are about."""
+        """Its ledger rows of the tables that it read; its checks are about these."""
         return {name: sync for name, sync in self.syncs.items() if sync.get("mode") != SKIPPED}
 
     @property
     def checks(self) -> Sequence[Mapping[str, Any]]:
-        """All of its checks, also of tables that it did not read."""
+        """All of its checks, including tables that it did not read."""
         return list((self.report or {}).get("checks", ()))
 
     @cached_property
@@ -69,23 +69,23 @@ class Run:
 
     @property
     def source(self) -> str | None:
-        """What it read: the address of the API, or ``demo``; None where it read nothing."""
+        """What it read: the API's address, or ``demo``; None if it read nothing."""
         return source_of(sync.get("base_url") for sync in self.read.values())
 
     @property
     def length_s(self) -> float | None:
-        """How long it took."""
+        """Its duration in seconds."""
         return (self.ended_at - self.started_at).total_seconds() if self.started_at and self.ended_at else None
 
 
 @dataclass(frozen=True)
 class Proof:
-    """What one run proved, in short.
+    """The proof of one run, in short.
 
     Attributes:
-        proven: whether each of its checks held; None where it read nothing, or is under way: it tells neither.
-        checked_at: when.
-        source: what it read, as ``Run.source``.
+        proven: whether all of its checks passed; None if it read nothing or is still active.
+        checked_at: when the checks were made.
+        source: what it read, as in ``Run.source``.
     """
 
     proven: bool | None
@@ -95,7 +95,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class History:
-    """Runs, newest first: ``runs`` in full, ``proofs`` of many more."""
+    """Runs, newest first: ``runs`` in full, and ``proofs`` of many more."""
 
     runs: Sequence[Run]
     proofs: Sequence[Proof] = ()
@@ -103,9 +103,9 @@ class History:
 
 
 def proof_of(state: str, told: Mapping[str, Any] | None) -> Proof:
-    """What a run proved, by the state that Airflow gives it and what ``validate`` told: its report, or the short of it.
+    """The proof of a run, from its state in Airflow and the XCom of ``validate``: the full report or the short proof.
 
-    A run that told nothing and succeeded (somebody marked it so) proved nothing.
+    A run that succeeded without an XCom proved nothing: somebody marked it as success.
     """
     if state not in ("success", "failed"):
         return Proof(None)
@@ -120,13 +120,13 @@ def proof_of(state: str, told: Mapping[str, Any] | None) -> Proof:
 
 
 def source_of(base_urls: Iterable[Any]) -> str | None:
-    """What was read, in one word where it is the demo."""
+    """What was read: an address, or ``demo``."""
     found = next((str(base_url) for base_url in base_urls if base_url), None)
     return DEMO if found in DEMO_SOURCES else found
 
 
 def of_one_source(newest_first: Sequence[Run]) -> list[Run]:
-    """Runs without those that read something else than the newest one that read: the demo's tables gave way to others."""
+    """The runs with the latest run's source: the demo's tables were dropped when an account was first read."""
     source = next((run.source for run in newest_first if run.source), None)
     return [run for run in newest_first if run.source in (source, None)]
 
@@ -137,10 +137,10 @@ def resource_of(task_id: str) -> str:
 
 
 def plain(said: str) -> str:
-    """A sentence without the name of the error's class before it."""
+    """A sentence without the error's class name in front."""
     return re.sub(r"^\w+Error: ", "", said)
 
 
 def time_of(text: Any) -> datetime | None:
-    """A time as reports have it."""
+    """A time from a report's text."""
     return datetime.fromisoformat(str(text).replace("Z", "+00:00")) if text else None

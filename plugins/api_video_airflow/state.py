@@ -1,7 +1,7 @@
-"""From the history of runs to what the page shows. No I/O: reports in, plain values out.
+"""Turns the history of runs into what the page shows. No I/O: reports in, plain values out.
 
-Nothing is called equal but what the newest run read and proved. A table that it did not read keeps the figures of the run
-that did, under that run's name.
+Only what the latest run read and proved is called equal. Other tables show the figures of the run that last read them,
+under that run's name.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class PageState:
     """What the page shows.
 
     Attributes:
-        kind: empty, running (the first run is under way), proven, stale (proven, and nothing ran since), unproven,
-            unchecked (over, and nothing is known of it) or failed.
-        newest: the run that is shown: the newest one that is over.
-        sentences: what went wrong and what to do, where something did.
-        streak: how many runs in a row were proven, up to the newest one that is over; ``streak_s`` since the first proof,
-            ``proof_age_s`` since the last one, None where that is no longer ago than a run may take to come.
-        requests: of the run that is shown, as far as its tables were loaded; None where the ledger has nothing of it.
-        is_demo: whether what is loaded is the demo's.
+        kind: empty, running (the first run is active), proven, stale (proven, but no run since), unproven, unchecked (over,
+            but without checks) or failed.
+        newest: the run shown: the latest one that is over.
+        sentences: what went wrong and what to do.
+        streak: consecutive proven runs up to the latest one that is over; ``streak_s`` is the time since the first of these
+            proofs, ``proof_age_s`` since the last one, None if that is recent enough.
+        requests: sent by the run shown, for tables that it loaded; None if the ledger has no row of it.
+        is_demo: whether the loaded data is the demo's.
         chart: series for the charts, oldest run first.
     """
 
@@ -69,53 +69,53 @@ class PageState:
 
     @property
     def rows(self) -> int:
-        """Rows that are loaded and not removed, over all tables, each as of the run that last read it."""
+        """Active rows of all tables, each as of the run that last read it."""
         return sum(int(resource.sync.get("active_rows") or 0) for resource in self.resources)
 
     @property
     def earlier(self) -> list[ResourceState]:
-        """Tables whose figures are those of an earlier run."""
+        """Tables that show the figures of an earlier run."""
         return [resource for resource in self.resources if resource.run and not resource.is_current]
 
     @property
     def held(self) -> int:
-        """Checks of the run that is shown that held."""
+        """Number of passed checks in the run shown."""
         return sum(resource.held for resource in self.resources)
 
     @property
     def made(self) -> int:
-        """All of its checks, without those over what an earlier run read."""
+        """Number of checks in the run shown, without those on rows of an earlier run."""
         return sum(len(resource.current) for resource in self.resources)
 
     @property
     def open(self) -> int:
-        """Those of them that are not proven."""
+        """Number of checks in the run shown that are not proven."""
         return sum(resource.open for resource in self.resources)
 
     def of_state(self, *states: str) -> list[ResourceState]:
-        """The tables in one of some states."""
+        """The tables in one of these states."""
         return [resource for resource in self.resources if resource.state in states]
 
     @property
     def counts(self) -> dict[str, tuple[str, int]]:
-        """Tables by state: what people call it, and how many; states without any are left out."""
+        """Name and number of tables by state, without states that no table has."""
         counts = {state: (VERDICTS[state], len(self.of_state(state))) for state in VERDICTS}
         return {state: count for state, count in counts.items() if count[1]}
 
     @property
     def progress(self) -> tuple[int, int]:
-        """Tasks done, of how many, of the run that is under way."""
+        """Tasks done and all tasks, of the active run."""
         states = list(self.running.tasks.values()) if self.running else []
         return sum(state in ("success", "failed", "skipped", "upstream_failed") for state in states), len(states)
 
     @property
     def chart_json(self) -> str:
-        """The series, to stand inside a script element: nothing in it can end that element."""
+        """The series as JSON for a script element, escaped so that nothing in it can end that element."""
         return json.dumps(self.chart).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def build_state(history: History, now: datetime) -> PageState:
-    """What to show of a history at a moment."""
+    """What the page shows for a history at a moment."""
     over = [run for run in history.runs if run.is_over]
     running = next((run for run in history.runs if not run.is_over), None)
     if not over:
@@ -158,7 +158,7 @@ def _kind(newest: Run, resources: Sequence[ResourceState], out_of_date: bool) ->
 
 
 def _requests(run: Run) -> dict[str, Any]:
-    """Requests of a run, and what share of the API's limit they were."""
+    """Requests of a run, and their share of the API's rate limit."""
     syncs = list(run.read.values())
     if not syncs:
         return {}
@@ -174,7 +174,7 @@ def _requests(run: Run) -> dict[str, Any]:
 
 
 def _sentences(run: Run) -> Iterator[str]:
-    """What went wrong in a run: the checks that did not hold, tables that failed alike together; else what tasks said."""
+    """What went wrong in a run: failed checks, with tables that failed alike in one sentence; else the errors of tasks."""
     tables: dict[str, list[str]] = {}
     for check in run.checks:
         if check["passed"] is False:
@@ -193,9 +193,9 @@ def _verdict(check: Mapping[str, Any]) -> str:
 
 
 def _streak(proofs: Sequence[Proof], source: str | None) -> Iterator[datetime]:
-    """When the newest runs proved what they read, newest first, as long as none between did not.
+    """Times of consecutive proofs, newest first, up to the first run that proved nothing.
 
-    Runs that read nothing count neither way. The demo's proofs are none of an account's.
+    Runs that read nothing are passed over. Proofs of the demo do not count for an account.
     """
     for proof in proofs:
         if proof.proven is None:

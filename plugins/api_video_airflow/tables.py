@@ -1,4 +1,4 @@
-"""What is known of each table: as which run left it, what the newest run checked of it, and what it did not. No I/O."""
+"""The state of each table: which run last read it, and what the latest run checked. No I/O."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from api_video_airflow.runs import Run, plain, resource_of, time_of
 
-STALE_AFTER_S = 3 * 3600  # where a report does not say: it is older than the setting `schedule`
+STALE_AFTER_S = 3 * 3600  # for reports from before the setting `schedule`, which do not say
 FAILED, UNPROVEN, UNCHECKED, STALE, PROVEN = "failed", "unproven", "unchecked", "stale", "proven"
 VERDICTS = {
     FAILED: "failed",
@@ -18,19 +18,20 @@ VERDICTS = {
     STALE: "out of date",
     PROVEN: "equal",
 }
-HELD, OPEN, BROKE, NONE = "held", "open", "broke", "none"  # of a check in a run; also classes of the style sheet
-EARLIER = "earlier"  # it held, over what an earlier run read
+HELD, OPEN, BROKE, NONE = "held", "open", "broke", "none"  # marks of a check in a run; also CSS classes
+EARLIER = "earlier"  # the mark of a check that passed on rows of an earlier run
 MARKS = {True: HELD, None: OPEN, False: BROKE}
 SYNCED = "synced"
 
 
 @dataclass(frozen=True)
 class CheckState:
-    """A check as the newest run found it, and its mark in each run shown, oldest first.
+    """A check in the latest run, with its mark in each run shown, oldest first.
 
     Attributes:
-        passed: None where it is not proven.
-        is_current: whether the newest run made it over what it read itself; what is wrong or open in any data is current.
+        passed: None if not proven.
+        is_current: whether the latest run made it on rows that it read itself. A check of the latest run that failed or is
+            not proven is current in any case.
     """
 
     name: str
@@ -43,12 +44,12 @@ class CheckState:
 
     @property
     def mark(self) -> str:
-        """How it stands."""
+        """Its mark in the latest run."""
         return EARLIER if self.passed and not self.is_current else MARKS[self.passed]
 
     @property
     def history(self) -> str:
-        """The marks in words."""
+        """All marks, in words."""
         made = len(self.marks) - self.marks.count(NONE)
         said = f"held in {self.marks.count(HELD)} of {made} runs"
         said += f", not proven in {opened}" if (opened := self.marks.count(OPEN)) else ""
@@ -57,13 +58,13 @@ class CheckState:
 
 @dataclass(frozen=True)
 class ResourceState:
-    """A table.
+    """The state of one table.
 
     Attributes:
-        sync: the ledger's row of the newest run that read it, ``run``; empty where none did.
-        is_current: whether that is the run that is shown, so that its figures are this run's.
-        state: failed, unproven, unchecked, stale or proven; ``reason`` says why where it is not proven, ``since`` when.
-        proven_at: when a run last proved all of what it had read of the table.
+        sync: the ledger's row of ``run``, the latest run that read it; empty if none did.
+        is_current: whether ``run`` is the run shown, so that the figures are that run's.
+        state: failed, unproven, unchecked, stale or proven. If not proven, ``reason`` says why and ``since`` from when.
+        proven_at: when a run last proved everything it had read of the table.
     """
 
     name: str
@@ -81,41 +82,41 @@ class ResourceState:
 
     @property
     def verdict(self) -> str:
-        """The state for people."""
+        """The state in words."""
         return VERDICTS[self.state]
 
     @property
     def current(self) -> list[CheckState]:
-        """The checks that count for the run that is shown."""
+        """The checks that count for the run shown."""
         return [check for check in self.checks if check.is_current]
 
     @property
     def held(self) -> int:
-        """How many of those held."""
+        """How many of the current checks passed."""
         return sum(check.passed is True for check in self.current)
 
     @property
     def open(self) -> int:
-        """How many of those are not proven."""
+        """How many of the current checks are not proven."""
         return sum(check.passed is None for check in self.current)
 
 
 def names_of(newest_first: Sequence[Run]) -> list[str]:
-    """Tables: those of the newest report in its order, then those of older ones."""
+    """Names of tables: those of the latest report in its order, then others from older reports."""
     reported = [run for run in newest_first if run.report]
     newest = [str(check["table"]) for run in reported[:1] for check in run.checks]
     return list(dict.fromkeys([*newest, *(name for run in reported for name in run.syncs)]))
 
 
 def is_stale(age_s: float | None, newest_first: Sequence[Run]) -> bool:
-    """Whether a proof of this age says nothing of the present any more, by what the newest report says of the schedule."""
+    """Whether a proof of this age is out of date, by the schedule in the latest report."""
     report = next((run.report for run in newest_first if run.report), None) or {}
     fresh_for_s = report.get("fresh_for_s", STALE_AFTER_S)  # None: runs have no schedule
     return age_s is not None and fresh_for_s is not None and age_s > float(fresh_for_s)
 
 
 def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceState:
-    """A table after these runs; all of them are over."""
+    """The state of a table after these runs, all of which are over."""
     newest = newest_first[0]
     reported = [run for run in newest_first if run.report]
     reader = next((run for run in reported if name in run.read), None)
@@ -146,7 +147,7 @@ def _proves(run: Run, name: str) -> bool:
 
 
 def _checks(name: str, reported: Sequence[Run], newest: Run) -> list[CheckState]:
-    """The newest checks that there are of a table, with their history."""
+    """The latest checks of a table, with their history."""
     last = next((run for run in reported if name in run.made), None)
     states = []
     for check_name, check in (last.made[name] if last else {}).items():
@@ -161,7 +162,7 @@ def _checks(name: str, reported: Sequence[Run], newest: Run) -> list[CheckState]
 def _mark(run: Run, name: str, check_name: str) -> str:
     check = run.made.get(name, {}).get(check_name)
     if check is None or (check["passed"] is True and name not in run.read):
-        return NONE  # not made, or made over what an earlier run read
+        return NONE  # not made, or made on rows of an earlier run
     return MARKS[check["passed"]]
 
 
@@ -183,7 +184,7 @@ def _reason(name: str, state: str, checks: Sequence[CheckState], sync: Mapping[s
             return (
                 "Its task failed after the load." if name in newest.read else "Not loaded: its task failed or did not run."
             )
-        if sync.get("unproven") and name in newest.read:  # longer than unproven_hours allows
+        if sync.get("unproven") and name in newest.read:  # for longer than unproven_hours
             return f"Not proven for too long: {sync['unproven']}"
         if broken == ["rejected"]:
             return " ".join(check.note for check in checks if check.name == "rejected")
@@ -207,7 +208,7 @@ def _why_unchecked(name: str, newest: Run) -> str:
 
 
 def _unproven_since(name: str, sync: Mapping[str, Any], newest_first: Sequence[Run]) -> datetime | None:
-    """As the ledger says; else the first of the newest runs that all had an open check."""
+    """Since when a table is not proven: by the ledger, else the first of the latest consecutive runs with an open check."""
     if since := time_of(sync.get("unproven_since")):
         return since
     first = None

@@ -1,8 +1,8 @@
-"""Imports what every task imports once, in the processes that tasks are forked from.
+"""Imports the packages of every task in advance, in the processes that fork tasks.
 
-Each task of Airflow is a process of its own, forked from the scheduler's LocalExecutor; each parse of a DAG file from the
-dag processor. What they inherit they need not import: an hourly run in which nothing changed would spend most of its time
-on importing dlt nine times. Only packages that are installed, never code of this project: that may change at any time.
+Airflow forks each task from the scheduler's LocalExecutor, and each parse of a DAG file from the dag processor. A fork
+inherits modules and need not import them. Otherwise, an hourly run without changes would spend most of its time importing
+dlt nine times. Only installed packages are imported here, never this project's code, which may change at any time.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ INHERITED = (
     "duckdb",
     "tabulate",
 )
-ON_THE_WAY = ("pandas",)  # DuckDB imports it where it is installed; the package does without
+ON_THE_WAY = ("pandas",)  # DuckDB imports it if it is installed; this package does not need it
 log = logging.getLogger(__name__)
 
 
 @hookimpl
 def on_starting(component: object) -> None:  # noqa: ARG001 (the name is Airflow's)
-    """Called when a component of Airflow starts, before it forks. A package that is missing is not missed here."""
+    """Called when a component of Airflow starts, before it forks. A missing package is no error here."""
     if any(name in sys.modules for name in FORKING):
         for name in (*INHERITED, *ON_THE_WAY):
             try:

@@ -95,7 +95,7 @@ def test_a_failed_run_is_told_once(airflow: Airflow, environment: dict[str, str]
     assert first == "api.video: the run failed, it did not load videos, video_status, players."
     (detail,) = details
     assert detail.startswith("videos, video_status, players: ApiVideoKeyError: api.video refused the API key (401 on ")
-    assert advice == "They stay as they were; the next run makes up for it, once the cause is gone."
+    assert advice == "They stay as they were; the next run catches up once the cause is gone."
     quoted = run_id(airflow).replace(":", "%3A").replace("+", "%2B")
     assert run == f"Run {run_id(airflow)}: {UI}/dags/api_video/runs/{quoted}"
     assert "not-the-key" not in text
@@ -117,7 +117,7 @@ def test_a_check_that_fails_is_told(airflow: Airflow, environment: dict[str, str
     first, check, advice, run = post["text"].split("\n")
     assert re.fullmatch(r"api\.video: all tables were loaded, but 1 of \d+ checks failed\.", first)
     assert check == "live_streams: keys: expected 0 rows without live_stream_id, found 1."
-    assert advice == "Trigger the DAG again; if it stays, trigger it for these tables with a full refresh."
+    assert advice == "Trigger the DAG again; if this persists, trigger it for these tables with a full refresh."
     assert run.startswith(f"Run {run_id(airflow)}: {UI}/dags/api_video/runs/")
     assert_secret_is_nowhere(airflow, done.stdout)
 

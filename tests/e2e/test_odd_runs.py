@@ -141,7 +141,7 @@ def test_a_task_that_hangs_is_ended_with_a_sentence_and_validate_tells(
 
     assert done.returncode == 1
     verdict = done.stdout[done.stdout.rindex("ValidationError") :]
-    assert "players was ended after 3 s. Its requests end by themselves" in verdict
+    assert "players was ended after 3 s. Its requests have their own limits" in verdict
     assert demo.requests() == 1, "by which `prepare` would have been told of a wrong key"
 
 

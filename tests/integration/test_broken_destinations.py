@@ -234,7 +234,7 @@ def test_dlts_other_spelling_of_the_file_counts(warehouse: Warehouse, monkeypatc
     assert not warehouse.file.exists()
 
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(warehouse.file))
-    with pytest.raises(SettingsError, match="__DATABASE another file: leave one of them out"):
+    with pytest.raises(SettingsError, match="__DATABASE another file: set only one of them"):
         prepare_warehouse(warehouse.settings)
 
 

@@ -59,7 +59,7 @@ def test_every_table_and_column_is_described_in_duckdb(warehouse: Warehouse) -> 
     assert None not in found.values()
     assert found["video_status", "ingest__filesize"] == "Size of the source file (bytes)"
     assert found["videos", "player_id"] == "Player theme used; joins players.player_id"
-    assert found["videos", ""] == "Videos and recordings, without those discarded"
+    assert found["videos", ""] == "Videos and recordings, without discarded ones"
 
 
 def test_a_full_refresh_describes_its_new_tables_again(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:

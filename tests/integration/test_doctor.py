@@ -232,7 +232,7 @@ def test_a_refused_key_is_said_after_one_request(demo: Demo) -> None:
 
     assert odd(seen) == [("the key may read it", "videos", "NO", "401: the key is refused", "fails in its task")]
     assert demo.requests() == 1
-    assert render(seen).endswith("The package cannot load videos: see the lines that say NO.")
+    assert render(seen).endswith("The package cannot load videos: see the lines with NO.")
 
 
 @pytest.mark.parametrize(("wanted", "holds"), [(ALL, "NO"), (("videos",), "note")])
@@ -244,7 +244,7 @@ def test_a_list_that_the_key_may_not_read_stops_the_package_where_it_is_wanted(
     seen = ask(demo, resources=wanted)
 
     assert [line[1:4] for line in odd(seen) if line[0] == "the key may read it"] == [
-        ("summaries", holds, "403: the key may not")
+        ("summaries", holds, "403: the key may not read it")
     ]
 
 
@@ -346,7 +346,7 @@ def test_the_version_is_that_of_the_project() -> None:
 def test_a_row_whose_key_is_missing_is_a_note_since_it_goes_to_rejected(demo: Demo) -> None:
     demo.behaviour.rewrite = lambda resource, row: {**row, "playerId": None} if resource == "players" else row
 
-    (line,) = [line for line in odd(ask(demo)) if line[:2] == ("each row has a key of its own", "players")]
+    (line,) = [line for line in odd(ask(demo)) if line[:2] == ("each row has its own key", "players")]
     assert (line[2], line[-1]) == ("note", "puts rows without one into _rejected, loads the others")
 
 

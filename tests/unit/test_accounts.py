@@ -63,9 +63,12 @@ def test_the_accounts_may_be_in_the_file(write) -> None:
         ('["Training"]', "cannot be called 'Training'"),
         ('["a-b"]', "cannot be called 'a-b'"),
         ('["a b; DROP TABLE"]', "cannot be called"),
-        ('["staging"]', "api_video_data_staging, where dlt keeps what is on its way into api_video_data, and empties it"),
-        ('["eu", "eu_staging"]', "api_video_data_eu_staging, where dlt keeps what is on its way into api_video_data_eu,"),
-        ('["warehouse"]', "its Airflow Connection api_video_warehouse is the destination's"),
+        ('["staging"]', "api_video_data_staging, which dlt uses as the staging dataset of api_video_data and empties"),
+        (
+            '["eu", "eu_staging"]',
+            "api_video_data_eu_staging, which dlt uses as the staging dataset of api_video_data_eu and",
+        ),
+        ('["warehouse"]', "the Airflow Connection api_video_warehouse belongs to the destination"),
         ('["' + "a" * 41 + '"]', "cannot be called"),
     ],
 )

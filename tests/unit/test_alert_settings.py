@@ -100,12 +100,12 @@ def test_arguments_of_both_files_are_joined_and_those_of_the_environment_are_all
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("WEBHOOK_URL", URL.removeprefix("https://"), "webhook_url is no URL"),
+        ("WEBHOOK_URL", URL.removeprefix("https://"), "webhook_url must be a URL"),
         ("WEBHOK_URL", URL, "did you mean 'webhook_url'?"),
         ("LATE_AFTER_MINUTES", "soon", "must be a number, not 'soon'"),
         ("LATE_AFTER_MINUTES", "-1", "must be 0 or more"),
         ("ARGUMENTS", "text", "must be a table"),
-        ("NOTIFIER", "a.B", "webhook_url and notifier: alerts are sent by one of them"),
+        ("NOTIFIER", "a.B", "webhook_url and notifier: set only one of them"),
     ],
 )
 def test_a_setting_that_cannot_be_right_is_named(
@@ -147,7 +147,7 @@ def test_a_failed_run_names_its_tables_once_per_reason_and_what_to_do() -> None:
     assert str(alert) == (
         "api.video: the run failed, it did not load videos, players.\n"
         "videos, players: ApiVideoKeyError: api.video refused the API key.\n"
-        "They stay as they were; the next run makes up for it, once the cause is gone.\n"
+        "They stay as they were; the next run catches up once the cause is gone.\n"
         "Run r1: https://airflow.example.com/dags/api_video/runs/r1"
     )
 
@@ -160,7 +160,7 @@ def test_a_check_that_failed_is_said_as_the_report_says_it() -> None:
     assert str(alert) == (
         "api.video: all tables were loaded, but 1 of 2 checks failed.\n"
         "videos: orphans: expected 0 rows without their parent, found 1.\n"
-        "Trigger the DAG again; if it stays, trigger it for these tables with a full refresh.\n"
+        "Trigger the DAG again; if this persists, trigger it for these tables with a full refresh.\n"
         "Run r1"
     )
     assert alert.event == "invalid"
@@ -190,7 +190,7 @@ def test_a_proof_that_is_missing_for_too_long_is_an_event_of_its_own() -> None:
 
     assert (alone.event, beside.event) == ("unproven", "invalid")
     assert str(alone) == (
-        "api.video: all tables were loaded, but for too long there is no proof that videos equal what is listed.\n"
+        "api.video: all tables were loaded, but for too long there is no proof that videos equal the API's lists.\n"
         f"videos: complete: expected 351 rows, found 350 rows. {why}\n"
         "What was read is loaded, and nothing was removed without proof. Compare with api.video's dashboard; "
         "unproven_hours says how long a proof may take before a run fails.\n"

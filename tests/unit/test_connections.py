@@ -69,9 +69,9 @@ def test_a_backend_that_fails_is_not_read_as_none_and_no_other_key_is_taken(envi
 
 
 MISTAKES = {
-    f"api_video://:{KEY}@": "an underscore cannot stand in the beginning of a URI",
+    f"api_video://:{KEY}@": "the scheme of a URI, before ://, cannot contain an underscore",
     KEY: "the bare key",
-    f'{{"conn_type": "api_video", "password": "{KEY}"': r"begins like JSON, but is none from line 1, column \d+ on",
+    f'{{"conn_type": "api_video", "password": "{KEY}"': r"begins like JSON, but is malformed at line 1, column \d+",
     f'{{"conn_type": "api_video", "api_key": "{KEY}"}}': "has a field, or a kind of value, that no Connection has",
     f'{{"conn_type": "api_video", "password": "{KEY}", "port": "{KEY}"}}': "a kind of value",
     f"api-video://:{KEY}/#?@": "must be percent-encoded",
@@ -84,7 +84,7 @@ MISTAKES = {
 def test_what_is_no_connection_is_said_with_the_form_that_works_and_without_the_key(environment, monkeypatch, value):
     monkeypatch.setenv(VARIABLE, value)
     with pytest.raises(
-        SettingsError, match=f"{VARIABLE} is no Connection that Airflow can read: .*{MISTAKES[value]}"
+        SettingsError, match=f"{VARIABLE} is not a Connection that Airflow can read: .*{MISTAKES[value]}"
     ) as raised:
         find_connection("api_video", [environment])
     message = str(raised.value)

@@ -92,7 +92,7 @@ def test_without_a_demo_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_dag_says_that_it_loads_the_demo_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_demo_note().startswith(
-        "**Demo data.** No API key was set when Airflow started: without one, this DAG loads"
+        "**Demo data.** No API key was set when Airflow started, so this DAG loads the demo API"
     )
     assert "an Airflow Connection `api_video`; the next run reads your account" in read_demo_note()
 

@@ -74,9 +74,9 @@ def test_a_lake_is_a_file_where_its_catalog_is(lake, catalog: str, file: str | N
     ("catalog", "storage", "told"),
     [
         ("", "/data/lake", "CREDENTIALS__CATALOG"),
-        ("sqlite:///lake.sqlite", "/data/lake", "whole path, such as sqlite:////data"),
+        ("sqlite:///lake.sqlite", "/data/lake", "full path, such as sqlite:////data"),
         ("postgres://loader@host/catalog", "", "CREDENTIALS__STORAGE__BUCKET_URL"),
-        ("postgres://loader@host/catalog", "lake", "a folder with its whole path"),
+        ("postgres://loader@host/catalog", "lake", "a folder with its full path"),
     ],
 )
 def test_a_lake_in_the_working_folder_is_refused(lake, catalog: str, storage: str, told: str) -> None:

@@ -284,14 +284,14 @@ def test_the_short_of_a_report_proves_what_the_report_does() -> None:
 def test_a_failed_run_says_what_to_do_once_for_all_tables_that_failed_alike() -> None:
     said = "ApiVideoKeyError: api.video refused the API key. Set another."
     checks = [check(name, "synced", passed=False, note=said) for name in ("videos", "players")]
-    checks.append(check("summaries", passed=False, note="A full refresh loads it anew."))
+    checks.append(check("summaries", passed=False, note="A full refresh reloads it."))
 
     state = page(run(0, [], checks, "failed"))
 
     assert state.kind == "failed"
     assert state.sentences == [
         "videos, players: api.video refused the API key. Set another.",
-        "summaries: complete: expected 10 rows, found 9 rows. A full refresh loads it anew.",
+        "summaries: complete: expected 10 rows, found 9 rows. A full refresh reloads it.",
     ]
 
 

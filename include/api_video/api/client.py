@@ -1,4 +1,4 @@
-"""Sends requests to api.video: key, retries, several at once, and errors in plain words."""
+"""Sends requests to api.video: with the key, with retries, several at once; errors come in plain words."""
 
 from __future__ import annotations
 
@@ -34,39 +34,40 @@ from include.api_video.errors import (
 from include.api_video.settings.addresses import without_query
 from include.api_video.settings.settings import Settings
 
-ATTEMPTS = 6  # of one request: at most about a minute of waiting, beside what a 429 tells us to wait
-MORE_LIMITED = 2  # times as many attempts where the answer is 429
-SLOW_ATTEMPTS = 2  # where the answer did not end: another try takes as long
-ADMIN_PER_SECOND = 10  # guide, reference/admin-api-overview; its answers carry no headers of a limit
-AT_ONCE = 8  # requests that this session has under way by itself: pages ahead, single objects
-MISSING = "_missing"  # the field of the row that stands for a 404 where a 404 says "there is none"
-UNREAD = "_unread"  # the field of the row that stands for an object that the API failed to give
-STOPPED = "_stopped"  # the field of the body that stands for a page that the API did not give: its error
-ODD = "_odd"  # the field of the row that stands for JSON that cannot be one: it holds that JSON
+ATTEMPTS = 6  # of one request: about a minute of pauses at most, plus what a 429 asks for
+MORE_LIMITED = 2  # factor on the attempts after a 429
+SLOW_ATTEMPTS = 2  # after an answer that did not end: another attempt may take as long
+ADMIN_PER_SECOND = 10  # guide, reference/admin-api-overview; the Admin API documents no rate limit headers
+AT_ONCE = 8  # parallel requests of one session: pages ahead, single objects
+# Marks: names of the field that tells a stand-in for an answer from a real one.
+MISSING = "_missing"  # in a row: 404, where a 404 means "there is none"
+UNREAD = "_unread"  # in a row: the API failed to return the object; holds the reason
+STOPPED = "_stopped"  # in a page: the API failed to return the page; holds the error
+ODD = "_odd"  # in a row: the answer was JSON, but no object; holds that JSON
 MARKS = frozenset({MISSING, UNREAD, STOPPED, ODD})
 _NO_JSON = object()
-# One object that the API fails on must not keep all others away; when nothing is answered at all, the API is down.
+# Failures on single objects before giving up. A few must not hold up the others; without any answer, the API is down.
 MOST_UNREAD, MOST_UNREAD_AT_FIRST = 20, 5
 
 
 class ApiVideoSession(BoundedSession):
-    """A ``requests`` session for one host, shared by all threads of one task; give it to dlt's REST client.
+    """A ``requests`` session for one host, shared by all threads of a task; pass it to dlt's REST client.
 
-    HTTP Basic with the key as user name and an empty password (guide, reference/basic-authentication). Every answer that
-    arrives is a JSON object: errors are raised as ours, what can pass is tried again.
+    HTTP Basic with the key as user name and an empty password (guide, reference/basic-authentication). Every answer that it
+    returns is a JSON object. Errors are raised as this package's own; those that may pass are retried first.
 
     Attributes:
-        given_up: why no more single objects are asked for.
+        given_up: error after which no more single objects are requested; None before.
 
     Args:
-        missing_ok: a 404 is an answer, the row ``{MISSING: True}``.
-        unread_ok: an object that the API fails to give again and again is the row ``{UNREAD: why}``; after a few of them,
-            or where the key is refused all of a sudden, so are all that follow (``given_up``), and none is asked for. An
-            answer that is no object is the row ``{ODD: answer}``.
-        stops_ok: a page after the first that the API does not give is an empty one with ``{STOPPED: error}``.
-        attempts: how often one request is tried.
-        whole_answer_s: how long one attempt may take, whatever it waits for.
-        sleep, clock: seconds; arguments, so that tests need not wait.
+        missing_ok: a 404 counts as an answer, the row ``{MISSING: True}``.
+        unread_ok: an object that fails at every attempt becomes the row ``{UNREAD: why}``. After a few of them, or once the
+            key is refused in the middle, all that follow become such rows without a request (``given_up``). An answer that
+            is JSON, but no object, becomes the row ``{ODD: answer}``.
+        stops_ok: a page that fails after others were read becomes an empty page with ``{STOPPED: error}``.
+        attempts: most attempts for one request.
+        whole_answer_s: seconds that one attempt may take in all.
+        sleep, clock: in seconds; arguments, so that tests need not wait.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class ApiVideoSession(BoundedSession):
         super().__init__(throttle, url_setting, whole_answer_s)
         self.auth = (settings.key_of(host), "")
         self.headers["User-Agent"] = "api-video-airflow-dlt"
-        self.is_demo = False  # by its own words
+        self.is_demo = False  # by a header of its answers
         self._environment = settings.environment
         self._key_setting = settings.account.variable("admin_api_key" if is_admin else "api_key")
         self._missing_ok = missing_ok
@@ -99,8 +100,8 @@ class ApiVideoSession(BoundedSession):
         self._unread = self._answered = 0
         self._attempts, self._sleep, self._clock = attempts, sleep, clock
         self._began_at, self._expected, self._reserve = clock(), 0, settings.rate_limit_reserve
-        self._ahead: dict[str, Future[requests.Response]] = {}  # answers that wait for being asked for, by URL
-        self._options: dict[str, Any] = {}  # proxies and certificates, as they were found for the last request
+        self._ahead: dict[str, Future[requests.Response]] = {}  # prefetched answers by URL
+        self._options: dict[str, Any] = {}  # proxies and certificates of the last request
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ApiVideoSession:
         """Itself: dlt copies a configuration to check it, and a lock cannot be copied."""
@@ -110,10 +111,10 @@ class ApiVideoSession(BoundedSession):
         """Sends with retries.
 
         Raises:
-            RefusedError: trying again cannot help (401, 403, other 4xx, a redirect to another host).
-            PassingError: it failed each of the attempts (429, 5xx, network), or took too long.
+            RefusedError: a retry cannot help (401, 403, other 4xx, a redirect to another host).
+            PassingError: every attempt failed (429, 5xx, network), or they took too long.
         """
-        # dlt's hooks would raise its own errors before ours are made: they run after.
+        # dlt's hooks raise dlt's errors. They run after the retries, so that ours come first.
         hooks, request.hooks = request.hooks, default_hooks()
         self._options = kwargs = {**kwargs, "timeout": kwargs.get("timeout") or TIMEOUT_S}
         try:
@@ -146,7 +147,7 @@ class ApiVideoSession(BoundedSession):
         return response
 
     def _is_enough(self, state: RetryCallState) -> bool:
-        """Whether to give up. A 429 is an answer that tells to wait, no failure: it may come more often."""
+        """Whether to give up. A 429 only asks to wait, so it may come more often than a failure."""
         error, most = state.outcome.exception() if state.outcome else None, self._attempts
         if isinstance(error, ApiVideoLimitError):
             most *= MORE_LIMITED
@@ -155,10 +156,10 @@ class ApiVideoSession(BoundedSession):
         return state.attempt_number >= most
 
     def _stand_in(self, request: requests.PreparedRequest, error: ApiVideoError) -> requests.Response:
-        """An answer in the place of one that never came, so that what was read before is not lost with it.
+        """A stand-in for an answer that failed, so that rows read before are still loaded.
 
         Raises:
-            ApiVideoError: ``error`` itself, where there is no going on without the answer.
+            ApiVideoError: ``error`` itself, if reading cannot go on without the answer.
         """
         body = self._instead_of(error)
         if body is None:
@@ -166,7 +167,7 @@ class ApiVideoSession(BoundedSession):
         return _response(request, body)
 
     def _instead_of(self, error: ApiVideoError) -> dict[str, Any] | None:
-        """The body that stands for an answer that never came; None where there is no going on without it."""
+        """The body of the stand-in; None if reading cannot go on without the answer."""
         if self._stops_ok and self._answered:
             return {STOPPED: error, "data": [], "items": []}
         if not self._unread_ok:
@@ -184,7 +185,7 @@ class ApiVideoSession(BoundedSession):
     # --- time ---------------------------------------------------------------------------------------------------------
 
     def expect(self, requests: int) -> None:
-        """Takes note of how many requests are due in all: they decide how long reading may take (``work_time``)."""
+        """Notes how many requests are due in all, which decides how long reading may take (``work_time``)."""
         self._expected = requests
 
     def _check_time(self) -> None:
@@ -195,7 +196,7 @@ class ApiVideoSession(BoundedSession):
             raise TimeIsUpError(
                 f"Reading was ended after {spell(allowed_s)}: half an hour and {SLACK} times what {due:,} requests need at "
                 f"{per_minute:,.0f} a minute. The API or the network is very slow, or others use up the account's rate "
-                "limit. The next run goes on."
+                "limit. The next run continues."
             )
 
     # --- several at once ------------------------------------------------------------------------------------------------
@@ -205,9 +206,9 @@ class ApiVideoSession(BoundedSession):
         return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="api-video")
 
     def read_ahead(self, request: requests.PreparedRequest, urls: Iterable[str]) -> None:
-        """Sends for URLs that will be asked for next, in this order, as ``request`` was sent.
+        """Prefetches the URLs that will be requested next, in this order, with the options of ``request``.
 
-        Takes ``AT_ONCE`` of them at most: after each of ten thousand pages, all that follow are named again.
+        Takes the first ``AT_ONCE`` only, since callers pass all remaining URLs after each page.
         """
         for url in islice(urls, AT_ONCE):
             if url not in self._ahead:
@@ -216,7 +217,7 @@ class ApiVideoSession(BoundedSession):
                 self._ahead[url] = self._pool.submit(self._send_until_answered, copy, **self._options)
 
     def find_all(self, urls: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
-        """The bodies of single objects as they come in, in this order; None where the host has none (404)."""
+        """The bodies of single objects, in the order of the URLs; None for a 404."""
         return self._pool.map(self._find, urls)
 
     def _find(self, url: str) -> Mapping[str, Any] | None:
@@ -224,13 +225,13 @@ class ApiVideoSession(BoundedSession):
         return None if response is None else cast("Mapping[str, Any]", response.json())
 
     def knows(self, url: str, params: dict[str, Any]) -> bool:
-        """Whether the host serves this path at all: False on a 404.
+        """Whether the host serves this path; False on a 404.
 
-        The answer is kept for the next request of the same URL, so that asking costs nothing.
+        The answer is kept for the next request to the same URL, so the question costs no extra request.
         """
         try:
             response = self._look_up(url, {**params, "page": 1})
-        except ForeignAnswerError as error:  # what an unknown path answers is not documented: a web page will do
+        except ForeignAnswerError as error:  # how the host answers an unknown path is not documented: maybe with a web page
             if error.status == 404:
                 return False
             raise
@@ -242,7 +243,7 @@ class ApiVideoSession(BoundedSession):
         return True
 
     def _look_up(self, url: str, params: dict[str, Any] | None = None) -> requests.Response | None:
-        """An answer; None on a 404, whether this session takes one for an answer or for an error."""
+        """The answer; None on a 404, whatever ``missing_ok`` says."""
         try:
             response = self.get(url, params=params)
             if error := response.json().get(STOPPED):
@@ -254,7 +255,7 @@ class ApiVideoSession(BoundedSession):
         return None if MISSING in response.json() else response
 
     def close(self) -> None:
-        """Gives back connections and threads; what was sent for and never asked for is dropped."""
+        """Closes connections and threads; drops answers that were prefetched and not used."""
         if "_pool" in vars(self):
             self._pool.shutdown(wait=False, cancel_futures=True)
             del self._pool
@@ -262,7 +263,7 @@ class ApiVideoSession(BoundedSession):
         super().close()
 
     def drop_ahead(self) -> None:
-        """Forgets what was sent for ahead: the pages may have moved meanwhile."""
+        """Drops prefetched answers: rows may have moved between pages meanwhile."""
         for future in self._ahead.values():
             future.cancel()
         self._ahead.clear()
@@ -281,8 +282,8 @@ class ApiVideoSession(BoundedSession):
                 raise self._read_error(response, body, url)
         elif body is _NO_JSON or not (isinstance(body, dict) or self._unread_ok):
             raise read_foreign(response.status_code, response.headers, text, url)
-        taken = body if isinstance(body, dict) else {ODD: body}  # of one object: all others go on
-        response.json = lambda **_: taken  # type: ignore[method-assign]  # parsed once, read by dlt several times
+        taken = body if isinstance(body, dict) else {ODD: body}  # one odd object must not stop the others
+        response.json = lambda **_: taken  # type: ignore[method-assign]  # dlt reads it several times: parse once
         return response
 
     def _read_error(self, response: requests.Response, body: Any, url: str) -> ApiVideoError:
@@ -298,7 +299,7 @@ class ApiVideoSession(BoundedSession):
 
 
 def _response(request: requests.PreparedRequest, body: dict[str, Any]) -> requests.Response:
-    """An answer that never came over the network."""
+    """An answer of our own making, which never came over the network."""
     response = requests.Response()
     response.status_code, response.url, response.request = 200, request.url or "", request
     response.json = lambda **_: body  # type: ignore[method-assign]
@@ -306,12 +307,12 @@ def _response(request: requests.PreparedRequest, body: dict[str, Any]) -> reques
 
 
 def without_marks(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the API that has a field of the name of one of our marks: it is stored as a new field is."""
+    """The row, with any field that has the name of one of our marks renamed to ``api...``."""
     return {f"api{name}" if name in MARKS else name: value for name, value in row.items()}
 
 
 def _read_json(response: requests.Response) -> Any:
-    """Content types differ (application/json, application/problem+json), so the text decides."""
+    """The body. It is parsed whatever its content type, which differs (application/json, application/problem+json)."""
     try:
         body = parse_json(response.content)
     except ValueError:
@@ -320,9 +321,9 @@ def _read_json(response: requests.Response) -> Any:
 
 
 def _wait_s(state: RetryCallState) -> float:
-    """Seconds before the next attempt: a growing, random pause; after a 429 the throttle waits, as long as told."""
+    """Seconds before the next attempt: a growing, random pause. After a 429 none, since the throttle waits as told."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, ApiVideoLimitError):
-        # Not told how long: a window is a minute, so that the pauses together must be longer.
+        # Not told how long. The window is a minute, so the pauses together must be longer than that.
         return 0.0 if error.retry_after_s is not None else float(wait_random_exponential(multiplier=4, max=60)(state))
     return float(wait_random_exponential(multiplier=0.5, max=20)(state))

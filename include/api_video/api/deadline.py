@@ -1,8 +1,7 @@
-"""An end to a request that does not end by itself: its connection is shut down, wherever it stands.
+"""A limit on the whole time of a request: when it is over, the connection is shut down, whatever it waits for.
 
-The timeouts of ``requests`` count the silence between two bytes, so that an answer of one byte a minute never ends, be it a
-body, headers, or what a proxy says before it lets through. A watchdog shuts its socket down instead: who reads from it is
-woken up.
+The timeouts of ``requests`` limit only the silence between two bytes. An answer of one byte a minute would never end, be it
+in the body, the headers or a proxy's greeting. A watchdog shuts the socket down instead, which wakes its reader up.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-ENDS_AFTER = 20  # looks without a deadline: a thread more or less is no matter between two requests
-LOOKED_EVERY_S = 0.1  # also: how often an overdue connection is shut down, since it may be opened anew
+ENDS_AFTER = 20  # idle rounds before the watchdog's thread ends, so that short pauses do not restart it
+LOOKED_EVERY_S = 0.1  # one round; an overdue connection is shut down in each, since it may be reopened
 _current = threading.local()
 
 
 class Deadline:
-    """Shuts down the connection that this thread sends with, so many seconds after the block began.
+    """Shuts down this thread's connection once the block has taken ``seconds``.
 
     Attributes:
-        is_over: whether it did.
+        is_over: whether the time ran out.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -47,25 +46,26 @@ class Deadline:
         _watchdog.leave(self)
 
     def watch(self, connection: HTTPConnection) -> None:
-        """Takes note of what is sent with, and of its socket: a connection gives that away before the body is read."""
+        """Notes the connection, and its socket too: a connection hands its socket over before the body is read."""
         self._connection = connection
         self._socket = connection.sock or self._socket
 
     def end_if_due(self) -> None:
-        """Shuts the connection down once the time is over, each time anew, such as to the next address of a name."""
+        """Shuts the connection down if the time is over. Repeated, as it may be opened anew to the host's next address."""
         if time.monotonic() < self._ends_at:
             return
         self.is_over = True
         open_socket = getattr(self._connection, "sock", None) or self._socket
         if open_socket is not None:
-            # Not SSLSocket's own method, which says good-bye first: nobody may be listening.
+            # Not SSLSocket's own method: it sends a TLS goodbye first, and the other side may not answer.
             with suppress(OSError):
                 socket.socket.shutdown(open_socket, socket.SHUT_RDWR)
 
 
 class _Watchdog:
-    """One thread that looks after all deadlines of a process, as long as there are any: one for each costs more than a
-    request of a quick API.
+    """One thread for all deadlines of a process, as long as there are any.
+
+    A thread for each would cost more than a request to a fast API.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class _Watchdog:
                 self._thread.start()
 
     def leave(self, deadline: Deadline) -> None:
-        with self._lock:  # whoever has left is not shut down: its connection may be another's by now
+        with self._lock:  # no shutdown after this: another request may use the connection by then
             self._deadlines.discard(deadline)
 
     def _look(self) -> None:
@@ -97,11 +97,11 @@ class _Watchdog:
 
 
 _watchdog = _Watchdog()
-os.register_at_fork(after_in_child=_watchdog.__init__)  # type: ignore[misc]  # another thread may have held the lock
+os.register_at_fork(after_in_child=_watchdog.__init__)  # type: ignore[misc]  # the lock may be held at the fork
 
 
 class _Watched:
-    """Tells the deadline of this thread which connection it sends with."""
+    """A connection that makes itself known to the deadline of its thread."""
 
     def connect(self) -> None:
         self._tell()
@@ -141,10 +141,10 @@ POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class WatchedAdapter(HTTPAdapter):
-    """Sends as ``requests`` does, with connections that a ``Deadline`` can end.
+    """The adapter of ``requests``, with connections that a ``Deadline`` can shut down.
 
-    Through ``pool_classes_by_scheme`` and ``ConnectionCls``, which urllib3 has for such changes. SOCKS proxies bring
-    connections of their own: these keep the timeouts of ``requests`` alone.
+    It uses ``pool_classes_by_scheme`` and ``ConnectionCls``, urllib3's hooks for this. SOCKS proxies bring their own
+    connections, which have only the timeouts of ``requests``.
     """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:

@@ -1,6 +1,6 @@
-"""One request and its answer: within the rate limit, in bounded time, and only to where a key may go.
+"""One request and its answer: within the rate limit, in bounded time, and only to hosts where a key may go.
 
-The one place with network I/O.
+All requests to load api.video go through here.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from include.api_video.errors import RedirectError
 from include.api_video.settings.addresses import check_unencrypted, is_local, redirected, without_query
 
 TIMEOUT_S = (10.0, 60.0)  # to connect, and between two bytes
-WHOLE_ANSWER_S = 90.0  # from the look-up of the host's name to the last byte: a page has some 300 kB
+WHOLE_ANSWER_S = 90.0  # from the host's name lookup to the last byte; a page has some 300 kB
 MOST_REDIRECTS = 5
-BROKEN = (requests.RequestException, HTTPError, UnicodeError)  # urllib3's where requests does not turn it into its own
+BROKEN = (requests.RequestException, HTTPError, UnicodeError)  # requests does not wrap all of urllib3's errors
 
 
 class BoundedSession(requests.Session):
-    """A ``requests`` session whose requests end, and that follows redirects by rules of its own.
+    """A ``requests`` session with a time limit for each request and its own rules for redirects.
 
     Attributes:
-        requests_sent: attempts that went out, retries and redirects included.
-        rate_limited: how many of them came back as 429.
+        requests_sent: attempts sent, including retries and redirects.
+        rate_limited: how many of them were answered 429.
 
     Args:
-        url_setting: what names the address, for messages.
-        whole_answer_s: how long one attempt may take, whatever it waits for.
+        url_setting: name of the setting with the address, for messages.
+        whole_answer_s: seconds that one attempt may take in all.
     """
 
     def __init__(self, throttle: Throttle, url_setting: str, whole_answer_s: float) -> None:
@@ -47,23 +47,23 @@ class BoundedSession(requests.Session):
 
     @property
     def rate_limit(self) -> int | None:
-        """Requests that the API allows in a minute, as it said last; None where it does not say."""
+        """Requests allowed per minute, by the API's latest answer; None if it does not say."""
         return self._throttle.allowed
 
     def least_s(self, requests: int) -> float:
-        """Seconds that so many more requests take at least, by the rate limit."""
+        """Shortest time for so many more requests under the rate limit, in seconds."""
         return self._throttle.least_s(requests)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None: ``requests`` follows no redirect by itself. It would call ``send``, inside of this one's request."""
+        """None, so that ``requests`` follows no redirect itself: it would call ``send`` in the middle of ours."""
 
     def follow(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """The answer, also where redirects within the host lead to it: each of them is a request of its own.
+        """The answer after redirects within the host, each a request of its own.
 
         Raises:
-            RedirectError: one leads elsewhere, or they do not end.
-            PassingError: no answer came, or not in time.
-            ProxySettingError: the proxy on the way cannot be used so.
+            RedirectError: a redirect leads to another host, or they do not end.
+            PassingError: no answer came in time.
+            ProxySettingError: the proxy's address or login is wrong.
         """
         hop = request
         for _ in range(1 + MOST_REDIRECTS):
@@ -71,13 +71,13 @@ class BoundedSession(requests.Session):
             url = hop.url or ""
             location = read_location(response.status_code, response.headers, without_query(url))
             if location is None:
-                response.request = request  # what was asked for: pages that were read ahead are found by it
+                response.request = request  # the original one: prefetched pages are found by its URL
                 return response
             hop = request.copy()
             hop.url = redirected(url, location, self._url_setting)
         raise RedirectError(
-            f"{without_query(request.url or '')} leads from one address to the next, {MOST_REDIRECTS} times and on. A "
-            f"login page in between? Ask who runs the network, and check {self._url_setting}."
+            f"{without_query(request.url or '')} redirects more than {MOST_REDIRECTS} times. A login page may be in "
+            f"between: ask whoever runs the network, and check {self._url_setting}."
         )
 
     def _exchange(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
@@ -95,7 +95,7 @@ class BoundedSession(requests.Session):
                 response = super().send(request, **kwargs)
             limit, status = _read_limit(response), response.status_code
         except Exception as error:
-            # A socket that is shut down under a reader breaks in many ways.
+            # A shutdown of the socket raises many kinds of errors in its reader.
             if not deadline.is_over and not isinstance(error, BROKEN):
                 raise
             if not deadline.is_over:
@@ -104,13 +104,13 @@ class BoundedSession(requests.Session):
             self._throttle.leave(limit, answered=bool(status), good=200 <= status < 300)
         with self._lock:
             self.rate_limited += status == 429
-        if deadline.is_over:  # what came of it looks like a whole answer where its length was not told
+        if deadline.is_over:  # even without an error: without a Content-Length, a cut answer looks whole
             raise read_slow(without_query(url), self._whole_answer_s)
         return response
 
 
 def _read_limit(response: requests.Response) -> RateLimit | None:
-    """What the answer says of the limit; a 429 says that nothing remains, whatever else it carries."""
+    """The rate limit in the answer's headers; after a 429 nothing remains, whatever they say."""
     limit = RateLimit.from_headers(response.headers)
     if response.status_code != 429:
         return limit

@@ -1,7 +1,7 @@
-r"""Reads JSON that the fast parser refuses or rounds, and writes values that are too deep for it. No recursion: any depth.
+r"""Reads JSON that the fast parser refuses or rounds, and writes values of any depth. Neither uses recursion.
 
-orjson refuses half of an emoji (``"\ud83d"``), ``NaN``, ``1e400`` and more than 1,024 levels, and makes a rounded float of
-``18446744073709551617``. A page with one of these is read here instead: slower, and exact.
+orjson refuses half an emoji (``"\ud83d"``), ``NaN``, ``1e400`` and more than 1,024 levels, and rounds
+``18446744073709551617`` to a float. A page with one of these is read here instead: more slowly, but exactly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from dlt.common.json import json as fast
 
 _ALL_ZERO = bytes.maketrans(b"123456789", b"000000000")
-_LONG_NUMBER, _LONG_NEGATIVE = b"0" * 20, b"-" + b"0" * 19  # what has as many digits may not fit into 64 bits
+_LONG_NUMBER, _LONG_NEGATIVE = b"0" * 20, b"-" + b"0" * 19  # so many digits may not fit into 64 bits
 _TOKEN = re.compile(
     r"""[ \t\n\r]*(?:
         (?P<sign>[{}\[\],:])
@@ -30,12 +30,12 @@ _VALUE, _KEY, _COLON, _COMMA = "a value", "a name", "a colon", "a comma"
 
 
 def parse_json(content: bytes) -> Any:
-    """The value of a JSON text. What no float or integer of 64 bits can hold is its own text: ``"1e400"``, ``"NaN"``.
+    """The value of a JSON text. Numbers beyond a float and beyond 64 bits stay text: ``"1e400"``, ``"NaN"``.
 
-    A lone surrogate stays one, and a byte that is no UTF-8 becomes one (PEP 383): ``storable`` makes text of both.
+    A lone surrogate stays one, and a byte that is not UTF-8 becomes one (PEP 383); ``storable`` turns both into text.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     digits = content.translate(_ALL_ZERO)
     if _LONG_NUMBER not in digits and _LONG_NEGATIVE not in digits:
@@ -47,13 +47,13 @@ def parse_json(content: bytes) -> Any:
 
 
 class _Reader:
-    """One pass over the tokens, with a stack of the objects and lists that are open."""
+    """One pass over the tokens, with a stack of the open objects and lists."""
 
     def __init__(self) -> None:
         self._open: list[Any] = []
         self._key = ""
         self._root: Any = None
-        self._next, self._may_end = _VALUE, False  # what must come; whether the open one may end here instead
+        self._next, self._may_end = _VALUE, False  # what must come next; whether the open one may end instead
 
     def read(self, text: str) -> Any:
         for kind, token in _tokens(text):
@@ -121,7 +121,7 @@ def _word(token: str) -> Any:
 
 
 class _Written(str):
-    """A piece of the answer, not a value that is still to be written."""
+    """A finished piece of JSON, to tell it from a value that is still to be written."""
 
     __slots__ = ()
 
@@ -129,7 +129,7 @@ class _Written(str):
 def dump_json(value: Any, keep: Callable[[str, Any], bool], write: Callable[[Any], Any]) -> str:
     """A value as compact JSON, its fields sorted by name.
 
-    ``keep`` says by name and value which fields are written, ``write`` makes of a single value what is written.
+    ``keep`` decides by name and value which fields to write; ``write`` converts each single value.
     """
     pieces: list[str] = []
     todo: list[Any] = [value]

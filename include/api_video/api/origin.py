@@ -1,4 +1,4 @@
-"""Which API a table was loaded from, as the ledger tells it: an address, or the demo, which names itself in its answers."""
+"""The origin of a table in the ledger: an API's address, or the demo, which marks its answers with a header."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from include.api_video.api.deadline import Deadline, WatchedAdapter
 from include.api_video.errors import SettingsError
 from include.api_video.settings.addresses import is_local
 
-DEMO = "demo"  # it has another port at each start
+DEMO = "demo"  # not its address, since its port changes with each start
 DEMO_HEADER = "X-Api-Video-Demo"
-DEMO_PATH = "/_demo/requests"  # the demo alone has it, without a key and without counting it
-LOCAL = "local"  # what older versions said of any server on this machine: the demo, or a proxy
+DEMO_PATH = "/_demo/requests"  # only the demo serves it; it needs no key and counts as no request
+LOCAL = "local"  # older versions wrote this for any server on this machine: the demo or a proxy
 REAL_DOMAIN = ".api.video"
 TIMEOUT_S, WHOLE_ANSWER_S = 5.0, 10.0
 
 
 def may_be_demo(base_url: str) -> bool:
-    """Whether the demo can be at this address at all."""
+    """Whether the demo could be at this address."""
     return not (urlsplit(base_url).hostname or "").endswith(REAL_DOMAIN)
 
 
 def is_demo(base_url: str) -> bool:
-    """Whether the demo is at this address. It is asked, without a key; where nothing answers, a load will tell."""
+    """Whether the demo is at this address: it is asked, without a key. True if nothing answers; the load will tell."""
     if not may_be_demo(base_url):
         return False
     with requests.Session() as session, Deadline(WHOLE_ANSWER_S) as deadline:
-        session.trust_env = not is_local(base_url)  # no proxy on the way to this machine
+        session.trust_env = not is_local(base_url)  # no proxy for this machine
         for scheme in ("http://", "https://"):
             session.mount(scheme, WatchedAdapter())
         try:
             answer = session.get(base_url + DEMO_PATH, timeout=TIMEOUT_S, allow_redirects=False)
         except Exception as error:
-            # A socket that is shut down under a reader breaks in many ways.
+            # A shutdown of the socket raises many kinds of errors in its reader.
             if not deadline.is_over and not isinstance(error, requests.RequestException):
                 raise
             return True
@@ -42,17 +42,17 @@ def is_demo(base_url: str) -> bool:
 
 
 def gives_way(loaded_from: str | None, read_from: str) -> bool:
-    """Whether what is loaded is the demo's, and something else is read now."""
+    """Whether demo data was loaded before and something else is read now, so that the demo's rows are dropped."""
     return loaded_from == DEMO and read_from != DEMO
 
 
 def check_same(resource: str, loaded_from: str | None, read_from: str) -> None:
-    """Refuses to mix two of them in one table.
+    """Refuses to mix two origins in one table.
 
-    Rows that an older version loaded from "local" stay: they are gone on with from this machine, as that version would.
+    A table with the older origin "local" accepts any server on this machine, as older versions did.
 
     Raises:
-        SettingsError: the table was loaded from another one.
+        SettingsError: the table was loaded from another origin.
     """
     is_here = read_from == DEMO or is_local(read_from)
     if loaded_from in (None, read_from) or (loaded_from == LOCAL and is_here) or gives_way(loaded_from, read_from):
@@ -60,8 +60,8 @@ def check_same(resource: str, loaded_from: str | None, read_from: str) -> None:
     past = "a server on this machine (an older version did not note which)" if loaded_from == LOCAL else loaded_from
     raise SettingsError(
         f"{resource} was loaded from {past}, and this run reads {_named(read_from)}: mixing them would mark every row "
-        "removed. Use another dataset or DuckDB file for it (DESTINATION__DUCKDB__CREDENTIALS), or start the tables anew "
-        "with the full refresh of the trigger form, or --full-refresh."
+        "removed. Use another dataset or DuckDB file for it (DESTINATION__DUCKDB__CREDENTIALS), or rebuild the tables with "
+        "a full refresh (in the trigger form, or --full-refresh)."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a key may read: each list is asked for once, nothing is loaded."""
+"""What a key may read: one request to each list, nothing is loaded."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from include.api_video.catalog.model import Endpoint, Host
 from include.api_video.errors import ApiVideoKeyError, ApiVideoPermissionError
 from include.api_video.settings.settings import Settings
 
-ANSWER_WITHIN_S = 30.0  # somebody waits for it in front of a form
+ANSWER_WITHIN_S = 30.0  # somebody waits in front of a form
 
 
 @dataclass(frozen=True)
 class Permissions:
-    """Lists that the keys of some settings read, and those that they may not, with the API's words."""
+    """The lists that the keys may read, and those that they may not, with the API's reason."""
 
     base_url: str
     environment: str
@@ -32,11 +32,11 @@ class Permissions:
 
 
 def find_permissions(settings: Settings) -> Permissions:
-    """Asks each list once. The Admin API is asked where its key is set; single objects go with their lists.
+    """Requests each list once: those of the Admin API only if its key is set. Single objects are not tried.
 
     Raises:
-        ApiVideoKeyError: the main API does not know the key at all.
-        PassingError: the API cannot be reached; it is not asked again.
+        ApiVideoKeyError: the main API does not know the key.
+        PassingError: the API cannot be reached; there is no retry.
     """
     readable: list[str] = []
     refused: dict[str, str] = {}

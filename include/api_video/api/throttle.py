@@ -1,4 +1,7 @@
-"""Keeps the requests of several threads within the API's limit, by what the answers say of it."""
+"""Keeps the requests of several threads within the API's rate limit, as its answers state it.
+
+Source: the headers ``X-RateLimit-*`` of each answer (OpenAPI; guide, reference/too-many-requests). A window is a minute.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +17,23 @@ from include.api_video.api.answers import RateLimit
 
 log = logging.getLogger("api_video")
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
-SHARERS = 3  # tasks that may read at the same time: each takes a third of what is left
-SILENT = 3  # good answers in a row without the headers, after which the host is one that sends none
+SHARERS = 3  # tasks that may read at the same time: each takes at most a third of what is left
+SILENT = 3  # good answers in a row without the headers, after which the host counts as one that sends none
 
 
 class Throttle:
-    """Lets requests go as long as the window has room for them and for those that are still under way.
+    """Lets a request go if the window has room for it and for those still under way.
 
-    At the end of a window everybody waits together, once, as long as the API said; then one request goes ahead to learn
-    what the new window allows. Other tasks and programs that use the same account show in the same headers: they are not
-    known otherwise, so that requests get fewer at a time as a window runs out. A host whose good answers never carry such
-    headers (Admin API) is held to ``per_second`` alone; an answer without them in between, such as a proxy's, counts as one
-    that used the window.
+    When the window is used up, all threads wait together for as long as the API said. Then one request goes ahead, to learn
+    what the new window allows. Other tasks and programs with the same account show only in these headers, so fewer requests
+    run in parallel as a window runs out. A host whose good answers never carry the headers (Admin API) is limited by
+    ``per_second`` alone. A single answer without them, such as a proxy's, counts as one request of the window.
 
     Args:
         sleep: waits for seconds; an argument, so that tests need not wait.
-        reserve: share of the limit, 0 to 1, that is left for others; one request per window goes out in any case.
-        per_second: requests that may begin within a second; None: as many as the window has room for.
-        clock: seconds.
+        reserve: share of the limit, 0 to 1, to leave for others; one request per window is always sent.
+        per_second: requests that may begin within a second; None: no such limit.
+        clock: the time in seconds.
     """
 
     def __init__(
@@ -45,29 +47,29 @@ class Throttle:
         self._sleep, self._reserve, self._clock = sleep, reserve, clock
         self._begun: deque[float] | None = (
             deque(maxlen=per_second) if per_second else None
-        )  # when the newest requests began
+        )  # start times of the latest requests
         self._changed = threading.Condition()
-        self._limit: RateLimit | None = None  # as the newest answer of this window gave it
+        self._limit: RateLimit | None = None  # from the latest answer of this window
         self._under_way = 0
-        self._own = 0  # answers of this window that were ours
-        self._used_before = 0  # by others, before our first answer in this window
-        self._silent = 0  # good answers in a row that carried no headers
-        self.allowed: int | None = None  # requests per window, as the newest answer gave it
-        self._window_s = 0.0  # how long a window is, by the longest time that one had to go
+        self._own = 0  # answers to us in this window
+        self._used_before = 0  # requests of others before our first answer in this window
+        self._silent = 0  # good answers in a row without the headers
+        self.allowed: int | None = None  # requests per window, from the latest answer
+        self._window_s = 0.0  # length of a window: the longest remaining time seen
 
     def enter(self) -> None:
         """Returns when a request may be sent; ``leave`` must follow."""
         with self._changed:
             while not self._has_room():
                 if self._under_way:
-                    self._changed.wait()  # an answer will tell more
+                    self._changed.wait()  # the next answer updates the limit
                 else:
                     self._wait_for_window()
             self._keep_pace()
             self._under_way += 1
 
     def _keep_pace(self) -> None:
-        """Waits until the last second has room for one more request; the others wait behind it."""
+        """Waits until the last second has room for another request; other threads wait behind it."""
         if self._begun is None:
             return
         if len(self._begun) == self._begun.maxlen and (wait_s := self._begun[0] + 1.0 - self._clock()) > 0:
@@ -79,23 +81,23 @@ class Throttle:
             return self._under_way == 0 or self._silent >= SILENT
         left = self._limit.remaining - self._reserve * self._limit.limit
         if self._used_by_others(self._limit) > self._used_before:
-            left -= SHARERS  # others read at the same time: all of us would take the last ones at once
+            left -= SHARERS  # others are reading now: all could take the last requests at once
         return left >= 1 and self._under_way < max(1, left // SHARERS)
 
     def _used_by_others(self, limit: RateLimit) -> int:
-        """How much of the window others used: what is neither answered to us nor under way."""
+        """Requests of the window that others used: those neither answered to us nor under way."""
         return limit.limit - limit.remaining - self._own - self._under_way
 
     def _wait_for_window(self) -> None:
         if self._limit:
             log.info("The rate limit is used up: waiting %.0f s for the next window.", self._limit.resets_in_s)
-            # Whole seconds: 0 says that less than one is left. A window is a minute; more than some is a mistake.
+            # The header has whole seconds: 0 means less than one. A wait of many minutes would be an error of the header.
             self._sleep(min(max(self._limit.resets_in_s, SHORTEST_WAIT_S), LONGEST_WAIT_S))
         self._limit, self._own = None, 0
 
     def least_s(self, requests: int) -> float:
-        """Seconds that so many more requests take at least, by the limit alone; 0 where this window has room for them."""
-        limit = self._limit  # without the lock: who waits for the next window holds it
+        """Shortest time for so many more requests, in seconds, by the limit alone; 0 if this window has room for them."""
+        limit = self._limit  # without the lock: a thread that waits for the next window holds it
         if limit is None:
             return 0.0
         kept = self._reserve * limit.limit
@@ -106,9 +108,9 @@ class Throttle:
         return limit.resets_in_s + (windows - 1) * self._window_s
 
     def leave(self, limit: RateLimit | None, *, answered: bool, good: bool = True) -> None:
-        """Takes what an answer said, or None where it said nothing or none came (``answered`` False).
+        """Ends a request, with the limit from its answer; None if the answer had none, or none came (``answered`` False).
 
-        Only what ``good`` answers leave out tells of the host: a refusal may be a proxy's.
+        Only ``good`` answers without headers show that the host sends none: a refusal may come from a proxy.
         """
         with self._changed:
             self._under_way -= 1
@@ -133,6 +135,6 @@ class Throttle:
         self._window_s = max(self._window_s, limit.resets_in_s)
 
     def _is_outdated(self, limit: RateLimit) -> bool:
-        """Whether an answer of this window was overtaken by a later one."""
+        """Whether a later answer of this window arrived before this one."""
         known = self._limit
         return known is not None and limit.remaining > known.remaining and limit.resets_in_s <= known.resets_in_s

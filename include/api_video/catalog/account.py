@@ -1,4 +1,7 @@
-"""API keys of the account's projects (Admin API): names and ages, never values."""
+"""API keys of the account's projects: names and ages, never values.
+
+Source: the Admin API's description (``admin-api.yaml``), /projects/{project_id}/api-keys.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from include.api_video.catalog.model import Column, Endpoint, Host, Sync
 # fmt: off
 API_KEY = (
     Column("api_key_id", "text",      "Identifier of the API key"),
-    Column("project_id", "text",      "Project that the key opens"),
+    Column("project_id", "text",      "Project that the key belongs to"),
     Column("created_at", "timestamp", "When the key was created"),
     Column("name",       "text",      "Name of the key"),
 )
@@ -26,6 +29,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         listed_path="/projects/api-keys",
         secrets=("value",),
         on_by_default=False,
-        meaning="Names and ages of API keys, never their values",
+        meaning="API keys: name and age, never the value",
     ),
 )

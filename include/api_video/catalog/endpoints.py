@@ -1,8 +1,8 @@
 """The table of api.video's endpoints: one entry is one resource, one Airflow task and one table in the warehouse.
 
-To load another list of api.video, write its columns and one entry into the file of its family (``videos``, ``players``, ...),
-or into a new one that ``ENDPOINTS`` names. The source, the DAG, the checks, the demo API, the README's table of resources and
-the data dictionary all read this table; nothing else has to change.
+To load another list, add its columns and one entry to the file of its family (``videos``, ``players``, ...), or to a new
+file that ``ENDPOINTS`` names. Nothing else has to change: the source, the DAG, the checks, the demo API, the README's table
+of resources and the data dictionary all read this table.
 
 Facts about the API come from its OpenAPI description (https://docs.api.video/reference, file ``openapi.yaml``) and, for
 ``projects_api_keys``, from the Admin API's (file ``admin-api.yaml``).
@@ -25,12 +25,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 def by_name(endpoints: Iterable[Endpoint] = ENDPOINTS) -> dict[str, Endpoint]:
-    """The table as a dictionary, in its own order."""
+    """The endpoints by name, in the table's order."""
     return {endpoint.name: endpoint for endpoint in endpoints}
 
 
 def in_load_order(names: Iterable[str]) -> list[str]:
-    """Resources in the order in which one process loads them: each after what it takes something from."""
+    """Resources in the order to load them one after another: each after those it depends on."""
     table = by_name()
     ordered: list[str] = []
 
@@ -48,7 +48,7 @@ def in_load_order(names: Iterable[str]) -> list[str]:
 
 
 def upstream(endpoint: Endpoint) -> list[str]:
-    """Resources that are loaded before this one where they are loaded at all: its parent, its bin."""
+    """Resources to load before this one, if they are loaded at all: its parent and its bin."""
     return [name for name in (endpoint.parent, endpoint.bin) if name]
 
 

@@ -1,4 +1,4 @@
-"""Live streams, on air or not."""
+"""Live streams, on air or not. Source: OpenAPI, /live-streams, schema ``live-stream``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LIVE_STREAM = (
     Column("name",             "text",      "Name"),
     Column("public",           "bool",      "Whether anyone may watch it"),
     Column("playerId",         "text",      "Player theme used", joins="players.player_id"),
-    Column("broadcasting",     "bool",      "Whether it is on air; changes without a change of updated_at"),
+    Column("broadcasting",     "bool",      "Whether it is on air; can change while updated_at stays"),
     Column("assets.hls",       "text",      "URL of the HLS manifest, private token removed"),
     Column("assets.iframe",    "text",      "HTML to embed the player, private token removed"),
     Column("assets.player",    "text",      "URL of the player, private token removed"),
     Column("assets.thumbnail", "text",      "URL of the thumbnail, private token removed"),
-    Column("restreams[].name", "text",      "Name of a service that the stream is sent on to"),
+    Column("restreams[].name", "text",      "Name of a service to which the stream is restreamed"),
 )
 # fmt: on
 

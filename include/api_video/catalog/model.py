@@ -1,4 +1,4 @@
-"""What an entry of the table of endpoints says: the endpoint, its columns, its filters, how it is kept current."""
+"""The model of an endpoint: its path, columns, filters, and how its table is kept current."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MAX_PAGE_SIZE = 100  # "Allowed values 1-100" (OpenAPI, parameter pageSize); the
 class Sync(Enum):
     """How a table is kept equal to what the API lists. Code asks what a kind can do, not which one it is."""
 
-    NEWEST_FIRST = "newest first"  # sorted by updatedAt, read down to the newest row loaded before
-    COUNTED = "whole list where it may have changed"  # no cursor, but a count: page 1 tells whether to read on
-    WHOLE = "whole list"  # neither can be trusted: every page, every time
-    PER_PARENT = "per parent"  # one request per row of the parent's table, where that row is new or changed
+    NEWEST_FIRST = "newest first"  # incremental: sorted by updatedAt, read down to the cursor
+    COUNTED = "whole list where it may have changed"  # no cursor; page 1's count decides whether to read on
+    WHOLE = "whole list"  # at each run: neither updatedAt nor the count shows every change
+    PER_PARENT = "per parent"  # one request per parent row that is new or changed
 
     @property
     def is_list(self) -> bool:
@@ -36,7 +36,7 @@ class Sync(Enum):
 
 
 class Host(Enum):
-    """Which of api.video's hosts serves an endpoint; each has a key of its own."""
+    """Which of api.video's hosts serves an endpoint. Each needs its own key (guide, reference/admin-api-overview)."""
 
     MAIN = "main"
     ADMIN = "admin"
@@ -46,9 +46,11 @@ class Host(Enum):
 class Column:
     """A documented field of a payload.
 
-    ``path`` is the API's own name, with dots into objects and ``[]`` for each list (``encoding.qualities[].status``);
-    what stands behind a ``[]`` lands in a child table. ``unit`` is that of a number, ``joins`` the column of another table
-    (``players.player_id``) that it names a row of.
+    Attributes:
+        path: the API's own name, a dot into each object and ``[]`` for each list (``encoding.qualities[].status``). Fields
+            behind a ``[]`` land in a child table.
+        unit: of a number.
+        joins: the column it refers to (``players.player_id``), like a foreign key.
     """
 
     path: str
@@ -59,14 +61,14 @@ class Column:
 
     @property
     def description(self) -> str:
-        """The meaning with unit and join: the comment in the destination."""
+        """Meaning, unit and join in one text: the column's comment in the destination."""
         unit, joins = f" ({self.unit})" if self.unit else "", f"; joins {self.joins}" if self.joins else ""
         return f"{self.meaning}{unit}{joins}"
 
 
 @dataclass(frozen=True)
 class Filter:
-    """A filter that a list accepts. ``name`` is ours (snake_case), ``parameter`` the API's."""
+    """A filter that a list accepts. ``name`` is the setting (snake_case), ``parameter`` the API's spelling."""
 
     name: str
     parameter: str
@@ -79,19 +81,19 @@ class Endpoint:
     """One resource. A quirk of the API is a field here, never an ``if name == ...`` elsewhere.
 
     Attributes:
-        path: of the list, or of one object with the parent's key in braces.
-        key: name of the field that identifies a row, as the API spells it.
+        path: path of the list; for single objects, with the parent's key in braces.
+        key: field that identifies a row, in the API's spelling.
         group: task group in the DAG.
-        sort_by: the value of ``sortBy`` that gives a list a stable order; None where the API sorts nothing.
-        one_path: of one row of a list, with its key in braces: asked whether a row is still there.
-        bin: list that rows of this one go to and come back from; it is loaded before.
-        parent: resource whose loaded rows say which objects to ask for.
-        parent_where: only parents whose fields have these values.
-        missing_ok: a 404 says "there is none", and is remembered as such.
-        is_final: whether a loaded object can still change without its parent changing (False: ask again).
+        sort_by: value of ``sortBy`` that gives the list a stable order; None where the API sorts nothing.
+        one_path: path of a single row of the list, its key in braces. Used to ask whether that row still exists.
+        bin: list to which discarded rows move, and from which restored ones come back. It is loaded first.
+        parent: resource whose loaded rows say which objects to request.
+        parent_where: request only for parents with these field values.
+        missing_ok: a 404 means "there is none" and is stored as that.
+        is_final: False for an object that can change while its parent stays; it is requested again at each run.
         secrets: fields that must never be stored, at any depth of this payload.
-        via: list that must be walked first, as (path, key): one call of ``path`` per row of it.
-        listed_path: path to use where the host does not know ``via``.
+        via: list to walk first, as (path, key); ``path`` is then requested once for each of its rows.
+        listed_path: path to use where the host does not serve ``via``.
         on_by_default: whether a fresh install loads it.
     """
 

@@ -1,4 +1,4 @@
-"""The tables that endpoints come to, and our own: names, columns, what they mean. ``warehouse.schema`` makes dlt's of it."""
+"""The warehouse's tables, the endpoints' and our own: names, columns, meanings. ``warehouse.schema`` gives them to dlt."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from include.api_video.catalog.model import Column, Endpoint
 
 SYNCS, CHECKS, REJECTED = "_syncs", "_checks", "_rejected"
-MORE_FIELDS = "_more_fields"  # column for what is beyond the columns and child tables that a table may have
-SKIPPED = "skipped"  # mode of a resource that a run left out
-PARTIAL = "partial"  # mode of a reading that stopped, or through which a row may have slipped
+MORE_FIELDS = "_more_fields"  # JSON column for fields beyond the limit of columns and child tables
+SKIPPED = "skipped"  # mode of a resource that the run left out
+PARTIAL = "partial"  # mode of a reading that stopped early or may have missed a row
 
 # fmt: off
-# Columns of ours in every resource's table.
+# Our own columns in the table of each resource.
 OWN_COLUMNS = (
-    Column("removed_at",    "timestamp", "When a run found that the API no longer lists the row; null while it does"),
-    Column("_read_at",      "timestamp", "When the row's present content was read"),
-    Column("_content_hash", "text",      "Hash of the row as the API gave it, to find changes"),
+    Column("removed_at",    "timestamp", "Soft delete: when a run found that the API no longer lists the row; null while it does"),
+    Column("_read_at",      "timestamp", "When the row's current content was read"),
+    Column("_content_hash", "text",      "Hash of the row as the API sent it, to find changes"),
 )
-# Of tables read per parent, too.
+# And in tables read per parent.
 DETAIL_COLUMNS = (
-    Column("_parent_hash",  "text",      "_content_hash of the parent when this was asked for; differs: ask again"),
-    Column("_is_final",     "bool",      "Whether it can only change with its parent; false: ask again at each run"),
+    Column("_parent_hash",  "text",      "_content_hash of the parent when this was requested; if it differs now, it is requested again"),
+    Column("_is_final",     "bool",      "Whether it only changes with its parent; if false, it is requested again at each run"),
 )
 # fmt: on
 
 
 def snake(name: str) -> str:
-    """A name of the API as the warehouse has it: ``videoId`` becomes ``video_id``."""
+    """The warehouse's spelling of an API name: ``videoId`` becomes ``video_id``."""
     return NamingConvention().normalize_identifier(name)
 
 
 def table_and_column(table: str, path: str) -> tuple[str, str]:
     """Table and column in which a documented field lands.
 
-    ``("videos", "metadata[].key")`` gives ``("videos__metadata", "key")``; a list of plain values has them in ``value``.
+    ``("videos", "metadata[].key")`` gives ``("videos__metadata", "key")``; plain values of a list land in ``value``.
     """
     naming = NamingConvention()
     *lists, last = path.split("[]")
@@ -52,7 +52,7 @@ def tables_of(endpoint: Endpoint) -> list[str]:
 
 
 def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
-    """``{table: {column: its declaration}}`` of an endpoint, without dlt's own columns."""
+    """The columns of an endpoint's tables, without dlt's own: ``{table: {column: declaration}}``."""
     key = snake(endpoint.key)
     tables: dict[str, dict[str, Column]] = {name: {} for name in tables_of(endpoint)}
     own = OWN_COLUMNS if endpoint.is_list else OWN_COLUMNS + DETAIL_COLUMNS
@@ -61,8 +61,8 @@ def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
         tables[table][name] = column
     if endpoint.parent:
         tables[endpoint.name][key] = replace(tables[endpoint.name][key], joins=f"{endpoint.parent}.{key}")
-    # Carried down to child tables by dlt's normalizer, so that they join on it.
-    carried = Column(endpoint.key, "text", "Row that it belongs to", joins=f"{endpoint.name}.{key}")
+    # dlt's normalizer copies the key into child tables, so that they can be joined.
+    carried = Column(endpoint.key, "text", "Row that this item belongs to", joins=f"{endpoint.name}.{key}")
     return {name: columns if name == endpoint.name else {key: carried, **columns} for name, columns in tables.items()}
 
 
@@ -73,4 +73,4 @@ def meaning_of(endpoint: Endpoint, table: str) -> str:
     field = next(
         c.path.rpartition("[]")[0] for c in endpoint.columns if table_and_column(endpoint.name, c.path)[0] == table
     )
-    return f"The list {field} of each row of {endpoint.name}: one row per item"
+    return f"Items of the list {field} of {endpoint.name}, one row each"

@@ -1,7 +1,7 @@
-"""What is known of each place in a payload: the name that a field is stored under, whether it is a secret, what it holds.
+"""The rules for each place in a payload: its name in the warehouse, whether it is a secret, what it should hold.
 
-Decided once per place, when a row first has it, and from the place alone: the same row is stored under the same names
-whatever came before it.
+A place is a path such as ``encoding.qualities[].status``. Its rules are worked out once, when a row first has it, and depend
+on the path alone: the same row always gets the same names, whatever came before it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from include.api_video.catalog.naming import DETAIL_COLUMNS, MORE_FIELDS, OWN_CO
 from include.api_video.catalog.secrets import ALWAYS_SECRET
 from include.api_video.catalog.values import storable
 
-# What customers write themselves is stored as they wrote it.
+# Customers write these: they are stored unchanged.
 FREE_TEXT = frozenset({"title", "description", "name", "tags", "metadata", "abstract", "takeaways"})
-DEEPEST = 8  # objects and lists inside each other; documented are four. What is deeper is one text, as JSON
+DEEPEST = 8  # levels of objects and lists; the API documents four. Anything deeper is stored as JSON text
 EMPTY = DataItemNormalizer.EMPTY_KEY_IDENTIFIER
 VARIANT = re.compile(r"v_(text|double|bool|timestamp|bigint|binary|json|decimal|wei|date|time)")
-TIME = object()  # what a documented time stamp holds: a text that is one
+TIME = object()  # stands for the type of a documented timestamp: a text that reads as one
 _PLAIN = {"text": str, "bool": bool, "bigint": int, "double": float, "timestamp": TIME}
 _NAMING = NamingConvention()
 _UNDERSCORES = re.compile("__+")
@@ -32,12 +32,12 @@ _NO_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def bare(name: str) -> str:
-    """A field's name in small letters and digits alone: ``stream_key``, ``Stream Key`` and ``streamKey`` are one field."""
+    """The lowercase letters and digits of a name: ``stream_key``, ``Stream Key`` and ``streamKey`` become the same."""
     return "".join(filter(str.isalnum, name)).lower()
 
 
 def object_paths(endpoint: Endpoint) -> frozenset[tuple[str, ...]]:
-    """Paths of all fields documented as objects: ``{("ingest",), ("ingest", "receivedParts"), ...}``."""
+    """Paths of the fields documented as objects: ``{("ingest",), ("ingest", "receivedParts"), ...}``."""
     paths = set()
     for column in endpoint.columns:
         parts = column.path.split(".")
@@ -48,7 +48,7 @@ def object_paths(endpoint: Endpoint) -> frozenset[tuple[str, ...]]:
 
 
 class Documented:
-    """A documented field, with those inside of it: ``fields`` of an object, ``items`` of a list."""
+    """A documented field and its children: ``fields`` of an object, ``items`` of a list."""
 
     __slots__ = ("data_type", "fields", "items")
 
@@ -72,7 +72,7 @@ class Documented:
 
 
 class Rules:
-    """What holds for all fields of an endpoint, wherever they stand."""
+    """Rules for all fields of an endpoint, at any depth."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
@@ -80,8 +80,8 @@ class Rules:
         self.spellings = {part for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
         own = {column.path for column in OWN_COLUMNS + DETAIL_COLUMNS}
         self.reserved = frozenset({*map(snake, self.spellings), *own, MORE_FIELDS})
-        self.carried = snake(endpoint.key)  # dlt writes it into each row of a child table
-        self.learned = 0  # places; a payload whose names are keys of a map has ever more
+        self.carried = snake(endpoint.key)  # dlt adds the key to each row of a child table
+        self.learned = 0  # places so far; a payload with generated field names adds more with every row
 
     def is_secret(self, name: str) -> bool:
         """Whether a field holds a credential."""
@@ -90,13 +90,13 @@ class Rules:
     def name_of(self, name: str, *, is_root: bool, in_item: bool) -> str:
         """The name to store a field under.
 
-        A new field whose column would be one of ours (``removedAt``), or that of another field (``Title``), or one of
-        dlt's, is stored beside it, as ``api_...``. A name without a letter is ``_empty``, as dlt calls it.
+        An undocumented field can collide with a column of ours (``removedAt``), of another field (``Title``) or of dlt.
+        It is then stored as ``api_...``. A name without a letter becomes ``_empty``, dlt's own word for it.
         """
         kept = storable(name)
         if not kept.replace("_", " ").strip() and kept.strip() != "_":
             return EMPTY
-        kept = _UNDERSCORES.sub("_", kept)  # two are dlt's sign for a field inside an object
+        kept = _UNDERSCORES.sub("_", kept)  # dlt separates nested fields with two underscores
         column = column_of(kept)
         if not column.isascii():  # digits of other scripts
             kept = _UNDERSCORES.sub("_", _NO_ASCII.sub("_", kept))
@@ -107,15 +107,15 @@ class Rules:
 
 
 class Place:
-    """A field of an object, or what stands in a list.
+    """A field of an object, or the items of a list.
 
     Attributes:
-        kept: the name to store it under; None for a secret.
+        kept: name to store it under; None for a secret.
         column: that name as the warehouse spells it.
-        is_free: customers wrote it, so it is stored as written.
-        is_object: documented as one, so that null and [] say the same as no field.
-        is_deepest: objects and lists in here are stored as JSON.
-        plain: type of the values that its column is declared for; None where it is not documented.
+        is_free: customers write it, so it is stored unchanged.
+        is_object: documented as an object, so null and [] mean the same as a missing field.
+        is_deepest: objects and lists inside it are stored as JSON.
+        plain: type that its column is declared with; None for an undocumented field.
     """
 
     __slots__ = (
@@ -144,40 +144,40 @@ class Place:
 
     @classmethod
     def of_row(cls, endpoint: Endpoint) -> Place:
-        """Where a row of an endpoint stands."""
+        """The root: a whole row of an endpoint."""
         return cls(Rules(endpoint), None, (), 0, Documented.of(endpoint.columns), is_free=False)
 
     @property
     def has_grown(self) -> bool:
-        """Whether so many places are known that it is better to begin anew."""
+        """Whether so many places are known that it is better to start afresh: they are kept in memory."""
         return self._rules.learned > 20_000
 
     @property
     def is_list(self) -> bool:
-        """Whether a list is documented here."""
+        """Whether this is documented as a list."""
         return self._documented is not None and self._documented.items is not None
 
     def is_secret(self, name: str) -> bool:
-        """Whether a field of this name holds a credential."""
+        """Whether a field with this name holds a credential."""
         return self._rules.is_secret(name)
 
     @property
     def fields(self) -> Fields:
-        """The places inside of an object here."""
+        """The fields of an object at this place."""
         if self._fields is None:
             self._fields = Fields(self)
         return self._fields
 
     @property
     def items(self) -> Place:
-        """The place of what stands in a list here."""
+        """The items of a list at this place."""
         if self._items is None:
             inside = self._documented.items if self._documented else None
             self._items = Place(self._rules, self.kept, (*self._path, "[]"), self.depth + 1, inside, self.is_free)
         return self._items
 
     def inside(self, name: str) -> Place:
-        """The place of an object's field."""
+        """The place of one field of the object here."""
         rules = self._rules
         in_item = bool(self._path) and self._path[-1] == "[]"
         kept = None if rules.is_secret(name) else rules.name_of(name, is_root=not self._path, in_item=in_item)
@@ -187,13 +187,13 @@ class Place:
         )
 
     def rank(self, name: str) -> tuple[bool, bool, str]:
-        """Which of several fields keeps the column that all would have: the least."""
+        """Sort key among fields that share a column: the lowest keeps it, documented before undocumented."""
         here = self._documented is not None and name in self._documented.fields
         return not here, name not in self._rules.spellings, name
 
 
 class Fields(dict[str, Place]):
-    """The places inside of an object, by name; each is decided when it is first asked for.
+    """The places of an object's fields by name, each worked out at its first use.
 
     ``has_rivals`` says that two of the names would share a column.
     """
@@ -211,7 +211,7 @@ class Fields(dict[str, Place]):
         return place
 
     def keep_apart(self, names: Iterable[str]) -> dict[str, str]:
-        """Other names for those fields of one object that would take the column of another one of it."""
+        """New names, by field, for the fields of one object whose column another field of it keeps."""
         sharing: dict[str, list[str]] = {}
         for name in names:
             if self[name].kept is not None:
@@ -224,10 +224,10 @@ class Fields(dict[str, Place]):
 
 
 def column_of(name: str) -> str:
-    """The column of a field of this name, as dlt's normalizer spells it."""
+    """The column for a field name, as dlt's normalizer spells it."""
     return str(_NAMING.normalize_path(name)) if name.strip() else EMPTY
 
 
 def _tag(name: str) -> str:
-    """A few letters that differ from spelling to spelling."""
+    """Six characters that tell spellings of a name apart."""
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=3).hexdigest()

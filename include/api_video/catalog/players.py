@@ -1,4 +1,4 @@
-"""Player themes."""
+"""Player themes. Source: OpenAPI, /players, schema ``player-theme``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ PLAYER = (
     Column("createdAt",        "timestamp", "When the theme was created"),
     Column("updatedAt",        "timestamp", "When the theme was last changed"),
     Column("name",             "text",      "Name of the theme"),
-    Column("text",             "text",      "Colour of timer text and icons, CSS rgba"),
+    Column("text",             "text",      "Colour of the timer text, CSS rgba"),
     Column("link",             "text",      "Colour of the controls, CSS rgba"),
     Column("linkHover",        "text",      "Colour of hovered controls, CSS rgba"),
-    Column("linkActive",       "text",      "Colour of active controls, CSS rgba"),
-    Column("trackPlayed",      "text",      "Colour of the played part of the bar, CSS rgba"),
-    Column("trackUnplayed",    "text",      "Colour of the loaded, unplayed part of the bar, CSS rgba"),
-    Column("trackBackground",  "text",      "Colour of the bar, CSS rgba"),
-    Column("backgroundTop",    "text",      "Top colour of the background, CSS rgba"),
-    Column("backgroundBottom", "text",      "Bottom colour of the background, CSS rgba"),
-    Column("backgroundText",   "text",      "Colour of the title's background, CSS rgba"),
-    Column("enableApi",        "bool",      "Whether the player can be steered by script"),
+    Column("linkActive",       "text",      "Colour of the hovered play button, CSS rgba"),
+    Column("trackPlayed",      "text",      "Colour of the played part of the playback bar, CSS rgba"),
+    Column("trackUnplayed",    "text",      "Colour of the buffered, unplayed part of the playback bar, CSS rgba"),
+    Column("trackBackground",  "text",      "Background colour of the playback bar, CSS rgba"),
+    Column("backgroundTop",    "text",      "Colour of the background's upper half, CSS rgba"),
+    Column("backgroundBottom", "text",      "Colour of the background's lower half, CSS rgba"),
+    Column("backgroundText",   "text",      "Colour of the title text, CSS rgba"),
+    Column("enableApi",        "bool",      "Whether scripts can control the player (player SDK)"),
     Column("enableControls",   "bool",      "Whether controls are shown"),
-    Column("forceAutoplay",    "bool",      "Whether playing starts by itself"),
+    Column("forceAutoplay",    "bool",      "Whether the video starts by itself"),
     Column("hideTitle",        "bool",      "Whether the title is hidden"),
     Column("forceLoop",        "bool",      "Whether the video repeats"),
     Column("assets.logo",      "text",      "URL of the logo"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Fields that hold a credential wherever they turn up, documented there or not; any spelling of them.
+# Fields that hold a credential wherever they appear, documented or not, in any spelling.
 ALWAYS_SECRET = frozenset(
     {
         *("streamkey", "signaturesecret", "secret", "uploadtoken", "token", "apikey"),

@@ -1,4 +1,4 @@
-"""Which texts and times every warehouse can hold, by one rule for all destinations."""
+"""Texts, numbers and times that every destination can hold: one rule for all of them."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-# NUL (PostgreSQL refuses it) and lone surrogates, such as half of an emoji (no file can hold them). The third are marks
-# of dlt's own: a text that begins with one would be read as a number, a time or bytes (dlt.common.json, DECODERS).
+# NUL, which PostgreSQL refuses; lone surrogates, such as half an emoji, which no file can hold; and dlt's own marks: dlt
+# would read a text that begins with one as a number, a time or bytes (dlt.common.json, DECODERS).
 _ODD_CHARACTER = re.compile("[\x00\ud800-\udfff]|\\A[\uf026-\uf02d]")
-# The forms that the API documents, with what other systems write for them: one meaning each, and exact to the microsecond.
+# The form of the OpenAPI examples, and what other systems write for it. Each has one meaning, to the microsecond.
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d:\d\d)(\.\d{1,6})?(?:Z|([+-])(\d\d):?(\d\d)?)?)?", re.ASCII)
-# Most of them at a glance: no end of February, no year at either end of the calendar.
+# A quick test that passes most timestamps; it leaves out the end of February and the calendar's first and last years.
 PLAIN_TIMESTAMP = re.compile(
     r"(?!000[01]|9999)[0-9]{4}-(?:02-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:0[1-9]|[12][0-9]|30)"
     r"|(?:0[13578]|1[02])-31)T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
 ).fullmatch
-# A day within the calendar's ends, so that each is a time in every time zone that somebody reads it in.
+# One day inside the calendar's ends, so that the time exists in every time zone.
 _EARLIEST = datetime(1, 1, 2, tzinfo=timezone.utc)
 _LATEST = datetime(9999, 12, 31, tzinfo=timezone.utc)
 INT64 = range(-(2**63), 2**63)
 
 
 def storable(text: str) -> str:
-    r"""The text, with the JSON escape of each character that a warehouse cannot hold in its place: ``cut \ud83d``."""
+    r"""The text with each character that a destination cannot hold replaced by its JSON escape: ``cut \ud83d``."""
     if "\0" not in text:
         if text.isascii():
             return text
@@ -39,7 +39,7 @@ def storable(text: str) -> str:
 
 
 def storable_number(number: float) -> Any:
-    """A number, or its text where neither 64 bits nor a float can hold it."""
+    """The number, or its text if neither a 64-bit integer nor a float can hold it."""
     if isinstance(number, float):
         if math.isfinite(number):
             return number
@@ -48,11 +48,11 @@ def storable_number(number: float) -> Any:
 
 
 def read_timestamp(text: str) -> datetime | None:
-    """The time that a text means, in UTC; None where it is none that every warehouse can hold.
+    """The time that a text means, in UTC; None if it is no time, or one that some destination cannot hold.
 
-    A date alone is its midnight; without an offset it is UTC.
+    A date alone means its midnight; a time without an offset is UTC.
     """
-    if text[19:] == "+00:00" and PLAIN_TIMESTAMP(text):  # as the API writes each
+    if text[19:] == "+00:00" and PLAIN_TIMESTAMP(text):  # how the API writes them (OpenAPI examples)
         return datetime.fromisoformat(text)
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
@@ -68,12 +68,12 @@ def read_timestamp(text: str) -> datetime | None:
 
 
 def now_utc() -> datetime:
-    """The present, as all our time stamps have it."""
+    """The current time, aware and in UTC, like all our timestamps."""
     return datetime.now(timezone.utc)
 
 
 def utc(value: Any) -> datetime | None:
-    """A time stamp from the destination or the API as an aware datetime in UTC; None where it is none."""
+    """A timestamp from the destination or the API as an aware datetime in UTC; None if it is none."""
     if isinstance(value, str):
         return read_timestamp(value)
     if not isinstance(value, datetime):

@@ -1,4 +1,8 @@
-"""Videos: those listed, each on its own, the state of each, and those in the bin."""
+"""Videos: the list, each one by itself, the status of each, and the bin.
+
+Source: OpenAPI, /videos, /videos/{videoId}, /videos/{videoId}/status and /discarded/videos, schemas ``video`` and
+``video-status``.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,10 @@ from include.api_video.catalog.model import Column, Endpoint, Filter, Sync
 
 
 def is_status_final(status: Mapping[str, Any]) -> bool:
-    """Whether nothing more will happen to a video's status without a change of the video.
+    """Whether a status can only change again when its video changes.
 
-    Done means: the file has arrived, and every rendition is encoded or has failed. ``playable`` does not say so: it is
-    true "as soon as the first asset is encoded" (guide, vod/show-video-upload-status).
+    It is final once the file has arrived and every rendition is encoded or has failed. The API documents no final state;
+    ``playable`` is none, since it is true "as soon as the first asset is encoded" (guide, vod/show-video-upload-status).
     """
     ingest, encoding = _object(status.get("ingest")), _object(status.get("encoding"))
     qualities = encoding.get("qualities")
@@ -22,14 +26,14 @@ def is_status_final(status: Mapping[str, Any]) -> bool:
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    """An object's fields; none where the API sends something else in its place, which is loaded all the same."""
+    """The fields of an object; none where the API sends another type (``ingest: []``). That value is loaded all the same."""
     return value if isinstance(value, Mapping) else {}
 
 
 # fmt: off
 VIDEO = (
     Column("videoId",        "text",      "Identifier of the video"),
-    Column("createdAt",      "timestamp", "When the video object was created"),
+    Column("createdAt",      "timestamp", "When the video was created"),
     Column("title",          "text",      "Title"),
     Column("description",    "text",      "Description"),
     Column("publishedAt",    "timestamp", "When the API created the video"),
@@ -38,14 +42,14 @@ VIDEO = (
     Column("deletesAt",      "timestamp", "When a discarded video will be deleted for good"),
     Column("discarded",      "bool",      "Whether the video is discarded"),
     Column("language",       "text",      "Language of the video, IETF tag"),
-    Column("languageOrigin", "text",      "Who set the language: api or auto"),
+    Column("languageOrigin", "text",      "Who last set the language: api (a request) or auto (detection)"),
     Column("playerId",       "text",      "Player theme used", joins="players.player_id"),
-    Column("public",         "bool",      "Whether anyone may play it; false needs a private token"),
+    Column("public",         "bool",      "Whether anyone may play it; if false, playing needs a private token"),
     Column("panoramic",      "bool",      "Whether it is a 360 degree video"),
     Column("mp4Support",     "bool",      "Whether an mp4 version is offered"),
     Column("source.uri",     "text",      "Path of the source file in the API"),
-    Column("source.type",    "text",      "Where the source came from, such as upload"),
-    Column("source.liveStream.liveStreamId", "text", "Live stream this is a recording of", joins="live_streams.live_stream_id"),
+    Column("source.type",    "text",      "How the source arrived, such as upload"),
+    Column("source.liveStream.liveStreamId", "text", "Live stream that this video records", joins="live_streams.live_stream_id"),
     Column("source.liveStream.links[].rel",  "text", "Kind of link to the live stream"),
     Column("source.liveStream.links[].uri",  "text", "Path of the live stream in the API"),
     Column("assets.hls",       "text", "URL of the HLS manifest, private token removed"),
@@ -59,26 +63,26 @@ VIDEO = (
 )
 STATUS = (
     Column("videoId",               "text",   "Identifier of the video"),
-    Column("ingest.status",         "text",   "uploading, uploaded (file upload), ingesting or ingested (from a URL)"),
+    Column("ingest.status",         "text",   "uploading or uploaded (a file), ingesting or ingested (from a URL)"),
     Column("ingest.filesize",       "bigint", "Size of the source file", "bytes"),
     Column("ingest.receivedBytes[].from",  "bigint", "First byte of a received range", "bytes"),
     Column("ingest.receivedBytes[].to",    "bigint", "Last byte of a received range", "bytes"),
     Column("ingest.receivedBytes[].total", "bigint", "Size of the whole file", "bytes"),
     Column("ingest.receivedParts.parts[]", "bigint", "Number of a received part"),
-    Column("ingest.receivedParts.total",   "bigint", "How many are expected", "parts"),
+    Column("ingest.receivedParts.total",   "bigint", "Number of parts expected", "parts"),
     Column("encoding.playable",            "bool",   "Whether at least one rendition can be played"),
     Column("encoding.metadata.width",      "bigint", "Width of the source", "pixels"),
     Column("encoding.metadata.height",     "bigint", "Height of the source", "pixels"),
-    Column("encoding.metadata.bitrate",    "double", "Bitrate of the source, as the API gives it", "bit/s as documented, kbit/s as samples look"),
+    Column("encoding.metadata.bitrate",    "double", "Bitrate of the source, as the API gives it", "documented as bit/s; samples look like kbit/s"),
     Column("encoding.metadata.duration",   "bigint", "Length of the source", "seconds"),
     Column("encoding.metadata.framerate",  "double", "Frame rate of the source", "frames per second"),
     Column("encoding.metadata.samplerate", "bigint", "Audio sample rate", "Hz"),
     Column("encoding.metadata.videoCodec", "text",   "Video codec of the source"),
     Column("encoding.metadata.audioCodec", "text",   "Audio codec of the source"),
     Column("encoding.metadata.aspectRatio", "text",  "Aspect ratio of the source, such as 16/9"),
-    Column("encoding.qualities[].type",    "text",   "hls or mp4"),
-    Column("encoding.qualities[].quality", "text",   "240p to 2160p"),
-    Column("encoding.qualities[].status",  "text",   "waiting, encoding, encoded or failed"),
+    Column("encoding.qualities[].type",    "text",   "Format of a rendition: hls or mp4"),
+    Column("encoding.qualities[].quality", "text",   "Resolution of a rendition: 240p to 2160p"),
+    Column("encoding.qualities[].status",  "text",   "State of a rendition: waiting, encoding, encoded or failed"),
 )
 
 VIDEO_FILTERS = (
@@ -102,7 +106,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         filters=VIDEO_FILTERS,
         one_path="/videos/{videoId}",
         bin="discarded_videos",
-        meaning="Videos and recordings, without those discarded",
+        meaning="Videos and recordings, without discarded ones",
     ),
     Endpoint(
         "video",
@@ -114,7 +118,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         parent="videos",
         missing_ok=True,
         on_by_default=False,
-        meaning="Each video asked for on its own; the list holds the same object",
+        meaning="Each video, requested by itself; the list holds the same object",
     ),
     Endpoint(
         "video_status",
@@ -126,7 +130,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         parent="videos",
         missing_ok=True,
         is_final=is_status_final,
-        meaning="Upload and encoding state of each video, size, length, codecs",
+        meaning="Upload and encoding state of each video, with size, length and codecs",
     ),
     Endpoint(
         "discarded_videos",
@@ -138,6 +142,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         sort_by="createdAt",
         filters=VIDEO_FILTERS,
         one_path="/discarded/videos/{videoId}",
-        meaning="Videos in the bin, where Video Restore is subscribed",
+        meaning="Discarded videos; needs the Video Restore feature",
     ),
 )

@@ -1,4 +1,4 @@
-"""``python -m include.api_video.docs``, as ``make docs`` calls it."""
+"""Entry point of ``python -m include.api_video.docs``, which ``make docs`` calls."""
 
 import sys
 

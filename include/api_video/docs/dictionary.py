@@ -1,7 +1,7 @@
-"""The data dictionary as data: every table of the dataset and every column, what it holds and where it comes from.
+"""The data dictionary as data: every table and column of the dataset, with its meaning and origin.
 
-Made from the table of endpoints and the declared schema. ``docs`` writes it down; a test compares it with what a load
-really creates.
+Built from the table of endpoints and the declared schema. ``write`` renders it; a test compares it with the tables that a
+load creates.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from include.api_video.catalog.naming import DETAIL_COLUMNS, OWN_COLUMNS, REJECT
 from include.api_video.warehouse.schema import DLT_COLUMNS, OWN_TABLES, build_schema
 
 HOW = {
-    Sync.NEWEST_FIRST: "newest changes first, down to the last one known; removals found by the count",
-    Sync.COUNTED: "whole list where its count or page 1 shows a change, else one request",
+    Sync.NEWEST_FIRST: "incremental: newest changes first, down to the cursor; the count reveals removals",
+    Sync.COUNTED: "whole list if its count or page 1 shows a change, else one request",
     Sync.WHOLE: "whole list, compared row by row",
     Sync.PER_PARENT: "one request per new, changed or unfinished row of `{parent}`",
 }
 DELETES = {
-    Sync.NEWEST_FIRST: "`removed_at`: noticed by the API's count, proven by asking for the row or by the whole list",
-    Sync.COUNTED: "`removed_at`: what the whole list no longer has, read where the count or page 1 shows a change",
-    Sync.WHOLE: "`removed_at`: what the whole list no longer has",
-    Sync.PER_PARENT: "`removed_at`: with the row of `{parent}`, or where the API has none (404)",
+    Sync.NEWEST_FIRST: "`removed_at`: noticed by the API's count, proven by requesting the row or by the whole list",
+    Sync.COUNTED: "`removed_at`: missing from the whole list, which is read if the count or page 1 shows a change",
+    Sync.WHOLE: "`removed_at`: missing from the whole list",
+    Sync.PER_PARENT: "`removed_at`: with the row of `{parent}`, or if the API has none (404)",
 }
-# Tables that dlt keeps for itself, beside those of the schema.
+# dlt's own tables, beside those of the schema.
 DLT_TABLES = {
-    "_dlt_loads": "One row per load package; `status` 0 says that it is complete",
+    "_dlt_loads": "One row per load package; `status` 0 means that it is complete",
     "_dlt_version": "One row per version of the schema",
     "_dlt_pipeline_state": "State of dlt's pipelines; this package keeps none there",
 }
@@ -38,7 +38,7 @@ OURS, OF_DLT = "this package", "dlt"
 
 @dataclass(frozen=True)
 class ColumnEntry:
-    """A column. ``source`` is the field's path in the API, or who adds it; ``joins`` the ``table.column`` it names."""
+    """A column. ``source`` is the field's path in the API, or who adds it; ``joins`` the ``table.column`` it refers to."""
 
     name: str
     data_type: str
@@ -52,7 +52,7 @@ class ColumnEntry:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """A table. ``parent`` is that of a child table; ``deletes`` says how rows that are gone are told."""
+    """A table. ``parent`` is set for child tables; ``deletes`` says how to tell removed rows."""
 
     name: str
     meaning: str
@@ -65,7 +65,7 @@ class TableEntry:
 
 
 def tables() -> Iterator[TableEntry]:
-    """All tables but dlt's own, each resource's before its child tables, in the order of the table of endpoints."""
+    """All tables except dlt's own, in the order of the table of endpoints; each resource before its child tables."""
     declared = build_schema().tables
     for endpoint in ENDPOINTS:
         for name, columns in columns_of(endpoint).items():
@@ -84,12 +84,12 @@ def tables() -> Iterator[TableEntry]:
         columns = {column.path: column for column in own}
         entries = tuple(_entries(declared[name]["columns"], columns, dict.fromkeys(columns, OURS)))
         current = "rows are added by the run that finds them" if name == REJECTED else "rows are added at each run"
-        stays = "a row that can be loaded, or is gone, is taken out" if name == REJECTED else "rows stay"
+        stays = "a row is deleted once it can be loaded or is gone" if name == REJECTED else "rows stay"
         yield TableEntry(name, meaning, OURS, current, stays, entries)
 
 
 def source_of(endpoint: Endpoint) -> str:
-    """The endpoint as Markdown."""
+    """The endpoint's path in Markdown."""
     return f"`{endpoint.path}`{' (Admin API)' if endpoint.host is Host.ADMIN else ''}"
 
 
@@ -100,7 +100,7 @@ def how_current(endpoint: Endpoint) -> str:
 
 def _deletes(endpoint: Endpoint, table: str) -> str:
     if table != endpoint.name:
-        return f"none of its own: look at `removed_at` of `{endpoint.name}`"
+        return f"none of its own: see `removed_at` of `{endpoint.name}`"
     to_bin = f"; a row that moved to `{endpoint.bin}` is removed here" if endpoint.bin else ""
     return DELETES[endpoint.sync].format(parent=endpoint.parent) + to_bin
 
@@ -132,7 +132,7 @@ def _entries(hints: Mapping[str, Any], columns: Mapping[str, Column], sources: M
 
 
 def references() -> Iterator[tuple[str, ColumnEntry, str]]:
-    """Every foreign key as (table, column, table that it names a row of)."""
+    """Every foreign key as (table, column, table it refers to)."""
     for table in tables():
         for column in table.columns:
             if column.joins:

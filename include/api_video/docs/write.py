@@ -37,9 +37,9 @@ INTRODUCTION = """\
 
 <!-- Written by make docs from the table of endpoints and the schema: change those. -->
 
-Every table of the dataset `api_video_data` and every column, as a load creates them, also where no row has a value yet.
-The same words stand in the destination as comments on tables and columns, where it can hold them: DuckDB, PostgreSQL,
-BigQuery, Databricks, and for columns Snowflake.
+Every table and column of the dataset `api_video_data`. A load creates them all, even if no row has a value yet. The same
+descriptions are comments on tables and columns in destinations that have comments: DuckDB, PostgreSQL, BigQuery,
+Databricks, and Snowflake (columns only).
 
 - Names are the API's in snake_case; a field inside an object has the object's name and two underscores in front.
 - A list inside a row is a child table: one row per item, in the order of `_dlt_list_idx`, joined by its parent's key.
@@ -123,9 +123,9 @@ def _cells(column: ColumnEntry) -> list[str]:
 
 
 def diagram(*, children: bool) -> str:
-    """Tables and their keys as a Mermaid ``erDiagram``: the resources, or those of them with child tables and these.
+    """Tables and their keys as a Mermaid ``erDiagram``: all resources, or those with child tables, and these.
 
-    Two pictures, as one of all tables is too wide to be read. Our own tables have no keys.
+    Two diagrams, since one of all tables is too wide to read. Our own tables have no keys.
     """
     entries = {table.name: table for table in tables() if not table.name.startswith("_")}
     arrows = [

@@ -1,4 +1,4 @@
-"""What every line of a log passes in a process that loads: no credentials, and of dlt's failures each once, in a line."""
+"""Filters every log line of a process that loads: removes credentials, shortens dlt's failures to one line each."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from include.api_video.messages.masking import mask, traceback_of
 DLT = "dlt"
 
 
-# What dlt says of working files that are gone by then: this package keeps none from run to run.
+# dlt's warnings about working files of earlier runs. They do not apply: this package keeps no such files.
 OF_NO_USE = re.compile(r"was not fully loaded|pending packages|abort-packages|in state differs from destination")
 NUMBERS = re.compile(r"[0-9a-f]{4,}(?:-[0-9a-f]+)*|\d+")
 IN_FILE = re.compile(r" in file \S+| in load \S+ with message")
 
 
 class EachOnce(logging.Filter):
-    """Lets the same words through once: dlt tells of a failure for each file and each of five attempts."""
+    """Lets each failure through once: dlt logs it for each file and for each of five attempts."""
 
     def __init__(self) -> None:
         super().__init__()
         self._told: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is news."""
+        """Whether to let the line through."""
         failure = NUMBERS.sub("", getattr(record, "failure", ""))
         is_news = failure not in self._told and not OF_NO_USE.search(record.getMessage())
         if failure:
@@ -36,14 +36,14 @@ class EachOnce(logging.Filter):
 
 
 def mask_logs() -> None:
-    """Has every line of a log of this process pass ``mask``, whoever writes it, and shortens what dlt says of failures."""
+    """Passes every log line of this process through ``mask``, whoever writes it, and shortens dlt's failures."""
     before = logging.getLogRecordFactory()
     if getattr(before, "masks", False):
         return
 
     def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = before(*args, **kwargs)
-        with suppress(Exception):  # arguments that do not fit are their writer's mistake, and logging says so
+        with suppress(Exception):  # if arguments do not fit the format, logging itself reports it
             _clean(record)
         return record
 
@@ -64,7 +64,7 @@ def _clean(record: logging.LogRecord) -> None:
 
 
 def _without_traceback(record: logging.LogRecord, message: str, error: BaseException | None) -> str:
-    """What dlt says of a failure, in a line; the task's own error says the rest. ``record.failure`` is told once."""
+    """The failure of dlt in one line; the task's own error has the rest. ``EachOnce`` compares ``record.failure``."""
     head, _, trace = message.partition("Traceback (most recent call last)")
     if not (error or trace):
         return message

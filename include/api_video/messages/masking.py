@@ -1,7 +1,7 @@
-"""Takes credentials out of whatever people get to read: an error's text, a traceback, a line of a log, XCom, a report.
+"""Removes credentials from all text for people: error messages, tracebacks, log lines, XCom, reports.
 
-Drivers repeat their connection string when they fail, whole or in pieces, as it was written or decoded. ``mask`` takes out
-the secrets of all settings, in each of these forms, and what looks like a secret wherever it comes from.
+When a driver fails, it repeats its connection string, whole or in pieces, encoded or decoded. ``mask`` removes the secrets
+of all settings in each of these forms, and whatever looks like a secret, wherever it comes from.
 """
 
 from __future__ import annotations
@@ -23,15 +23,13 @@ from dlt.common.configuration.providers.doc import BaseDocProvider
 from include.api_video.errors import ApiVideoError, root_of
 
 HIDDEN = "***"
-SHORTEST = 4  # a shorter one stands elsewhere by chance; it is hidden where it stands in its place, by PATTERNS
+SHORTEST = 4  # shorter secrets match other text by chance; PATTERNS hides those, but only in their usual places
 OURS = ("DESTINATION__", "SOURCES__", "API_VIDEO", "CREDENTIALS__", "AIRFLOW_CONN_")
 TABLES = ("destination", "sources", "api_video", "credentials")  # of dlt's files
 WORDS = r"(?:pass(?:word|wd|phrase)|pwd|secret|token|api_?key|(?:access|account|private|encryption)_?key|signature|sig)"
 SECRET_NAME = re.compile(rf"{WORDS}(?:_value)?$|secret_access_key|webhook_url|connection_string|statements", re.I)
 PLAIN_NAME = re.compile(r"(_id|_file|_path|_uri|_type|_name)$", re.I)
-PLAIN_WORDS = frozenset(
-    {"password", "postgres", "..."}
-)  # who has these as a password has none; they stand in our sentences
+PLAIN_WORDS = frozenset({"password", "postgres", "..."})  # words of our own messages; as passwords, they protect nothing
 
 LOGIN = re.compile(r"^(?:[\w+.-]+:)?/*[^:/@\s]*:(.*)@", re.DOTALL)  # also of a malformed string, up to its last @
 LOGIN_WITHOUT_HOST = re.compile(r"^[\w+.-]+:/*[^:/@\s]*:([^/@]*[^/@\d][^/@]*)")
@@ -39,7 +37,7 @@ HOST = re.compile(r"@[\w.,:\[\]-]*(?:/[\w.-]*)?(?:\?[^@]*)?")
 AFTER_LOGIN = re.compile(r"@([\w.-]+)(?=[:/?\s][^@]*$|$)")
 BREAKS = re.compile(r"[@:/?#&\s]")
 ASSIGNED = re.compile(rf"({WORDS})\s*=\s*('[^']*'|\"[^\"]*\"|[^\s&;,'\"]+)", re.I)
-# In any text. `user:password@` is how our own sentences show where a password goes.
+# For any text. Our own messages contain `user:password@`, to show where a password goes: it stays.
 PATTERNS = (
     (re.compile(r"([\"'][^\"']*://[^\s:/@\"']*):(?!password@)[^\"']*@"), rf"\1:{HIDDEN}@"),
     (re.compile(r"(://[^\s:/@'\"]*):(?!password@)[^\s'\"]*@"), rf"\1:{HIDDEN}@"),
@@ -49,7 +47,7 @@ PATTERNS = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), HIDDEN),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), HIDDEN),
 )
-_told: set[str] = set()  # secrets that stand in no setting, such as those of an Airflow Connection
+_told: set[str] = set()  # secrets from outside the settings, such as an Airflow Connection's
 
 
 def mask(text: str) -> str:
@@ -63,7 +61,7 @@ def mask(text: str) -> str:
 
 
 def sentence_of(error: BaseException) -> str:
-    """What is said of an error: its name and its text, without credentials; of one that is not ours, what it began with."""
+    """Name and text of an error, without credentials. For errors of others, those of the root cause."""
     if isinstance(error, ApiVideoError):
         return mask(f"{type(error).__name__}: {error}")
     root = root_of(error)
@@ -71,12 +69,12 @@ def sentence_of(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback of what an error began with, without credentials."""
+    """The traceback of an error's root cause, without credentials."""
     return mask("".join(traceback.format_exception(root_of(error), chain=False))).rstrip()
 
 
 def hide(secret: str | None) -> None:
-    """Has ``mask`` know a secret that stands in no setting."""
+    """Tells ``mask`` a secret from outside the settings."""
     if secret:
         _told.update(found for found in _forms(secret) if len(found) >= SHORTEST)
 
@@ -85,7 +83,7 @@ def hide(secret: str | None) -> None:
 
 
 class _Settings:
-    """What was set, by ``repr``: every line of a log asks, and it seldom changes."""
+    """The current settings, as a key for the cache of ``_known``: every log line needs them, and they seldom change."""
 
     def __init__(self) -> None:
         self.pairs, self.told = list(_settings()), frozenset(_told)
@@ -100,7 +98,7 @@ class _Settings:
 
 @lru_cache(maxsize=2)
 def _known(settings: _Settings) -> list[str]:
-    """All secrets of the settings, in the forms in which they may turn up; whole ones first, then pieces of them."""
+    """All secrets of the settings in every form in which they may appear: whole ones first, then pieces."""
     whole, pieces = set(settings.told), set[str]()
     for name, value in settings.pairs:
         host = AFTER_LOGIN.search(value) if isinstance(value, str) else None
@@ -146,17 +144,17 @@ def _secrets_of(name: str, value: Any) -> Iterator[str]:
 
 
 def _in_connection_string(text: str) -> Iterator[str]:
-    """The password and other secrets in a connection string, also in one that no driver understands."""
+    """The password and other secrets in a connection string, even a malformed one."""
     if found := LOGIN.search(text) or LOGIN_WITHOUT_HOST.search(text):
         yield found[1]
         if not HOST.fullmatch(text, found.end(1)):
-            yield text[found.start(1) :]  # no telling where the password ends
+            yield text[found.start(1) :]  # it is unclear where the password ends
     for assigned in ASSIGNED.finditer(text):
         yield assigned[2].strip("'\"")
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """A secret as it was written, decoded, and encoded."""
+    """A secret as written, decoded and encoded."""
     secret = secret.strip()
     yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
     for text in (secret, unquote(secret)):  # SQLAlchemy's URLs keep " +"
@@ -165,7 +163,7 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _pieces(secret: str, shortest: int = SHORTEST) -> Iterator[str]:
-    """What a driver makes of a password that it takes apart at a sign within: of ``p@ss/word``, ``ss/word`` or ``p@ss``."""
+    """Pieces of a password that a driver splits at a special character: ``ss/word`` or ``p@ss`` of ``p@ss/word``."""
     for cut in BREAKS.finditer(secret):
         for piece in (secret[: cut.start()], secret[cut.end() :], *BREAKS.split(secret)):
             if len(piece) >= shortest:

@@ -1,4 +1,4 @@
-"""Says how far a long reading is: in a terminal by a bar, elsewhere by a line of the log now and then."""
+"""Shows the progress of a long reading: a bar in a terminal, elsewhere a log line now and then."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from include.api_video.messages.progress_bar import ProgressBar
 
 log = logging.getLogger("api_video")
-LINE_EVERY_S = 10.0  # and none before: a run in which nothing changed stays quiet
+LINE_EVERY_S = 10.0  # also before the first line, so that a run without changes stays quiet
 BAR_AFTER_S = 1.0
-# A rate limit lets requests go in bursts, one a minute: the rate is that of ten of them, waits included.
+# The rate limit makes requests come in bursts, one per minute. The rate averages over ten of them, including waits.
 RATE_OF_S, MARK_EVERY_S = 600.0, 1.0
 
-# Seconds that so many more requests take at least, by the rate limit alone.
+# Shortest time for so many more requests, in seconds, by the rate limit alone.
 LeastTime = Callable[[int], float]
 
 
 class Pace:
-    """Counts the answers of one reading. Its time begins with the first of them."""
+    """Counts the answers of one reading, and measures its rate from the first answer on."""
 
     def __init__(self, name: str) -> None:
         self._name, self._unit = name, ""
@@ -36,7 +36,7 @@ class Pace:
         self._marks: deque[tuple[float, int]] = deque()  # (time, answers until then), the oldest first
 
     def count(self, unit: str, left: int | None, now: float, least_s: LeastTime) -> Status:
-        """Takes note of an answer. Another ``unit`` than before is another count."""
+        """Counts an answer. A new ``unit`` starts a new count."""
         if unit != self._unit:
             self._unit, self._done, self._total = unit, 0, None
             self._marks.clear()
@@ -56,7 +56,7 @@ class Pace:
         return Status(self._name, unit, self._done, self._total, rate, left_s, is_limited)
 
     def _mark(self, now: float) -> None:
-        """Keeps few marks, however many answers there are; the first is the one nearest to ``RATE_OF_S`` ago."""
+        """Keeps few marks, however many answers come. The first is the one nearest to ``RATE_OF_S`` ago."""
         if not self._marks or now - self._marks[-1][0] >= MARK_EVERY_S:
             self._marks.append((now, self._done))
         while len(self._marks) > 1 and self._marks[0][0] + self._marks[1][0] <= 2 * (now - RATE_OF_S):
@@ -64,11 +64,11 @@ class Pace:
 
 
 class Progress:
-    """Shows how far the readings of one source are, as long as its ``with`` block lasts. Threads may count at once.
+    """Shows the progress of a source's readings while its ``with`` block lasts. Thread-safe.
 
     Args:
-        clock: seconds.
-        in_terminal: whether to show a bar, not lines; None finds out.
+        clock: the time in seconds.
+        in_terminal: whether to show a bar instead of lines; None finds out.
     """
 
     def __init__(self, clock: Callable[[], float], *, in_terminal: bool | None = None) -> None:
@@ -76,12 +76,12 @@ class Progress:
         self._in_terminal = is_terminal() if in_terminal is None else in_terminal
         self._lock = threading.Lock()
         self._paces: dict[str, Pace] = {}
-        self._due_s: dict[str, float] = {}  # when to show a reading (again)
+        self._due_s: dict[str, float] = {}  # when to show a reading next
         self._is_open = False
         self._bar: ProgressBar | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Progress:
-        """Itself, as the session: dlt copies a configuration to check it, and a lock cannot be copied."""
+        """Itself: dlt copies a configuration to check it, and a lock cannot be copied."""
         return self
 
     def __enter__(self) -> Progress:
@@ -95,13 +95,13 @@ class Progress:
                 bar.close()
 
     def count(self, name: str, unit: str, left: int | None, least_s: LeastTime) -> None:
-        """Takes note of an answer.
+        """Counts an answer.
 
         Args:
             name: the resource.
             unit: what is counted, in the plural.
-            left: how many more are certain to come; None where that is not known.
-            least_s: how long requests take at least.
+            left: how many more answers are sure to come; None if unknown.
+            least_s: shortest time for a number of requests.
         """
         with self._lock:
             now = self._clock()
@@ -120,16 +120,16 @@ class Progress:
         try:
             if self._bar is None:
                 from include.api_video.messages.progress_bar import (
-                    ProgressBar,  # its library only where a bar is really shown
+                    ProgressBar,  # imports its library only if a bar is shown
                 )
 
                 self._bar = ProgressBar(self._clock)
             self._bar.show(status)
-        except Exception as error:  # whatever this terminal is: no load fails for its bar
+        except Exception as error:  # a load must not fail because of its progress bar
             self._in_terminal = False
             log.warning("This terminal cannot show a bar: %s", error)
 
 
 def is_terminal() -> bool:
-    """Whether somebody looks at the standard error, on something that can move its cursor."""
+    """Whether standard error is a terminal that can move its cursor."""
     return bool(sys.stderr and sys.stderr.isatty()) and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")

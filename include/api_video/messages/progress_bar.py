@@ -1,4 +1,4 @@
-"""The bar in a terminal. Imported only where one is shown, since its library takes a while to import."""
+"""The progress bar in a terminal. Imported only when one is shown, since its library takes a while to import."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rich.text import Text
 
 from include.api_video.messages.progress_status import Status, in_words, per_second
 
-NUMBERS_WIDTH = 60  # what a line needs beside its bar, at most
+NUMBERS_WIDTH = 60  # most characters of a line beside its bar
 
 
 class ProgressBar:
-    """A line per reading at the foot of the terminal, gone when closed; what is printed meanwhile goes above it."""
+    """One line per reading at the bottom of the terminal, cleared when closed. Other output appears above it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         console = Console(stderr=True)
@@ -30,21 +30,21 @@ class ProgressBar:
             console=console,
             transient=True,
             get_time=clock,
-            redirect_stdout=sys.stdout.isatty(),  # what goes into a file stays there
+            redirect_stdout=sys.stdout.isatty(),  # output into a file must stay there
         )
         self._tasks: dict[str, tuple[str, TaskID]] = {}  # by name: unit and line
-        # Log handlers hold the streams that were there before: they would write into the bar.
+        # Log handlers keep the streams from before, and would write into the bar.
         self._handlers = _handlers_in_terminal()
         self._bar.start()
         self._streams = [handler.setStream(FileProxy(console, handler.stream)) for handler in self._handlers]
-        atexit.register(self.close)  # where a second Ctrl-C comes while the first one is being obeyed
+        atexit.register(self.close)  # in case a second Ctrl-C interrupts the handling of the first
 
     def show(self, status: Status) -> None:
-        """Draws how far a reading is now."""
+        """Draws the current progress of a reading."""
         values: dict[str, Any] = {"status": status, "counted_s": self._bar.get_time()}
         unit, task = self._tasks.get(status.name, ("", None))
         if task is not None and unit != status.unit:
-            self._bar.remove_task(task)  # its total could not be unset
+            self._bar.remove_task(task)  # rich cannot unset a task's total
             task = None
         if task is None:
             task = self._bar.add_task(status.name, **values)
@@ -52,7 +52,7 @@ class ProgressBar:
         self._bar.update(task, total=status.total, completed=status.done, **values)
 
     def close(self) -> None:
-        """Clears the lines, and gives the terminal back as it was."""
+        """Clears the lines and restores the terminal."""
         atexit.unregister(self.close)
         try:
             self._bar.stop()
@@ -62,7 +62,7 @@ class ProgressBar:
 
 
 class _Numbers(ProgressColumn):
-    """Counts, rate and time left, which goes on counting down between two answers."""
+    """Counts, rate and time left, which keeps counting down between answers."""
 
     def render(self, task: Task) -> Text:
         status = task.fields["status"].after(task.get_time() - task.fields["counted_s"])
@@ -81,8 +81,8 @@ def _handlers_in_terminal() -> list[logging.StreamHandler[Any]]:
 
 
 def _holds_terminal(handler: logging.StreamHandler[Any]) -> bool:
-    stream: Any = vars(handler).get("stream")  # some look up sys.stderr each time, and need no help
+    stream: Any = vars(handler).get("stream")  # some handlers look up sys.stderr each time: leave them
     try:
         return hasattr(stream, "isatty") and bool(stream.isatty())
-    except ValueError:  # some other library's, which is closed already
+    except ValueError:  # another library's stream, already closed
         return False

@@ -1,4 +1,4 @@
-"""How far a reading is, as a value and in words: for the log (``progress``) and for the bar (``progress_bar``)."""
+"""The progress of a reading, as a value and in words, for the log (``progress``) and the bar (``progress_bar``)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Status:
-    """How far one resource's reading is, when the newest answer came.
+    """Progress of one resource's reading at its latest answer.
 
     Attributes:
-        total: None where the number of answers to come is not known.
-        rate: answers a second, waits included.
-        left_s: None where it cannot be told.
-        is_limited: whether the rate limit, not the present rate, decides how long it takes.
+        total: answers in all; None if unknown.
+        rate: answers per second, including waits.
+        left_s: seconds to go; None if unknown.
+        is_limited: whether the rate limit, not the current rate, decides the time left.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Status:
         return f"{self.done:,}{of_total} {self.unit}"
 
     def after(self, seconds: float) -> Status:
-        """The same, so long after the answer: meanwhile the next one may wait for the rate limit."""
+        """The status so many seconds later, without a new answer: the next one may wait for the rate limit."""
         return self if self.left_s is None else replace(self, left_s=max(0.0, self.left_s - seconds))
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ def per_second(rate: float) -> str:
 
 
 def in_words(seconds: float) -> str:
-    """Rounded up, so that it promises nothing too early: 95 s, 17 min, 2.5 h."""
+    """A duration, rounded up so as not to promise too much: 95 s, 17 min, 2.5 h."""
     if seconds <= 99:
         return f"{math.ceil(seconds)} s"
     if seconds <= 99 * 60:

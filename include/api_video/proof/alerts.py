@@ -1,4 +1,4 @@
-"""Alerts about runs: by what they are sent, and what they say. How Airflow sends them is in ``dags/api_video_alerts.py``.
+"""Alerts about runs: their settings and their text. ``dags/api_video_alerts.py`` sends them from Airflow.
 
 Settings are ``[api_video.alerts]`` in ``include/.dlt``, or environment variables ``API_VIDEO__ALERTS__<NAME>``, which win.
 """
@@ -28,13 +28,13 @@ SHOWN_LINES, SHOWN_CHARACTERS = 10, 350  # Google Chat takes 4,096 characters a 
 
 @dataclass(frozen=True)
 class AlertSettings:
-    """What sends alerts, one of ``SENDERS``, and when a run is late.
+    """How alerts are sent (one of ``SENDERS``), and when a run is late.
 
     Attributes:
-        webhook_conn_id: Airflow Connection that has the webhook's URL as its password, or in host and password.
-        notifier: import path of a class that is made with ``arguments`` and called with Airflow's context.
-        late_after_minutes: a run that has not ended so long after it was queued is late; 0: none is; None: as the schedule
-            has it.
+        webhook_conn_id: Airflow Connection with the webhook's URL as its password, or split into host and password.
+        notifier: import path of a class; it is created with ``arguments`` and called with Airflow's context.
+        late_after_minutes: minutes after a run was queued, by which it must have ended; 0: never late; None: taken from the
+            schedule.
     """
 
     webhook_url: str | None = field(default=None, repr=False)
@@ -44,12 +44,12 @@ class AlertSettings:
     late_after_minutes: float | None = None
 
     def late_after(self, schedule: Schedule) -> float:
-        """The same in minutes, for the runs of a schedule."""
+        """Minutes after which a run of this schedule is late."""
         return schedule.late_after.total_seconds() / 60 if self.late_after_minutes is None else self.late_after_minutes
 
 
 def read_alert_settings() -> AlertSettings | None:
-    """The settings; None where nothing that sends is configured.
+    """The settings; None if no sender is configured.
 
     Raises:
         SettingsError: a setting is unknown, impossible, or contradicts another.
@@ -60,10 +60,10 @@ def read_alert_settings() -> AlertSettings | None:
     if not senders["webhook_url"] and any(values_in_files(f"{SECTION}.webhook_url")):
         raise SettingsError(f"{SECTION}.webhook_url is a secret: move it from config.toml to include/.dlt/secrets.toml.")
     if not (senders["webhook_url"] or "https://").startswith(("http://", "https://")):
-        raise SettingsError(f"{SECTION}.webhook_url is no URL: it must begin with https:// or http://.")
+        raise SettingsError(f"{SECTION}.webhook_url must be a URL: it must begin with https:// or http://.")
     chosen = [name for name, value in senders.items() if value]
     if len(chosen) > 1:
-        raise SettingsError(f"{SECTION} has {' and '.join(chosen)}: alerts are sent by one of them, leave out the others.")
+        raise SettingsError(f"{SECTION} has {' and '.join(chosen)}: set only one of them to send alerts.")
     arguments = _arguments()
     is_set = section.value("late_after_minutes") is not None
     late_after_minutes = section.number("late_after_minutes", 0, lowest=0) if is_set else None
@@ -79,7 +79,7 @@ def _refuse_unknown() -> None:
 
 
 def _arguments() -> dict[str, Any]:
-    """The notifier's arguments; those in secrets.toml join those in config.toml."""
+    """The notifier's arguments, merged from config.toml and secrets.toml."""
     if text := os.environ.get(f"{ENV_PREFIX}ARGUMENTS"):
         tables: list[Any] = [text]
         with suppress(ValueError):
@@ -94,13 +94,13 @@ def _arguments() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Alert:
-    """One message about one run. ``str()`` is all of it, for people; the parts are for a notifier's templates.
+    """One message about one run. ``str()`` is the whole text, for people; the parts are for a notifier's templates.
 
     Attributes:
-        event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, a check failed), ``unproven`` (all was
-            loaded, the proof of a table is missing for longer than ``unproven_hours``) or ``late``.
-        details: one sentence per way to fail, with its tables.
-        source: whose run it is: api.video, or the DAG of one of several accounts.
+        event: ``failed`` (a task failed for good), ``invalid`` (all was loaded, but a check failed), ``unproven`` (all was
+            loaded, but a table is not proven for longer than ``unproven_hours``) or ``late``.
+        details: one sentence per kind of failure, with its tables.
+        source: ``api.video``, or the DAG id if there are several accounts.
     """
 
     event: str
@@ -117,7 +117,7 @@ class Alert:
 
 
 def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: Sequence[str]) -> Alert:
-    """What to say of a run that failed: its report (``Report.to_json()``), or where it has none, its tasks' ``errors``."""
+    """The alert for a failed run: from its report (``Report.to_json()``), or without one from its tasks' ``errors``."""
     from include.api_video.proof.checks import SYNCED, Check
     from include.api_video.proof.report import by_sentence
 
@@ -125,7 +125,7 @@ def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: 
     failed = [check for check in checks if check.passed is False]
     if not failed:
         details = tuple(_short(errors)) or ("Its last task was stopped; the task's log may say why.",)
-        advice = "The next run makes up for it, once the cause is gone."
+        advice = "The next run catches up once the cause is gone."
         return Alert(FAILED, "the run failed before its tables were checked.", run_id, url, details, advice)
     opened = [check for check in checks if check.passed is None]
     lines = by_sentence(failed, lambda check: check.note if check.name == SYNCED else check.verdict)
@@ -135,48 +135,48 @@ def failed_run(run_id: str, url: str, report: Mapping[str, Any] | None, errors: 
 
 
 def _weigh(failed: Sequence[Check], made: int, unproven: set[str]) -> tuple[str, str, str]:
-    """Event, summary and advice: the worst that there is decides."""
+    """Event, summary and advice, for the worst failure."""
     from include.api_video.proof.checks import SYNCED
 
     not_loaded = [check.table for check in failed if check.name == SYNCED]
     if not_loaded:
-        advice = "They stay as they were; the next run makes up for it, once the cause is gone."
+        advice = "They stay as they were; the next run catches up once the cause is gone."
         return FAILED, f"the run failed, it did not load {', '.join(not_loaded)}.", advice
     tables = list(dict.fromkeys(check.table for check in failed))
     if unproven.issuperset(tables) and {check.name for check in failed} <= {"complete", "rejected"}:
         summary = (
-            f"all tables were loaded, but for too long there is no proof that {', '.join(tables)} equal what is listed."
+            f"all tables were loaded, but for too long there is no proof that {', '.join(tables)} equal the API's lists."
         )
         advice = (
             "What was read is loaded, and nothing was removed without proof. Compare with api.video's dashboard; "
             "unproven_hours says how long a proof may take before a run fails."
         )
         return UNPROVEN, summary, advice
-    advice = "Trigger the DAG again; if it stays, trigger it for these tables with a full refresh."
+    advice = "Trigger the DAG again; if this persists, trigger it for these tables with a full refresh."
     return INVALID, f"all tables were loaded, but {len(failed)} of {made} checks failed.", advice
 
 
 def _unproven(report: Mapping[str, Any]) -> set[str]:
-    """Tables of which the ledger says that they are not proven, or that the API lists rows that no table can hold."""
+    """Tables that are not proven by the ledger, or that have rejected rows."""
     lasting = ("unproven", "rejected_rows")
     return {str(sync["resource"]) for sync in report.get("syncs", ()) if any(sync.get(name) for name in lasting)}
 
 
 def late_run(run_id: str, url: str, minutes: float, *, is_queued: bool) -> Alert:
-    """What to say of a run that goes on for too long, or has not even begun."""
+    """The alert for a run that takes too long or has not even begun."""
     has_not = "begun" if is_queued else "ended"
     return Alert(
         LATE,
         f"the run is late, it has not {has_not} {minutes:g} minutes after it was queued.",
         run_id,
         url,
-        ("It goes on, and the next run waits for it: until then, tables may be out of date.",),
-        "Open the run to see which task takes long or waits, and its log for why.",
+        ("It is still active, and the next run waits for it: until then, tables may be out of date.",),
+        "Open the run to see which task takes long or waits; its log says why.",
     )
 
 
 def _short(lines: Sequence[str]) -> list[str]:
-    """As much as every messenger takes; the run's log has all of it."""
+    """The lines, cut to what every messenger accepts; the run's log has all of them."""
     shown = [line if len(line) <= SHOWN_CHARACTERS else f"{line[:SHOWN_CHARACTERS]} ..." for line in lines[:SHOWN_LINES]]
     left_out = len(lines) - len(shown)
     return [*shown, f"... and {left_out} more"] if left_out else shown

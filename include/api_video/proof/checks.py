@@ -1,4 +1,4 @@
-"""The proof of a load: what must hold for every table, asked of the destination in plain SQL.
+"""The checks of a load: what must hold for every table, checked in the destination with plain SQL.
 
 Results are data (``Check``); ``report`` renders them.
 """
@@ -25,9 +25,9 @@ from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.warehouse import Warehouse
 
 FIELDS, AS_DOCUMENTED = "fields", "as documented"
-SYNCED = "synced"  # of a table whose task failed, its note says why
+SYNCED = "synced"  # the check whose note says why a table's task failed
 NO_ROW = "no row in _syncs"
-OF_EARLIER = "Made over what an earlier run read."
+OF_EARLIER = "Checked on rows that an earlier run read."
 
 
 PASSED, FAILED, NOT_PROVEN = "passed", "failed", "not proven"
@@ -36,9 +36,9 @@ OUTCOMES = {True: PASSED, False: FAILED, None: NOT_PROVEN}
 
 @dataclass(frozen=True)
 class Check:
-    """One statement about one table, and whether it held. ``note`` says what to make of it.
+    """One check of one table. ``note`` says what the result means.
 
-    ``passed`` is None where neither can be told: the rows are loaded, and no proof could be had that they are all.
+    ``passed`` is None for "not proven": the rows are loaded, but nothing shows that they are all.
     """
 
     table: str
@@ -50,7 +50,7 @@ class Check:
 
     @property
     def outcome(self) -> str:
-        """The same in words."""
+        """``passed`` in words."""
         return OUTCOMES[self.passed]
 
     def __str__(self) -> str:
@@ -64,12 +64,15 @@ class Check:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What the tables do not say of a run that is checked.
+    """Facts about the checked run that its tables do not hold.
 
-    ``errors`` says of resources whose task failed, why. ``noted`` has rows of the ledger that are stored with the checks:
-    those of resources that the run left out, or in which it found nothing new. ``first_seen`` says when undeclared columns
-    came (``Growth``). ``base_url`` is what the run read, where it read anything: what the demo left proves nothing of an
-    account. ``unproven_for`` is how long a table may stay not proven, ``fresh_for`` how old it may be (None: any age).
+    Attributes:
+        errors: error message by resource whose task failed.
+        noted: ledger rows to store with the checks, of resources left out or without changes.
+        first_seen: when undeclared columns first came, by table and column (``Growth``).
+        base_url: API that the run read, if it read any: what was loaded from the demo proves nothing about an account.
+        unproven_for: how long a table may stay not proven.
+        fresh_for: how old a table may be; None: any age.
     """
 
     run_id: str
@@ -84,19 +87,19 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Synced:
-    """The ledger's rows about one resource: of this run (None: its task left none), and the newest that read anything."""
+    """The ledger's rows of one resource: that of this run (None: its task left none), and the newest that read anything."""
 
     this_run: LedgerRow | None
     newest: LedgerRow | None
 
     @property
     def is_left_out(self) -> bool:
-        """Whether this run did not mean to load it."""
+        """Whether this run skipped it on purpose."""
         return self.this_run is not None and self.this_run["mode"] == SKIPPED
 
 
 def run_checks(warehouse: Warehouse, resources: Sequence[str], facts: RunFacts) -> list[Check]:
-    """All checks on all tables of ``resources``, in the order of the table of endpoints."""
+    """All checks of ``resources``, in the order of the table of endpoints."""
     checks: list[Check] = []
     with warehouse.connect() as query:
         for endpoint in by_name().values():
@@ -106,7 +109,7 @@ def run_checks(warehouse: Warehouse, resources: Sequence[str], facts: RunFacts) 
 
 
 def _tell_apart(checks: Iterable[Check]) -> Iterator[Check]:
-    """Has checks of a table say where they are no proof of this run: it did not read the table."""
+    """Marks checks that prove nothing about this run, because it did not read their table."""
     synced, *others = checks
     yield synced
     is_read = synced.found not in (SKIPPED, NO_ROW)
@@ -124,7 +127,7 @@ def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterat
     lost = f"Not run, since {endpoint.parent} failed." if endpoint.parent in facts.errors else None
     yield _check_synced(endpoint, synced, None if synced.is_left_out else facts.errors.get(endpoint.name, lost))
     if synced.newest is None:
-        return  # never loaded: nothing to prove yet
+        return  # never loaded: nothing to check yet
     yield _check_fresh(endpoint, synced, facts)
     yield _check_columns(query, endpoint)
     for check in (
@@ -192,11 +195,11 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
     table = query.table(endpoint.name)
     ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
     expected, waiting = int(sync["items_total"] or 0), int(sync["waiting_rows"] or 0)
-    if endpoint.is_list:  # of details, what is rejected is waiting
+    if endpoint.is_list:  # for details, waiting_rows includes rejected ones
         expected -= int(sync["rejected_rows"] or 0)
     if unread := int(sync["unread_rows"] or 0):
         note = (
-            f"The API failed to give {unread} objects again and again: the task's log names them, the next run asks again."
+            f"The API failed to give {unread} objects at every attempt: the task's log names them, the next run asks again."
         )
         return Check(endpoint.name, "complete", False, f"{expected} rows", f"{active} rows", note)
     if not endpoint.is_list and waiting:
@@ -206,22 +209,22 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
     if sync["unproven"]:
         since = utc(sync["unproven_since"]) or facts.now
         note = f"{sync['unproven']} Not proven since {since:%Y-%m-%d %H:%M}."
-        # What was loaded must be there in any case.
+        # Even without proof, the rows that were loaded must be there.
         is_overdue = facts.now - since >= facts.unproven_for or int(active) != int(sync["active_rows"] or 0)
         passed = False if is_overdue else None
         return Check(endpoint.name, "complete", passed, f"{expected} rows", f"{active} rows", note)
-    note = "" if active == expected else "The table differs from what the API lists; a full refresh loads it anew."
+    note = "" if active == expected else "The table differs from the API's list; a full refresh reloads it."
     return Check(endpoint.name, "complete", active == expected, f"{expected} rows", f"{active} rows", note)
 
 
 def _check_rejected(facts: RunFacts, query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
-    """What the API lists and the table cannot hold."""
+    """Rows that the API lists and the table cannot hold."""
     reasons = query.rows(
         f"SELECT reason, count(*), min(read_at) FROM {query.table(REJECTED)} WHERE resource = %s "
         "GROUP BY reason ORDER BY 2 DESC, 1",
         endpoint.name,
     )
-    note = "They are in _rejected, and asked for again at each run; all other rows are loaded. " if reasons else ""
+    note = "They are in _rejected and are requested again at each run; all other rows are loaded. " if reasons else ""
     note += " ".join(f"{reason} ({count})" for reason, count, _ in reasons)
     note += " Nothing is lost: tell api.video's support which rows these are." if reasons else ""
     rows = sum(int(count) for _, count, _ in reasons)
@@ -238,14 +241,14 @@ def _check_unique(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
 
 def _check_keys(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
     key, without = snake(endpoint.key), 0
-    for table in tables_of(endpoint):  # child tables carry the key of their parent
+    for table in tables_of(endpoint):  # child tables have a copy of their parent's key
         ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(table)} WHERE {key} IS NULL")
         without += int(count)
     return Check(endpoint.name, "keys", not without, f"0 rows without {key}", str(without))
 
 
 def _check_orphans(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:
-    """Details without their parent's row, and rows of child tables without theirs."""
+    """Counts details without their parent's row, and rows of child tables without the row they belong to."""
     orphans = 0
     if endpoint.parent and query.exists(endpoint.parent):
         parent = by_name()[endpoint.parent]
@@ -265,7 +268,7 @@ def _count_lost(query: Query, table: str, column: str, parent: str, parent_colum
 
 
 def _check_drift(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[Check]:
-    """What the API sends other than documented, and how far its updatedAt can be trusted: told, and never a failure."""
+    """Schema evolution (new and lost fields), and how far updatedAt can be trusted. Reported, never a failure."""
     drifted = [*_new_fields(endpoint, facts.first_seen), *_lost_fields(query, endpoint)]
     note = "Every value was kept." if drifted else ""
     yield Check(endpoint.name, FIELDS, True, AS_DOCUMENTED, "; ".join(drifted) or AS_DOCUMENTED, note)
@@ -297,7 +300,7 @@ def _lost_fields(query: Query, endpoint: Endpoint) -> Iterator[str]:
 
 
 def _came_back(query: Query, endpoint: Endpoint, path: str, lost_at: datetime) -> bool:
-    """Whether a row that was read later has a value in a field."""
+    """Whether a row read after ``lost_at`` has a value in the field."""
     table, column = table_and_column(endpoint.name, path)
     key = snake(endpoint.key)
     try:
@@ -307,22 +310,20 @@ def _came_back(query: Query, endpoint: Endpoint, path: str, lost_at: datetime) -
             lost_at,
         )
     except DatabaseUndefinedRelation:
-        return False  # it was dropped, as another check says
+        return False  # another check reports that the table was dropped
     return bool(count)
 
 
 def _check_cursor(query: Query, endpoint: Endpoint, facts: RunFacts) -> Check:
-    """How many rows a full look found changed although their updatedAt stood still."""
+    """How many rows reconciliations found changed although their updatedAt stayed the same."""
     syncs = read_syncs(query, "WHERE resource = %s AND finished_at > %s", endpoint.name, facts.now - RATED_OVER)
     if noted := facts.noted.get(endpoint.name):
         syncs.insert(0, noted)
     drifted = sum(int(sync["drifted_rows"] or 0) for sync in syncs)
     rows = sum(int(sync["active_rows"] or 0) for sync in syncs if sync["mode"] == "full")
-    found = f"{drifted} of {rows} rows ({drifted / rows:.3%})" if rows else f"{drifted} rows, no full look yet"
-    expected = f"rows that changed though updatedAt stood still, {RATED_OVER.days} days"
+    found = f"{drifted} of {rows} rows ({drifted / rows:.3%})" if rows else f"{drifted} rows, no reconciliation yet"
+    expected = f"rows that changed while updatedAt stayed the same, {RATED_OVER.days} days"
     notes = ["They were merged all the same."] if drifted else []
     if syncs and syncs[0]["is_sorted"] is False:
-        notes.append(
-            "The API does not sort this list by updatedAt: it is read whole in each run, so that no change is missed."
-        )
+        notes.append("The API does not sort this list by updatedAt, so each run reads it whole and misses no change.")
     return Check(endpoint.name, "cursor", True, expected, found, " ".join(notes))

@@ -1,4 +1,4 @@
-"""What the doctor found, as a table for a bug report: counts and names of fields, no key, no title, no id, no address."""
+"""The doctor's findings as a table for a bug report: counts and field names; no key, title, id or address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from include.api_video.settings.settings import ADMIN_BASE_URL, BASE_URLS
 
 
 def render(seen: Examination) -> str:
-    """The table as GitHub's Markdown; what does not hold comes first."""
+    """The table in GitHub's Markdown; promises that do not hold come first."""
     head = ["promise", "of", "holds", "found", "so the package"]
     order = [Holds.NO, Holds.NOTE, Holds.YES]
     findings = sorted(seen.findings, key=lambda finding: order.index(finding.holds))
@@ -37,7 +37,7 @@ def _facts(seen: Examination) -> Iterator[tuple[str, str]]:
     try:
         yield "destination", destination_name()
     except SettingsError:
-        yield "destination", "none that is supported"
+        yield "destination", "not supported"
     yield "environment", f"{settings.environment}, {'its own' if own else 'another'} address"
     if settings.admin_api_key:
         yield "Admin API", "its own address" if settings.admin_base_url == ADMIN_BASE_URL else "another address"
@@ -55,11 +55,11 @@ def _version(package: str) -> str:
 
 
 def conclude(findings: list[Finding]) -> str:
-    """What to make of it, in a sentence."""
+    """The conclusion, in one sentence."""
     fatal = list(dict.fromkeys(f.where for f in findings if f.holds is Holds.NO))
     notes = sum(f.holds is Holds.NOTE for f in findings)
     if fatal:
-        return f"The package cannot load {', '.join(fatal)}: see the lines that say NO."
+        return f"The package cannot load {', '.join(fatal)}: see the lines with NO."
     if notes:
-        return f"The package works. {notes} of {len(findings)} lines are notes: the last column says what it does there."
+        return f"The package works. {notes} of {len(findings)} lines are notes; the last column says what it does then."
     return "All promises hold."

@@ -1,6 +1,6 @@
-"""Asks an account whether what the package relies on holds: read-only, ``MOST_REQUESTS`` at most.
+"""Examines whether an account's API has the properties this package relies on: read-only, at most ``MOST_REQUESTS``.
 
-This module sends; what is judged, and in which words, is in ``promises``, the table that is printed in ``diagnosis``.
+This module sends the requests. ``promises`` judges the answers, ``diagnosis`` prints the table.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ READ = "the key may read it"
 
 
 class SpentError(Exception):
-    """All requests that the doctor allows itself are sent; no ``ApiVideoError``, since the API has no part in it."""
+    """The doctor's own budget of requests is spent. Not an ``ApiVideoError``: the API did nothing wrong."""
 
 
 class CountingAdapter(HTTPAdapter):
-    """Lets so many requests out of this machine, whoever sends them; the next one raises SpentError."""
+    """Limits the number of requests, whoever sends them; one more raises SpentError."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self.most, self.sent = most, 0
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Sends, where one is left."""
+        """Sends the request, if the budget allows one more."""
         if self.sent >= self.most:
             raise SpentError
         self.sent += 1
@@ -71,7 +71,7 @@ class CountingAdapter(HTTPAdapter):
 
 @dataclass
 class Examination:
-    """What is known so far: answers, and what they say."""
+    """An examination in progress: answers so far, and findings from them."""
 
     settings: Settings
     clock: Callable[[], datetime]
@@ -83,10 +83,10 @@ class Examination:
     sessions: dict[Host, ApiVideoSession] = field(default_factory=dict)
 
     def get(self, host: Host, path: str, params: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        """The body of an answer; what its headers say is noted.
+        """The body of an answer. Notes the rate limit and the date in its headers.
 
         Raises:
-            ApiVideoError: it is none that the package could use.
+            ApiVideoError: the package could not use the answer.
         """
         if host not in self.sessions:
             self.sessions[host] = session = ApiVideoSession(self.settings, host, attempts=ATTEMPTS)
@@ -100,10 +100,10 @@ class Examination:
         return cast("Mapping[str, Any]", response.json())
 
     def page(self, endpoint: Endpoint, number: int = 1, order: str = "") -> tuple[Page, int | None]:
-        """A page of a list as the package asks for it, and the page's own size.
+        """A page of a list, requested as a load would, and the page size that it reports.
 
         Raises:
-            ApiVideoError: as ``get``, or it is no page.
+            ApiVideoError: as ``get``, or the answer is not a page.
         """
         params: dict[str, Any] = {"pageSize": MAX_PAGE_SIZE, "currentPage": number}
         if endpoint.sort_by:
@@ -112,7 +112,7 @@ class Examination:
         return _read(self.get(endpoint.host, endpoint.listed_path or endpoint.path, params))
 
     def close(self) -> None:
-        """Gives back connections."""
+        """Closes all connections."""
         for session in self.sessions.values():
             session.close()
 
@@ -122,27 +122,27 @@ def _read(body: Mapping[str, Any]) -> tuple[Page, int | None]:
         page, pagination = read_page(body), body["pagination"]
         size = pagination.get("pageSize", pagination.get("page_size"))
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ApiVideoServerError("An answer that should be a page of a list is none.") from None
+        raise ApiVideoServerError("An answer that should be a page of a list is not one.") from None
     if not all(isinstance(row, dict) for row in page.rows):
-        raise ApiVideoServerError("A row of a list is no object.")
+        raise ApiVideoServerError("A row of a list is not an object.")
     return page, int(size) if str(size).isdecimal() else None
 
 
 def say(error: ApiVideoError) -> str:
-    """What went wrong, without the address that the error's own words have."""
+    """What went wrong, without the address that the error's own message contains."""
     if isinstance(error, ApiVideoKeyError):
         return "401: the key is refused"
     if isinstance(error, ApiVideoPermissionError):
-        return "403: the key may not"
+        return "403: the key may not read it"
     if isinstance(error, ApiVideoLimitError):
         return "429: the rate limit is used up"
     if isinstance(error, ApiVideoRequestError):
         return f"{error.status}: not accepted"
-    return "no usable answer: an error of the server, a broken connection, or no JSON"
+    return "no usable answer: a server error, a broken connection, or no JSON"
 
 
 def examine(settings: Settings, *, clock: Callable[[], datetime] = now_utc, most: int = MOST_REQUESTS) -> Examination:
-    """Asks, from the most to the least important; what is not reached within ``most`` requests is said."""
+    """Examines from the most to the least important. A finding says so if ``most`` requests were not enough."""
     seen = Examination(settings, clock, CountingAdapter(most))
     try:
         for step in (_lists, _ends, _objects, _other_ends):
@@ -151,7 +151,7 @@ def examine(settings: Settings, *, clock: Callable[[], datetime] = now_utc, most
     except SpentError:
         said = f"the {most} requests are used up, by attempts that failed"
         seen.findings.append(
-            Finding("everything was asked", "all", Holds.NOTE, said, "does the same; ask again when it answers")
+            Finding("everything was asked", "all", Holds.NOTE, said, "loads as usual; run the doctor again later")
         )
     finally:
         seen.close()
@@ -171,7 +171,7 @@ def _lists(seen: Examination) -> Iterator[Finding]:
         except ApiVideoError as error:
             yield _unreadable(seen, endpoint, error)
             if not seen.pages and not isinstance(error, (ApiVideoPermissionError, ApiVideoRequestError)):
-                return  # the key is refused, or nothing is answered: so it is everywhere
+                return  # the key is refused or nothing answers: the other lists will fail, too
             continue
         seen.pages[endpoint.name] = page, size
         yield Finding(READ, endpoint.name, Holds.YES, "200", "")
@@ -183,7 +183,7 @@ def _lists(seen: Examination) -> Iterator[Finding]:
 
 
 def _via(seen: Examination, endpoint: Endpoint) -> tuple[Page, int | None]:
-    """The list behind the first row of another list, or the one that is listed where the host does not know that other."""
+    """The first page of an endpoint with ``via``: for the first row of that list, else at ``listed_path``."""
     path, key = cast("tuple[str, str]", endpoint.via)
     params = {"page_size": MAX_PAGE_SIZE, "page": 1}
     try:
@@ -200,9 +200,9 @@ def _via(seen: Examination, endpoint: Endpoint) -> tuple[Page, int | None]:
 
 def _unreadable(seen: Examination, endpoint: Endpoint, error: ApiVideoError) -> Finding:
     wanted = endpoint.name in seen.settings.resources
-    # An admin key that may not read leaves its task out.
+    # Without the admin permission, a run skips the task: not fatal.
     fatal = wanted and not (endpoint.host is Host.ADMIN and isinstance(error, ApiVideoPermissionError))
-    otherwise = "fails in its task" if fatal else "leaves it out" if wanted else "is not told to load it"
+    otherwise = "fails in its task" if fatal else "leaves it out" if wanted else "does not load it by its settings"
     return Finding(READ, endpoint.name, Holds.NO if fatal else Holds.NOTE, say(error), otherwise)
 
 
@@ -212,7 +212,7 @@ def _longest_first(seen: Examination) -> list[Endpoint]:
 
 
 def _ends(seen: Examination) -> Iterator[Finding]:
-    """Of the longest list: its first page again, and its other end, in both orders."""
+    """The longest list: its first page again, and its last page, in both orders."""
     for endpoint in _longest_first(seen)[:1]:
         first, size = seen.pages[endpoint.name]
         try:
@@ -230,7 +230,7 @@ def _ends(seen: Examination) -> Iterator[Finding]:
 
 
 def _other_ends(seen: Examination) -> Iterator[Finding]:
-    """The last page of the other lists that are sorted by ``updatedAt``."""
+    """The last page of the other lists sorted by ``updatedAt``."""
     for endpoint in _longest_first(seen)[1:]:
         first, size = seen.pages[endpoint.name]
         if first.has_next:
@@ -246,12 +246,12 @@ def _last(seen: Examination, endpoint: Endpoint, first: Page, size: int | None, 
 
 
 def _objects(seen: Examination) -> Iterator[Finding]:
-    """One object of each kind: that of a list's row, and those that rows have beside them."""
+    """One single object of each kind: a list's row by its own path, and each kind of detail."""
     for endpoint in ENDPOINTS:
         parent = endpoint if endpoint.is_list else next(e for e in ENDPOINTS if e.name == endpoint.parent)
         path = endpoint.one_path if endpoint.is_list else endpoint.path
         if path is None or parent.name not in seen.pages or (not endpoint.is_list and path == parent.one_path):
-            continue  # what stands behind that path was asked for as the list's own
+            continue  # the same path was already examined as the list's own
         wanted = endpoint.parent_where.items()
         rows = [row for row in seen.pages[parent.name][0].rows if all(row.get(name) == value for name, value in wanted)]
         row = next((row for row in rows if row.get(parent.key)), None)
@@ -261,10 +261,10 @@ def _objects(seen: Examination) -> Iterator[Finding]:
         try:
             single = seen.get(endpoint.host, path.replace("{" + parent.key + "}", quote(str(row[parent.key]), safe="")))
         except ApiVideoError as error:
-            otherwise = "leaves it for the next run, and says so"
+            otherwise = "leaves it for the next run and says so"
             yield Finding("one object", endpoint.name, Holds.NOTE, say(error), otherwise)
             continue
-        # A detail's answer may lack the key: it is in the address.
+        # A detail's answer may lack the key, which is in its path.
         yield (
             judge_object(endpoint, row, single)
             if endpoint.is_list

@@ -1,7 +1,7 @@
-"""What this package relies on at api.video, as functions from answers to findings: no I/O, and no value in their words.
+"""The properties of api.video that this package relies on, as pure functions from answers to findings.
 
-A finding names lists, counts and fields. Titles, names, ids, addresses and keys never get into it, so that a user can paste
-it where everybody reads it.
+A finding contains names of lists and fields, and counts. It never contains titles, names, ids, addresses or keys, so a user
+can post it in public.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from include.api_video.load.redaction import Redaction
 from include.api_video.sync.lost_fields import FieldWatch
 
 Row = Mapping[str, Any]
-ENOUGH_ROWS = 10  # to say of a field that the API does not send it
+ENOUGH_ROWS = 10  # rows without a field before it counts as not sent
 CLOCKS_APART = timedelta(minutes=1)
-# A name that may be shown: those of the API are words. One that holds an id or a customer's own words is only counted.
+# Field names to show: the API's are plain words. Others may hold an id or a customer's text, and are only counted.
 PLAIN_NAME = re.compile(r"[A-Za-z._]{1,40}")
 TYPES: Mapping[str, tuple[type, ...]] = {
     "text": (str,),
@@ -41,12 +41,12 @@ class Holds(Enum):
 
     YES = "yes"
     NOTE = "note"  # it does not, or could not be seen; the package loads all the same
-    NO = "NO"  # the package cannot load what it is told to
+    NO = "NO"  # it does not, and the package cannot load the resource
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A promise, of which list, whether it holds, what was seen, and what the package does where it does not hold."""
+    """A promise about a list: whether it holds, what was found, and what the package does if it does not hold."""
 
     promise: str
     where: str
@@ -63,19 +63,19 @@ def _held(promise: str, where: str, held: bool, found: str, otherwise: str) -> F
 
 
 def judge_counts(endpoint: Endpoint, page: Page, page_size: int | None) -> Iterator[Finding]:
-    """What the first page of a list says of the whole: its own size, how many rows and pages there are."""
+    """Checks what the first page says about the list: page size, number of rows, number of pages."""
     name, rows = endpoint.name, len(page.rows)
     found = f"{rows} rows on page 1, its pageSize says {page_size}"
     fits = page_size == MAX_PAGE_SIZE and (rows == MAX_PAGE_SIZE or not page.has_next)
     yield _held(f"{MAX_PAGE_SIZE} rows a page", name, fits, found, "sends more requests, one per page")
     if page.items_total is None or page.pages_total is None:
-        if endpoint.host is Host.MAIN:  # the Admin API says none
+        if endpoint.host is Host.MAIN:  # ``read_page`` takes no total from the Admin API
             yield _held("itemsTotal is a number", name, False, "it is none", UNPROVEN)
         return
     pages = -(-page.items_total // (page_size or MAX_PAGE_SIZE))
     found = f"itemsTotal {page.items_total}, pagesTotal {page.pages_total}"
     fits = max(1, page.pages_total) == max(1, pages)
-    yield _held("pagesTotal fits itemsTotal", name, fits, found, "reads on until it has as many rows as the list says")
+    yield _held("pagesTotal fits itemsTotal", name, fits, found, "reads on until it has as many rows as itemsTotal")
     if not page.has_next:
         found = f"itemsTotal {page.items_total}, {rows} rows"
         yield _held("itemsTotal counts the rows", name, page.items_total == rows, found, UNPROVEN)
@@ -86,18 +86,16 @@ UNPROVEN = "loads the rows, is not proven, asks for a row before it counts as re
 
 
 def judge_keys(endpoint: Endpoint, rows: Sequence[Row]) -> Finding:
-    """Whether each row has its key, and no two the same."""
+    """Whether each row has a key, and no two the same."""
     keys = [row.get(endpoint.key) for row in rows]
     without = sum(not isinstance(key, str) or not key for key in keys)
     found = f"{len(rows)} rows, {without} without {endpoint.key}, {len(set(map(str, keys)))} different"
     otherwise = "puts rows without one into _rejected, loads the others" if without else "loads each once, is not proven"
-    return _held(
-        "each row has a key of its own", endpoint.name, not without and len(set(keys)) == len(keys), found, otherwise
-    )
+    return _held("each row has its own key", endpoint.name, not without and len(set(keys)) == len(keys), found, otherwise)
 
 
 def judge_order(endpoint: Endpoint, rows: Sequence[Row], *, ascending: bool = False) -> Finding:
-    """Whether rows are sorted by ``updatedAt``, which each of them has."""
+    """Whether all rows have ``updatedAt`` and are sorted by it."""
     times = [utc(row.get("updatedAt")) for row in rows]
     known = [time for time in times if time]
     turns = sum((a > b) if ascending else (a < b) for a, b in pairwise(known))
@@ -109,13 +107,13 @@ def judge_order(endpoint: Endpoint, rows: Sequence[Row], *, ascending: bool = Fa
 
 
 def judge_fields(endpoint: Endpoint, rows: Sequence[Row]) -> Finding:
-    """Whether rows have the documented fields, in the documented types, and no others. Names only."""
+    """Whether rows have exactly the documented fields, with the documented types. The finding has names only."""
     watch = FieldWatch(endpoint)
     for row in rows:
         watch.see(row)
     strange = {path: what for row in rows for path, what in _strange_fields(endpoint, row)}
-    # Fields of an object inside may be left out with it, as the assets of a discarded video are; one object may lack a
-    # field that others have, as a summary its takeaways.
+    # A missing object takes its fields along, such as the assets of a discarded video (null in the OpenAPI examples). And a
+    # single row may lack a field that others have, such as a summary its takeaways.
     gone = {path for path in watch.unseen if not any(path.split(".")[0] in row for row in rows)}
     gone = {path for path in gone if "." in path or len(rows) >= ENOUGH_ROWS}
     parts = {
@@ -130,7 +128,7 @@ def judge_fields(endpoint: Endpoint, rows: Sequence[Row]) -> Finding:
 
 
 def _strange_fields(endpoint: Endpoint, row: Row) -> Iterator[tuple[str, str]]:
-    """Paths that are not documented, and those whose value is of another type."""
+    """Paths that are undocumented ("unknown"), or whose value has another type ("type")."""
     documented = {column.path.replace("[]", ""): column.data_type for column in endpoint.columns}
     inner = {path[:at] for path in documented for at in range(len(path)) if path[at] == "."}
     secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
@@ -161,12 +159,12 @@ def _is_of(value: Any, data_type: str) -> bool:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a field's name is words and nothing more."""
+    """Whether a field's name is plain words, which may be shown."""
     return bool(PLAIN_NAME.fullmatch(name.replace("mp4", "mp")))
 
 
 def _shown(paths: Iterable[str]) -> str:
-    """Names of fields; those that may hold more than a name are only counted."""
+    """Field names to show; those that are not plain are only counted."""
     names = list(paths)
     plain = sorted(name for name in names if is_plain(name))
     odd = len(names) - len(plain)
@@ -177,9 +175,9 @@ def _shown(paths: Iterable[str]) -> str:
 
 
 def judge_again(endpoint: Endpoint, first: Page, again: Page) -> Finding:
-    """Whether a page that is asked for again has the same rows in the same order."""
+    """Whether a page requested twice has the same rows in the same order."""
     promise = "the same page twice is the same"
-    otherwise = "may miss a row at a page's border until the next full look"
+    otherwise = "may miss a row at a page's border until the next reconciliation"
     keys, others = ([str(row.get(endpoint.key)) for row in page.rows] for page in (first, again))
     times = [row.get("updatedAt") for row in first.rows]
     ties = len(times) - len(set(map(str, times)))
@@ -194,7 +192,7 @@ MOVED = "the list changed meanwhile: ask again when it is quiet"
 
 
 def judge_last(endpoint: Endpoint, first: Page, last: Page, page_size: int | None, *, ascending: bool = False) -> Finding:
-    """Whether the last page has as many rows as the total leaves for it, and all of them beyond those of the first."""
+    """Whether the last page has as many rows as itemsTotal leaves for it, all of them beyond those of the first page."""
     promise, otherwise = f"the last page, {'asc' if ascending else 'desc'}", FROM_BELOW
     if first.items_total != last.items_total:
         return Finding(promise, endpoint.name, Holds.NOTE, MOVED, otherwise)
@@ -207,14 +205,14 @@ def judge_last(endpoint: Endpoint, first: Page, last: Page, page_size: int | Non
 
 
 def judge_refused(endpoint: Endpoint, number: int, said: str, *, ascending: bool) -> Finding:
-    """A last page that was refused."""
+    """The finding if the API refused the last page."""
     promise = f"the last page, {'asc' if ascending else 'desc'}"
     return Finding(promise, endpoint.name, Holds.NOTE, f"page {number}: {said}", FROM_BELOW)
 
 
 def judge_object(endpoint: Endpoint, row: Row, single: Row) -> Finding:
-    """Whether a single object is what the list has of it, apart from tokens that are new in each answer."""
-    promise, otherwise = "a single object is its row of the list", "loads it once more at the next full look"
+    """Whether a single object equals its row in the list. Private tokens, new in each answer, are left out."""
+    promise, otherwise = "a single object is its row of the list", "loads it once more at the next reconciliation"
     if row.get("updatedAt") != single.get("updatedAt"):
         return Finding(promise, endpoint.name, Holds.NOTE, "it changed meanwhile, or its updatedAt differs", otherwise)
     clean = Redaction(endpoint)
@@ -225,7 +223,7 @@ def judge_object(endpoint: Endpoint, row: Row, single: Row) -> Finding:
 
 
 def judge_limit(limits: Sequence[RateLimit | None]) -> Finding:
-    """Whether each answer says what the rate limit leaves, and less each time."""
+    """Whether each answer has the rate limit's headers, and ``remaining`` falls from one to the next."""
     told = [limit for limit in limits if limit]
     promise, otherwise = "rate limit in each answer", "sends one request at a time for a while; a 429 says to wait"
     if not told:
@@ -241,7 +239,7 @@ def judge_limit(limits: Sequence[RateLimit | None]) -> Finding:
 
 
 def judge_clock(differences: Sequence[timedelta], ahead: int) -> Finding:
-    """Whether this machine's clock is the API's; ``ahead`` rows are dated after this machine's present."""
+    """Whether this machine's clock agrees with the API's; ``ahead`` rows are dated in this machine's future."""
     promise, otherwise = "the clocks agree", "reads rows dated in the future again, each time"
     if not differences:
         return Finding(promise, "all", Holds.NOTE, "no answer has a Date", otherwise)
@@ -251,5 +249,5 @@ def judge_clock(differences: Sequence[timedelta], ahead: int) -> Finding:
 
 
 def count_ahead(rows: Iterable[Row], now: datetime) -> int:
-    """How many rows are dated after ``now``."""
+    """Number of rows dated after ``now``."""
     return sum(at > now for row in rows if (at := utc(row.get("updatedAt"))))

@@ -1,5 +1,6 @@
-"""What a run did and proved, as data: rendered as a table for logs and terminals, as JSON for Airflow's XCom, as rows for
-the table ``_checks``, and as the sentence of a failure.
+"""What a run did and proved, as data.
+
+It is rendered as a table for logs and terminals, as JSON for Airflow's XCom, as rows of ``_checks`` and as an error.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ SHOWN = ("active_rows", "new_rows", "changed_rows", "removed_rows", "requests", 
 
 
 class ValidationError(RefusedError):
-    """The load is not what it should be; running the checks again cannot help."""
+    """A check failed. Running the checks again cannot help."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """One run: the ledger's rows (``_syncs``), the checks, and how long they hold for the present (None: for ever)."""
+    """One run: the ledger's rows (``_syncs``), the checks, and how long they stay fresh (None: for ever)."""
 
     run_id: str
     checked_at: datetime
@@ -46,16 +47,16 @@ class Report:
 
     @property
     def failed(self) -> list[Check]:
-        """Checks that did not hold."""
+        """The failed checks."""
         return [check for check in self.checks if check.passed is False]
 
     @property
     def unproven(self) -> list[Check]:
-        """Checks of which nobody can say whether they hold."""
+        """The checks that are not proven: neither passed nor failed."""
         return [check for check in self.checks if check.passed is None]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values only; times as ISO 8601."""
+        """The report in plain values; times as ISO 8601."""
         return {
             "run_id": self.run_id,
             "checked_at": self.checked_at.isoformat(),
@@ -67,7 +68,7 @@ class Report:
         }
 
     def proof(self) -> dict[str, Any]:
-        """What the run proved, in short: of so many tables that it read. The row of proven runs is counted by it."""
+        """The proof in short, with the number of tables read. The page counts its row of proven runs by it."""
         read = [sync for sync in self.syncs if sync["mode"] != SKIPPED]
         return {
             "checked_at": self.checked_at.isoformat(),
@@ -78,7 +79,7 @@ class Report:
         }
 
     def summary(self) -> dict[str, Any]:
-        """What others may want to know of a load before they build on it: rows, changes, load id, checks."""
+        """What consumers of a load may want to know: rows, changes, load ids, checks."""
         sums = {name: sum(int(sync[name] or 0) for sync in self.syncs) for name in SUMMED}
         loads = [str(sync["load_id"]) for sync in self.syncs if sync["load_id"]]
         passed = sum(check.passed is True for check in self.checks)
@@ -86,7 +87,7 @@ class Report:
         return {"run_id": self.run_id, **sums, "load_ids": loads, "checks": checks}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Rows for ``_checks``."""
+        """The rows for ``_checks``."""
         return [
             {
                 "run_id": self.run_id,
@@ -103,7 +104,7 @@ class Report:
         ]
 
     def raise_if_failed(self) -> None:
-        """Raises ValidationError, naming table, check, expected and found, where a check did not hold."""
+        """Raises ValidationError if a check failed, with table, check, expected and found value."""
         if self.failed:
             lines = [f"  {line}" for line in _lines(self.failed)]
             raise ValidationError("\n".join([f"{len(self.failed)} of {len(self.checks)} checks failed:", *lines]))
@@ -125,7 +126,7 @@ class Report:
         numbers = [sync[name] for name in SHOWN]
         verdict = f"{counts[PASSED]}/{len(checks)} passed" if checks else ""
         if sync["mode"] == SKIPPED and counts[PASSED] == len(checks):
-            verdict = "not checked"  # they held over what an earlier run read
+            verdict = "not checked"  # the checks passed, but on rows of an earlier run
         verdict += f", {counts[NOT_PROVEN]} not proven" if counts[NOT_PROVEN] else ""
         return [sync["resource"], sync["mode"], *("" if n is None else n for n in numbers), seconds, verdict]
 
@@ -135,7 +136,7 @@ def _lines(checks: Sequence[Check]) -> list[str]:
 
 
 def by_sentence(checks: Sequence[Check], say: Callable[[Check], str]) -> list[str]:
-    """One line per way to fail; tables that failed in the same way share it."""
+    """One line per kind of failure, with all tables that failed so."""
     tables: dict[str, list[str]] = {}
     for check in checks:
         tables.setdefault(say(check), []).append(check.table)
@@ -152,10 +153,16 @@ def check_run(
     *,
     unproven_hours: float = DEFAULT_UNPROVEN_HOURS,
 ) -> Report:
-    """Makes all checks and stores them in ``_checks``; in the ledger, what the run left out and where it found nothing new.
+    """Makes all checks and stores them in ``_checks``; completes the ledger with resources left out or without changes.
 
-    ``errors`` says of resources whose task failed, why; ``idle`` has the ledger's rows that no load has stored;
-    ``unproven_hours`` is how long a table may stay not proven.
+    Args:
+        account: account whose tables are checked.
+        run_id: run to check.
+        resources: tables to check.
+        errors: error message by resource whose task failed.
+        left_out: resources that the run did not load.
+        idle: ledger rows of resources without changes, which no load has stored.
+        unproven_hours: how long a table may stay not proven.
     """
     schema = schema_of(resources)
     with short_lived_pipeline(account.pipeline, account) as pipeline:
@@ -163,7 +170,7 @@ def check_run(
         with warehouse.declared(schema) as query:
             growth = warehouse.read_growth(schema)
             stored = read_run(query, run_id)
-            # A run that is validated once more has them in the ledger already.
+            # If the run is validated a second time, the ledger has them already.
             noted = {sync["resource"]: sync for sync in idle if is_newer(sync, stored.get(sync["resource"]))}
             syncs = {**stored, **noted}
             noted |= {
@@ -194,7 +201,7 @@ def check_run(
 
 
 def look_at(account: Account, resource: str, run_id: str) -> Report:
-    """The checks of one table right after its load; nothing is stored."""
+    """Checks one table right after its load; stores nothing."""
     with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()
         with warehouse.connect() as query:
@@ -205,7 +212,7 @@ def look_at(account: Account, resource: str, run_id: str) -> Report:
 
 
 def read_last_report(account: Account) -> Report | None:
-    """The report of the newest run that was checked, from the destination; None where there is none."""
+    """The report of the latest checked run, read from the destination; None if there is none."""
     with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse = Warehouse(pipeline)
         names = [column.path for column in CHECKS_COLUMNS]

@@ -1,7 +1,7 @@
-"""Which accounts of api.video are loaded, and what is called after each: its settings, its DAG, its tables.
+"""The api.video accounts to load, and the names derived from each: settings, DAG, dataset, pipeline.
 
-One account needs no name. Several (``API_VIDEO_ACCOUNTS`` or ``[api_video] accounts``) each have a DAG, a dataset and
-settings of their own, in one destination.
+A single account needs no name. Several accounts (``API_VIDEO_ACCOUNTS`` or ``[api_video] accounts``) share one destination;
+each has its own DAG, dataset and settings.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from include.api_video.errors import SettingsError
 from include.api_video.settings.config import names_in, values_in_files, variable_of
 
 SECTION = "sources.api_video_source"
-UNNAMED = "default"  # what the list of accounts calls the one that was loaded before there were several
+UNNAMED = "default"  # stands in the list of accounts for the account without a name
 VARIABLE = "API_VIDEO_ACCOUNTS"
 NAME = re.compile("[a-z][a-z0-9_]{0,39}")
-STAGING = "_staging"  # dlt's suffix of the dataset beside each dataset
+STAGING = "_staging"  # dlt's suffix for the staging dataset
 WAREHOUSE_CONNECTION = "api_video_warehouse"  # Airflow Connection with the destination's credentials
 EXAMPLE = '["default", "training"]'
 
 
 @dataclass(frozen=True)
 class Account:
-    """An account of api.video, or one environment of it: whatever has a key of its own. The only one has no name."""
+    """An api.video account, or one environment or project of it: whatever has its own key. A single account has no name."""
 
     name: str = ""
 
@@ -35,21 +35,21 @@ class Account:
 
     @property
     def section(self) -> str:
-        """Where its settings are; what it lacks is taken from ``SECTION``, but never a key."""
+        """Section of its settings. ``SECTION`` supplies what it lacks, except keys."""
         return f"{SECTION}.{self.name}" if self.name else SECTION
 
     def variable(self, name: str) -> str:
-        """Environment variable that holds one of its settings."""
+        """Environment variable for one of its settings."""
         return variable_of(f"{self.section}.{name}")
 
     @property
     def dag_id(self) -> str:
-        """Its DAG, its Airflow Connection, and the Asset that stands for all its tables."""
+        """Name of its DAG, its Airflow Connection, and the Asset that stands for all its tables."""
         return self._called("api_video")
 
     @property
     def dataset(self) -> str:
-        """Schema of its tables in the destination."""
+        """Schema that holds its tables in the destination."""
         return self._called("api_video_data")
 
     @property
@@ -65,10 +65,10 @@ DEFAULT_ACCOUNT = Account()
 
 
 def read_accounts() -> tuple[Account, ...]:
-    """The accounts, in the order of the setting; one without a name where nothing is set.
+    """The accounts, in the order of the setting; without a setting, one without a name.
 
     Raises:
-        SettingsError: the setting is no list of names, or a name cannot be part of a table's and a variable's name.
+        SettingsError: the setting is not a list of names, or a name does not fit into dataset and variable names.
     """
     setting = os.environ.get(VARIABLE) or next(values_in_files("api_video.accounts"), None)
     if setting is None:
@@ -76,34 +76,31 @@ def read_accounts() -> tuple[Account, ...]:
     names = names_in(VARIABLE, setting, EXAMPLE)
     for name in names:
         if reason := _why_not(name):
-            raise SettingsError(
-                f"{VARIABLE}: an account cannot be called {name!r}: {reason}. Names such as {EXAMPLE} will do."
-            )
+            raise SettingsError(f"{VARIABLE}: an account cannot be called {name!r}: {reason}. Use names such as {EXAMPLE}.")
     if not names or len(set(names)) < len(names):
         raise SettingsError(f"{VARIABLE} must name at least one account, and each once, such as {EXAMPLE}.")
     return tuple(Account("" if name == UNNAMED else name) for name in names)
 
 
 def _why_not(name: str) -> str | None:
-    """Why an account cannot have this name; None: it can. (Names of settings are refused where those are read.)"""
+    """Why an account cannot have this name; None if it can. ``settings`` refuses those that are names of settings."""
     if not NAME.fullmatch(name):
-        return "use small letters, digits and _, a letter first, 40 at most"
+        return "use at most 40 lowercase letters, digits and _, beginning with a letter"
     if f"_{name}".endswith(STAGING):
         account, base = Account(name), Account(name.removesuffix("staging").rstrip("_"))
         return (
-            f"its tables would be in {account.dataset}, where dlt keeps what is on its way into {base.dataset}, and "
-            "empties it"
+            f"its tables would be in {account.dataset}, which dlt uses as the staging dataset of {base.dataset} and empties"
         )
     if Account(name).dag_id == WAREHOUSE_CONNECTION:
-        return f"its Airflow Connection {WAREHOUSE_CONNECTION} is the destination's"
+        return f"the Airflow Connection {WAREHOUSE_CONNECTION} belongs to the destination"
     return None
 
 
 def find_account(name: str) -> Account:
-    """The account of this name among those of the setting.
+    """The account with this name.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: the setting has no such account.
     """
     accounts = read_accounts()
     for account in accounts:

@@ -1,8 +1,8 @@
-"""Where a setting comes from: environment variables, an Airflow Connection, dlt's files; the strongest first.
+"""Looks settings up: environment variables first, then an Airflow Connection, then dlt's files.
 
 Names are dlt's: ``[sources.api_video_source]`` in ``include/.dlt/config.toml`` and ``secrets.toml``, or environment
-variables ``SOURCES__API_VIDEO_SOURCE__<NAME>``. They are looked up at exactly these places. dlt's own search would also
-take a stray ``ENVIRONMENT`` or ``API_KEY`` variable, which many machines have for other reasons.
+variables ``SOURCES__API_VIDEO_SOURCE__<NAME>``. Only these exact places count. dlt's own search would also accept a bare
+``ENVIRONMENT`` or ``API_KEY`` variable, which many machines have for other reasons.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from dlt.common.configuration.providers import EnvironProvider
 
 from include.api_video.errors import SettingsError
 
-SECRETS = ("api_key", "webhook_url")  # how the names of settings end that belong into no config.toml
+SECRETS = ("api_key", "webhook_url")  # settings whose names end so are secrets: never read from config.toml
 INCLUDE_DIR = Path(__file__).resolve().parents[2]
 PROJECT_DIR = INCLUDE_DIR.parent
 
 
 def use_project_config() -> None:
-    """Lets dlt read ``include/.dlt`` wherever the process was started.
+    """Makes dlt read ``include/.dlt``, wherever the process was started.
 
-    For entry points only (the DAG, the command line). A folder set by the user in DLT_PROJECT_DIR is replaced: dlt's
-    Airflow helper sets it to the folder of DAGs, where this package keeps nothing.
+    For entry points only (the DAG, the command line). It overwrites DLT_PROJECT_DIR, because dlt's Airflow helper sets that
+    to the DAGs folder, where this package has no settings.
     """
     os.environ["DLT_PROJECT_DIR"] = str(INCLUDE_DIR)
     dlt.current.run_context().reload()
 
 
 def state_of_settings() -> tuple[Hashable, ...]:
-    """Equal as long as nothing that dlt looks settings up in has changed."""
+    """A value that stays equal as long as dlt's providers and the environment do not change."""
     return tuple(dlt.config.config_providers), frozenset(os.environ.items())
 
 
 class Section:
-    """The settings of one section; a name that it lacks is looked for in ``general``, but never a key.
+    """The settings of one section. ``general`` supplies names that it lacks, except secrets.
 
     Args:
         path: such as ``sources.api_video_source``.
-        connection: values of an Airflow Connection; they belong to this section.
-        general: settings that several sections share.
+        connection: values of an Airflow Connection, for this section.
+        general: section with settings that several accounts share.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Section:
         self.path, self._connection, self._general = path, connection, general
 
     def variable(self, name: str) -> str:
-        """Environment variable that holds a setting."""
+        """Environment variable for a setting."""
         return variable_of(f"{self.path}.{name}")
 
     def values(self, name: str) -> Iterator[Any]:
-        """All that was set under a name, the strongest first. An empty environment variable does not count."""
+        """All values set under a name, in order of precedence. An empty environment variable counts as unset."""
         secret = name.endswith(SECRETS)
         yield from values_in_environment(f"{self.path}.{name}")
         if self._connection.get(name):
@@ -100,7 +100,7 @@ class Section:
 
 
 class ConnectionSection(Section):
-    """The same, of a connection alone."""
+    """A section that reads the Airflow Connection alone."""
 
     def values(self, name: str) -> Iterator[Any]:
         if self._connection.get(name):
@@ -108,24 +108,24 @@ class ConnectionSection(Section):
 
 
 def variable_of(path: str) -> str:
-    """Environment variable that holds the setting of a path."""
+    """Environment variable for the setting at a path."""
     return path.replace(".", "__").upper()
 
 
 def values_of(path: str) -> Iterator[Any]:
-    """All that was set under a path, in the environment or in the files, the strongest first."""
+    """All values set at a path, in order of precedence: environment, then files."""
     yield from values_in_environment(path)
     yield from values_in_files(path)
 
 
 def values_in_environment(path: str) -> Iterator[str]:
-    """What the environment has under a path; an empty variable does not count."""
+    """The environment's value for a path, if any; an empty variable counts as unset."""
     if value := os.environ.get(variable_of(path)):
         yield value
 
 
 def values_in_files(path: str, *, secret: bool = False) -> Iterator[Any]:
-    """What dlt's providers other than the environment have, the strongest first; there, an empty variable would count."""
+    """The values of dlt's providers, in order of precedence, without its environment: there, empty counts as set."""
     *sections, key = path.split(".")
     for provider in dlt.config.config_providers:
         if isinstance(provider, EnvironProvider) or (secret and not provider.supports_secrets):
@@ -136,10 +136,10 @@ def values_in_files(path: str, *, secret: bool = False) -> Iterator[Any]:
 
 
 def one_of(what: str, value: str, known: tuple[str, ...]) -> str:
-    """The value, where it is known.
+    """The value, if it is one of those known.
 
     Raises:
-        SettingsError: it is not; the message names those that are.
+        SettingsError: it is not; the message names the known ones.
     """
     if value in known:
         return value
@@ -149,10 +149,10 @@ def one_of(what: str, value: str, known: tuple[str, ...]) -> str:
 
 
 def names_in(where: str, value: Any, example: str = '["videos", "players"]') -> list[str]:
-    """A list of names, also where it comes as JSON.
+    """A list of names, given as a list or as JSON.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not a list of names.
     """
     if isinstance(value, str):
         try:

@@ -1,4 +1,4 @@
-"""The destination: any of dlt's, by one setting; DuckDB by default."""
+"""The destination: one setting chooses among those of dlt that this package supports; DuckDB by default."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from include.api_video.settings.config import (
 VARIABLE = "API_VIDEO_DESTINATION"
 FOLDER = "filesystem"
 DUCKDB_FILE = PROJECT_DIR / f"{DEFAULT_ACCOUNT.pipeline}.duckdb"  # dlt's own default name, in the project's folder
-# Destinations that this package supports, and formats of the files between dlt's steps where dlt's own choice is not best:
-# for DuckDB, insert_values takes three times as long and up to eight times the memory. (For PostgreSQL it has to be: CSV
-# makes null of a text without characters.)
+# The supported destinations, each with the format of the files between dlt's steps; None: dlt's own choice. For DuckDB that
+# would be insert_values, which takes three times as long and up to eight times the memory. PostgreSQL needs it: CSV would
+# turn an empty text into null.
 FILE_FORMATS: Mapping[str, Any] = {
     "duckdb": "jsonl",
     "postgres": None,
@@ -39,35 +39,35 @@ FILE_FORMATS: Mapping[str, Any] = {
 
 
 def destination_name() -> str:
-    """The destination's type, as dlt names it.
+    """The destination's type, by dlt's name.
 
     Raises:
-        SettingsError: it is none of those that this package supports.
+        SettingsError: this package does not support it.
     """
     name = os.environ.get(VARIABLE) or next(values_in_files("api_video.destination"), None) or "duckdb"
     return one_of("destination", str(name), tuple(FILE_FORMATS))
 
 
 def file_format() -> Any:
-    """Format of the files between dlt's steps; None: dlt's choice for the destination."""
+    """Format of the files between dlt's steps; None: dlt's own choice."""
     return FILE_FORMATS[destination_name()]
 
 
 def duckdb_file() -> Path | None:
-    """The DuckDB file, or the project's own; None where no file is loaded into.
+    """The DuckDB file that is set, else the project's own; None for other destinations.
 
     Both of dlt's spellings count: ``DESTINATION__DUCKDB__CREDENTIALS`` and ``DESTINATION__DUCKDB__CREDENTIALS__DATABASE``.
 
     Raises:
-        SettingsError: they name different files, or none.
+        SettingsError: they name different files, or something that is not a file.
     """
     if destination_name() != "duckdb":
         return None
     path = str(_duckdb_path() or DUCKDB_FILE).removeprefix("duckdb:///")
     if "://" in path or path.startswith(":"):
         raise SettingsError(
-            "DESTINATION__DUCKDB__CREDENTIALS must be the path of a file, such as /data/api_video.duckdb: each task opens "
-            f"it anew. For another destination set {VARIABLE}."
+            "DESTINATION__DUCKDB__CREDENTIALS must be the path of a file, such as /data/api_video.duckdb, since each task "
+            f"opens it anew. For another destination set {VARIABLE}."
         )
     return Path(path).expanduser().absolute()
 
@@ -80,7 +80,7 @@ def _duckdb_path() -> Any:
         if len(paths) > 1:
             variable = variable_of(setting)
             raise SettingsError(
-                f"{variable} says {whole[0]}, and {variable}__DATABASE another file: leave one of them out."
+                f"{variable} names {whole[0]}, and {variable}__DATABASE another file: set only one of them."
             )
         if paths:
             return next(iter(paths))
@@ -88,13 +88,13 @@ def _duckdb_path() -> Any:
 
 
 def credentials_variable() -> str:
-    """How the environment variables begin that hold the destination's credentials."""
+    """Prefix of the environment variables with the destination's credentials."""
     return f"DESTINATION__{destination_name().upper()}__CREDENTIALS"
 
 
 def connection_variable() -> str:
-    """How the environment variables begin that the fields of an Airflow Connection stand for."""
-    # A folder's credentials are but a part of what is to be said of it: where it is, comes beside them.
+    """Prefix of the environment variables that the fields of an Airflow Connection set."""
+    # For files in a bucket, the Connection also sets bucket_url, which is not part of dlt's credentials.
     return f"DESTINATION__{FOLDER.upper()}" if destination_name() == FOLDER else credentials_variable()
 
 
@@ -106,11 +106,10 @@ def credentials_of(
     port: int | None,
     extra: Mapping[str, Any],
 ) -> dict[str, str]:
-    """The credentials that dlt wants, from the fields of an Airflow Connection, by the ends of their environment variables.
+    """Credentials for dlt from the fields of an Airflow Connection: ``{suffix of the environment variable: value}``.
 
-    A password that is a connection string is all of them; else the fields have dlt's names (login is the username, schema
-    the database), and extra has those that a Connection has no field for, such as a warehouse or a role, or a storage with
-    fields of its own.
+    A password that is a connection string holds them all. Otherwise login becomes dlt's username and schema its database;
+    extra holds what a Connection has no field for, such as a warehouse, a role, or a storage with fields of its own.
     """
     if password and "://" in password:
         return {"": password}
@@ -128,10 +127,10 @@ def _flat(prefix: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def local_file() -> str | None:
-    """The file of this machine that the destination or its catalog is; None where other machines reach it.
+    """The local file that holds the destination or its catalog; None if other machines can reach the destination.
 
     Raises:
-        SettingsError: a lake is not set, or in the working folder, which is another one for each task.
+        SettingsError: catalog or storage is not set, or has a relative path: each task has another working folder.
     """
     if file := duckdb_file():
         return str(file)
@@ -141,32 +140,32 @@ def local_file() -> str | None:
 
 
 def lake_catalog() -> str | None:
-    """DuckLake's catalog, where it is a file; checks that the lake is where all tasks find it.
+    """DuckLake's catalog if it is a file; checks that all tasks find catalog and storage at the same place.
 
     Raises:
-        SettingsError: catalog or storage are not set, or in the working folder.
+        SettingsError: catalog or storage is not set, or has a relative path.
     """
     catalog = next(values_of("destination.ducklake.credentials.catalog"), None) or ""
     is_file = catalog.startswith(("sqlite:", "duckdb:"))
     if not catalog or (is_file and ":////" not in catalog):
         raise SettingsError(
             "The destination ducklake needs its catalog: set DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG to "
-            "postgres://user:password@host/database, or to a file with its whole path, such as sqlite:////data/lake.sqlite."
+            "postgres://user:password@host/database, or to a file with its full path, such as sqlite:////data/lake.sqlite."
         )
     check_storage("credentials.storage.bucket_url")
     return catalog if is_file else None
 
 
 def check_storage(setting: str) -> None:
-    """Checks that files go where all tasks find them.
+    """Checks that all tasks find the files at the same place.
 
     Raises:
-        SettingsError: bucket or folder is not set, or in the working folder.
+        SettingsError: bucket or folder is not set, or has a relative path.
     """
     path = f"destination.{destination_name()}.{setting}"
     storage = next(values_of(path), None) or ""
     if not (storage.startswith("/") or ":/" in storage):
         raise SettingsError(
             f"The destination {destination_name()} needs its storage: set {variable_of(path)} to a bucket, such as "
-            "s3://bucket/lake, or to a folder with its whole path."
+            "s3://bucket/lake, or to a folder with its full path."
         )

@@ -1,4 +1,4 @@
-"""Filters of the lists: ``[sources.api_video_source.filters.<resource>]``, checked, and in the API's spelling."""
+"""Filters of the lists, ``[sources.api_video_source.filters.<resource>]``: checked, then turned into query parameters."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Filters = Mapping[str, Mapping[str, Any]]
 
 
 def read_filters(section: Section) -> Filters:
-    """``{resource: {filter: value}}`` of the filters that are set.
+    """The filters that are set: ``{resource: {filter: value}}``.
 
     Raises:
-        SettingsError: a resource has no such filter, or the filter no such value.
+        SettingsError: a resource does not have such a filter, or a filter does not allow the value.
     """
     filterable = {e.name: e for e in ENDPOINTS if e.filters}
     for tables in section.values("filters"):
@@ -42,7 +42,7 @@ def read_filters(section: Section) -> Filters:
 
 
 def filter_params(endpoint: Endpoint, filters: Filters) -> dict[str, Any]:
-    """Query parameters of a list's filters, in the API's spelling (``tags[]`` repeated, ``metadata[Key]=Value``)."""
+    """Query parameters for a list's filters: ``tags[]`` repeated, ``metadata[Key]=Value`` (OpenAPI, /videos)."""
     params: dict[str, Any] = {}
     for rule in endpoint.filters:
         value = filters.get(endpoint.name, {}).get(rule.name)

@@ -1,4 +1,4 @@
-"""The settings of one account, read once into one frozen and checked value."""
+"""The settings of one account, read and checked once, as one frozen value."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ DEFAULT_MAX_DETAIL_REQUESTS = 3000  # six minutes at the documented 500 reads a 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run needs to know. Keys are kept out of ``repr``.
+    """The settings of a run. Keys are kept out of ``repr``.
 
     Attributes:
-        account: whose settings they are.
-        max_detail_requests: most requests that one task may spend on single objects in one run; 0 asks for none. A list
-            asks for so many rows at most that it did not find and that may be gone.
-        unproven_hours: a table that stays not proven for so long fails the run; 0: at once.
-        full_check_hours: a whole list is read and compared at least this often; 0 means every run.
-        max_removed_share: largest share of a table's rows that one run may mark removed; 1 means any.
-        rate_limit_reserve: share of the API's rate limit that is left for others; 0 uses it all.
+        account: account that the settings belong to.
+        max_detail_requests: request budget of one task in one run for single objects; 0 requests none. For a list, it
+            limits how many missing rows are looked up one by one before they count as removed.
+        unproven_hours: hours that a table may stay not proven before the run fails; 0: it fails at once.
+        full_check_hours: hours between reconciliations, which read and compare the whole list; 0: every run.
+        max_removed_share: largest share of a table's rows that one run may mark removed; 1: any.
+        rate_limit_reserve: share of the API's rate limit to leave for others; 0 uses all of it.
         schedule: when the DAG runs.
-        history_days: ledger and checks of so many days are kept whole, of older ones a part; 0 keeps everything.
+        history_days: days for which ledger and checks are kept whole; older entries are thinned out. 0 keeps everything.
     """
 
     api_key: str = field(repr=False)
@@ -58,21 +58,21 @@ class Settings:
     account: Account = DEFAULT_ACCOUNT
 
     def url_of(self, host: Host) -> str:
-        """Base URL of one of the two hosts."""
+        """Base URL of the main or the Admin API."""
         return self.admin_base_url if host is Host.ADMIN else self.base_url
 
     def key_of(self, host: Host) -> str:
-        """API key for one of the two hosts.
+        """API key for the main or the Admin API.
 
         Raises:
-            SettingsError: the admin key is needed and not set.
+            SettingsError: the admin key is needed, but not set.
         """
         if host is Host.MAIN:
             return self.api_key
         if not self.admin_api_key:
             raise SettingsError(
                 "projects_api_keys is switched on, but there is no admin API key: set "
-                f"{self.account.variable('admin_api_key')} (api.video's support hands it out), or leave the resource out "
+                f"{self.account.variable('admin_api_key')} (ask api.video's support for one), or leave the resource out "
                 f"of {self.account.variable('resources')}."
             )
         return self.admin_api_key
@@ -84,10 +84,10 @@ def read_settings(
     """Reads and checks all settings of an account.
 
     Args:
-        connection: values of an Airflow Connection; they win over the files, environment variables win over both. Where
-            there are none, and no key anywhere else, the demo is read that is beside this process, if it is.
-        account: what its own section lacks is taken from the general one, but never a key.
-        needs_key: False for commands that send nothing.
+        connection: values of an Airflow Connection. They win over the files; environment variables win over both. Without
+            a connection and without a key anywhere else, the demo is read, if one was started with this process.
+        account: the general section supplies what its own section lacks, except keys.
+        needs_key: False for commands that send no request.
 
     Raises:
         SettingsError: an option is missing, unknown or out of range; the message names it and the known values.
@@ -100,22 +100,22 @@ def read_settings(
 
 
 def _check_account_names() -> None:
-    """The section of an account must not be where a setting is.
+    """Checks that no account's section takes the place of a setting.
 
     Raises:
-        SettingsError: an account is called as a setting.
+        SettingsError: an account has the name of a setting.
     """
     options = {option.name for option in fields(Settings)}
     for account in read_accounts():
         if account.name in options:
             raise SettingsError(
                 f"{VARIABLE}: an account cannot be called {account.name!r}: [{account.section}] would be the setting of "
-                f"this name. Names such as {EXAMPLE} will do."
+                f"this name. Use names such as {EXAMPLE}."
             )
 
 
 def settings_from(connection: Mapping[str, str]) -> Settings:
-    """The settings that a connection alone stands for: what its form tests.
+    """The settings from a Connection alone, for the Test button of its form.
 
     Raises:
         SettingsError: as ``read_settings``.
@@ -124,9 +124,9 @@ def settings_from(connection: Mapping[str, str]) -> Settings:
 
 
 def read_resources(account: Account = DEFAULT_ACCOUNT) -> tuple[str, ...]:
-    """The resources switched on, read without needing a key: for parsing the DAG.
+    """The resources switched on, for parsing the DAG; no key is needed.
 
-    A wrong setting does not break parsing; the defaults are shown, and the run's first task says what is wrong.
+    A wrong setting must not break parsing: the DAG shows the defaults, and its first task reports the mistake.
     """
     section = _section_of(account, {})
     try:
@@ -137,7 +137,7 @@ def read_resources(account: Account = DEFAULT_ACCOUNT) -> tuple[str, ...]:
 
 
 def read_demo_note(account: Account = DEFAULT_ACCOUNT) -> str:
-    """What a DAG's documentation says where it loads the demo; empty where it does not. Nor does this break parsing."""
+    """The note in the DAG's documentation if it loads the demo, else empty. A wrong setting does not break parsing here."""
     try:
         return demo_note(account, _section_of(account, {}))
     except SettingsError:
@@ -147,12 +147,12 @@ def read_demo_note(account: Account = DEFAULT_ACCOUNT) -> str:
 def connection_values(
     host: str | None, password: str | None, extra: Mapping[str, Any], port: int | None = None
 ) -> dict[str, str]:
-    """Settings by name, from the fields of an Airflow Connection: password is the key, host the base URL, extra the rest.
+    """Settings by name from the fields of an Airflow Connection: password is the key, host the base URL, extra the rest.
 
-    A port counts where the host is given without one.
+    The port is used only if the host has none.
 
     Raises:
-        SettingsError: extra has a setting that no Connection can have.
+        SettingsError: extra holds a setting that cannot come from a Connection.
     """
     host = host or ""
     if host and "://" not in host:
@@ -162,7 +162,7 @@ def connection_values(
         host = f"{url.scheme}://{url.netloc}:{port}{url.path}"
     if "schedule" in extra:
         raise SettingsError(
-            f"schedule cannot be set in a Connection, which Airflow does not ask when it plans runs: set "
+            f"schedule cannot be set in a Connection, since Airflow reads none when it plans runs: set "
             f"{DEFAULT_ACCOUNT.variable('schedule')} or include/.dlt/config.toml."
         )
     extras = {str(name): str(value) for name, value in extra.items() if value not in (None, "")}
@@ -180,14 +180,14 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         whose = f" for the account {account.name!r}" if account.name else ""
         raise MissingKeyError(
             f"No api.video API key is set{whose}. Set the environment variable {account.variable('api_key')}, or write "
-            f'[{account.section}] api_key = "..." into include/.dlt/secrets.toml, or make an Airflow Connection '
+            f'[{account.section}] api_key = "..." into include/.dlt/secrets.toml, or create an Airflow Connection '
             f'"{account.dag_id}" with the key as its password.'
         )
     admin_api_key = section.text("admin_api_key")
     for name, key in (("api_key", api_key), ("admin_api_key", admin_api_key or "")):
         if not (key.isascii() and key.isprintable()):
             raise SettingsError(
-                f"{section.path}.{name} has a character that no key has, such as a dash of a text: copy it anew."
+                f"{section.path}.{name} has a character that no key has, such as a typographic dash: copy it again."
             )
     return Settings(
         api_key=api_key,
@@ -200,7 +200,7 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         max_detail_requests=section.whole("max_detail_requests", DEFAULT_MAX_DETAIL_REQUESTS, lowest=0),
         full_check_hours=section.number("full_check_hours", Settings.full_check_hours, lowest=0),
         unproven_hours=section.number("unproven_hours", DEFAULT_UNPROVEN_HOURS, lowest=0),
-        # A sandbox video lives 24 hours: a shrinking list is normal there.
+        # The sandbox deletes videos after 24 hours (guide, reference/README): a shrinking list is normal there.
         max_removed_share=section.number(
             "max_removed_share", 1.0 if environment == "sandbox" else Settings.max_removed_share, 0, highest=1
         ),

@@ -13,13 +13,13 @@ from include.api_video.warehouse.sql import Query
 # fmt: off
 REJECTED_COLUMNS = (
     Column("rejected_id",   "text",      "Resource and row_key"),
-    Column("resource",      "text",      "Table that it should be a row of"),
-    Column("row_key",       "text",      "Its key, or that of the request; where there is none, ~ and a hash of it"),
+    Column("resource",      "text",      "Table that it was meant for"),
+    Column("row_key",       "text",      "Its key, or the key requested; without either, ~ and a hash of the payload"),
     Column("reason",        "text",      "Why it cannot be a row"),
     Column("payload",       "text",      "What the API sent, as JSON, without secrets"),
-    Column("read_at",       "timestamp", "When it was read first, as it is now"),
-    Column("run_id",        "text",      "Run that read it then"),
-    Column("load_id",       "text",      "dlt's load package of that run", joins="_dlt_loads.load_id"),
+    Column("read_at",       "timestamp", "When this payload was first read"),
+    Column("run_id",        "text",      "Run that first read it"),
+    Column("load_id",       "text",      "Load package of that run", joins="_dlt_loads.load_id"),
     Column("content_hash",  "text",      "Hash of the payload, to find changes"),
 )
 # fmt: on

@@ -47,19 +47,19 @@ DLT_COLUMNS = (
 # fmt: off
 CHECKS_COLUMNS = (
     Column("run_id",        "text",      "Run that made the check"),
-    Column("checked_at",    "timestamp", "When"),
+    Column("checked_at",    "timestamp", "When the check was made"),
     Column("table_name",    "text",      "Table checked"),
     Column("check_name",    "text",      "What was checked"),
-    Column("passed",        "bool",      "Whether it held; null: not proven"),
+    Column("passed",        "bool",      "Whether it passed; null if not proven"),
     Column("outcome",       "text",      "passed, failed or not proven: the rows are loaded, the proof is still to come"),
-    Column("expected",      "text",      "What it should be"),
-    Column("found",         "text",      "What it is"),
-    Column("note",          "text",      "What to make of it"),
+    Column("expected",      "text",      "Expected value"),
+    Column("found",         "text",      "Value found"),
+    Column("note",          "text",      "What the result means, and what to do"),
 )
 OWN_TABLES = {
-    SYNCS:  ("The ledger: what each run did with each resource, also where nothing changed", SYNCS_COLUMNS),
+    SYNCS:  ("The ledger: what each run did with each resource, even if nothing changed", SYNCS_COLUMNS),
     CHECKS: ("The proof: each check of each run, with what was expected and what was found", CHECKS_COLUMNS),
-    REJECTED: ("What the API lists and no table can hold, such as a video without its id: as it is now", REJECTED_COLUMNS),
+    REJECTED: ("Listed by the API now, but impossible to store in its table, such as a video without an id", REJECTED_COLUMNS),
 }
 # fmt: on
 

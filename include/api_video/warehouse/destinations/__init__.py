@@ -7,6 +7,8 @@ May import: what warehouse may.
 - duckdb_files: how DuckDB loads files of rows
 - row_files: rows written past dlt's normalizer
 - ducklake: DuckLake
+- locking_pool: connections to a file that one process at a time has open
+- configured_once: a destination whose configuration is looked up once
 - delta_lake: Delta tables in a folder or a bucket
 - errors: what a destination's failure means
 """

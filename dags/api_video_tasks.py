@@ -62,7 +62,7 @@ from include.api_video.settings.settings import (
     read_resources,
     read_settings,
 )
-from include.api_video.warehouse.destinations.errors import understood
+from include.api_video.warehouse.destinations.errors import explained
 from include.api_video.warehouse.destinations.make import make_destination
 from include.api_video.warehouse.locks.table_lock import table_lock
 from include.api_video.warehouse.pipelines import WORKING_FILES, make_pipeline
@@ -293,7 +293,7 @@ def _run(
     # dlt looks for this folder in a pipeline that was wiped before: a retry, or the same process as another task.
     os.makedirs(os.path.join(pipeline.working_dir, "schemas"), exist_ok=True)
     try:
-        with plain_words(), understood(account):
+        with plain_words(), explained(account):
             use_warehouse_connection()
             with table_lock(pipeline, name, run_id), in_a_sentence(name):
                 idle = unless_idle(load)

@@ -105,7 +105,7 @@ def _object_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Hand
 
 def _admin_routes(world: World, behaviour: Behaviour, entry: Endpoint) -> list[Route]:
     """The Admin API's list, in the way it is documented and in the way that ``listed_path`` names."""
-    via_path, via_key = entry.via or ("", "")
+    via_path, via_key = entry.per_row_of or ("", "")
 
     async def answer_via(request: Request) -> Response:
         _require(behaviour, "documented")

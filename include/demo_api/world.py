@@ -47,7 +47,7 @@ class World:
         self.lock = threading.RLock()
         self._reads = self._added = 0
         self._key_fields = {name: entry.key for name, entry in self.endpoints.items() if entry.is_list}
-        self._key_fields |= {via_name(entry): entry.via[1] for entry in self.endpoints.values() if entry.via}
+        self._key_fields |= {via_name(entry): entry.per_row_of[1] for entry in self.endpoints.values() if entry.per_row_of}
         self._lists = {name: self._new_list(name) for name in self._key_fields}
         self._bodies: dict[tuple[str, str], Row | None] = {}  # set by a test; None answers 404
         self._summary_of = {row["videoId"]: row["summaryId"] for row in self._rows("summaries")}
@@ -260,7 +260,7 @@ class World:
 
 def via_name(entry: Endpoint) -> str:
     """Name of the list that is walked before ``entry``: ``projects`` for ``/projects``."""
-    return entry.via[0].strip("/") if entry.via else ""
+    return entry.per_row_of[0].strip("/") if entry.per_row_of else ""
 
 
 def is_detail(entry: Endpoint, endpoints: Mapping[str, Endpoint]) -> bool:

@@ -26,7 +26,7 @@ from include.api_video.settings.destination import (
 )
 from include.api_video.settings.settings import Settings
 from include.api_video.warehouse.destinations.configured_once import configured_once
-from include.api_video.warehouse.destinations.errors import DestinationError, understood
+from include.api_video.warehouse.destinations.errors import DestinationError, explained
 from include.api_video.warehouse.destinations.make import make_destination
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 
@@ -137,12 +137,12 @@ def test_a_destination_that_cannot_be_reached_says_why_and_keeps_its_password(mo
 
 
 def test_a_missing_package_is_said_with_its_command() -> None:
-    with pytest.raises(SettingsError, match=r'pip install --constraint constraints\.txt "dlt\[snowflake\]"'), understood():
+    with pytest.raises(SettingsError, match=r'pip install --constraint constraints\.txt "dlt\[snowflake\]"'), explained():
         raise MissingDependencyException("dlt", ["dlt[snowflake]"])
 
 
 def test_other_errors_stay_what_they_are() -> None:
-    with pytest.raises(ZeroDivisionError), understood():
+    with pytest.raises(ZeroDivisionError), explained():
         _ = 1 / 0
 
 

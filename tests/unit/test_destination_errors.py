@@ -12,7 +12,7 @@ from dlt.destinations.exceptions import DatabaseTransientException, DestinationC
 
 from include.api_video.errors import ApiVideoServerError, SettingsError
 from include.api_video.settings.accounts import Account
-from include.api_video.warehouse.destinations.errors import DestinationError, DestinationRefusedError, describe, understood
+from include.api_video.warehouse.destinations.errors import DestinationError, DestinationRefusedError, describe, explained
 
 POSTGRES = "postgresql://loader:s3cretword@db.example.com/warehouse"
 
@@ -78,7 +78,7 @@ def test_what_dlt_wrapped_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = duckdb.IOException(f'IO Error: unable to connect to "{POSTGRES}": Connection refused')
     error = DestinationConnectionError("lake", "data", str(driver), driver)
 
-    with pytest.raises(DestinationError) as caught, understood():
+    with pytest.raises(DestinationError) as caught, explained():
         raise RuntimeError("Pipeline execution failed; run `dlt pipeline x drop-pending-packages`") from error
 
     assert "postgresql://loader:***@db.example.com/warehouse" in str(caught.value)
@@ -87,7 +87,7 @@ def test_what_dlt_wrapped_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_error_of_ours_within_dlts_stays_what_it_is() -> None:
-    with pytest.raises(ApiVideoServerError, match="502"), understood():
+    with pytest.raises(ApiVideoServerError, match="502"), explained():
         raise RuntimeError("dlt") from ApiVideoServerError("502")
 
 

@@ -118,8 +118,8 @@ def test_a_detail_has_its_parents_key_and_asks_for_it_in_its_path(endpoint):
     if endpoint.parent:
         assert endpoint.key == by_name()[endpoint.parent].key
         assert in_path == [endpoint.key]
-    elif endpoint.via:
-        assert in_path == [endpoint.via[1]]
+    elif endpoint.per_row_of:
+        assert in_path == [endpoint.per_row_of[1]]
     else:
         assert in_path == []
 
@@ -167,9 +167,9 @@ def test_the_filters_are_those_that_the_api_documents():
 
 
 def test_only_the_admin_api_is_read_by_way_of_another_list():
-    assert [e.name for e in ENDPOINTS if e.via or e.listed_path or e.host is Host.ADMIN] == ["projects_api_keys"]
+    assert [e.name for e in ENDPOINTS if e.per_row_of or e.listed_path or e.host is Host.ADMIN] == ["projects_api_keys"]
     keys = by_name()["projects_api_keys"]
-    assert (keys.via, keys.listed_path) == (("/projects", "project_id"), "/projects/api-keys")
+    assert (keys.per_row_of, keys.listed_path) == (("/projects", "project_id"), "/projects/api-keys")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def _ask(endpoint: Endpoint, settings: Settings) -> None:
     session = ApiVideoSession(settings, endpoint.host, attempts=1, whole_answer_s=ANSWER_WITHIN_S)
     url = settings.url_of(endpoint.host)
     try:
-        if endpoint.via and session.knows(url + endpoint.via[0], {}):
+        if endpoint.per_row_of and session.knows(url + endpoint.per_row_of[0], {}):
             return
         session.get(url + (endpoint.listed_path or endpoint.path))
     finally:

@@ -92,8 +92,8 @@ class Endpoint:
         missing_ok: a 404 means "there is none" and is stored as that.
         is_final: False for an object that can change while its parent stays; it is requested again at each run.
         secrets: fields that must never be stored, at any depth of this payload.
-        via: list to walk first, as (path, key); ``path`` is then requested once for each of its rows.
-        listed_path: path to use where the host does not serve ``via``.
+        per_row_of: another list, as (path, key), each row of which has a list of this endpoint: it is walked first.
+        listed_path: path to use where the host does not serve ``per_row_of``.
         on_by_default: whether a fresh install loads it.
     """
 
@@ -114,7 +114,7 @@ class Endpoint:
     is_final: Callable[[Mapping[str, Any]], bool] = lambda _: True
     secrets: tuple[str, ...] = ()
     host: Host = Host.MAIN
-    via: tuple[str, str] | None = None
+    per_row_of: tuple[str, str] | None = None
     listed_path: str | None = None
     on_by_default: bool = True
 

@@ -29,7 +29,7 @@ def check_key(warehouse: Warehouse, settings: Settings) -> None:
     Raises:
         ApiVideoKeyError: api.video refuses it. Whatever else goes wrong is told by the task that meets it.
     """
-    lists = [by_name()[name] for name in settings.resources if by_name()[name].is_list and not by_name()[name].via]
+    lists = [by_name()[name] for name in settings.resources if by_name()[name].is_list and not by_name()[name].per_row_of]
     if not lists or is_proven(warehouse, settings.base_url):
         return
     path = lists[-1].path  # the short lists come last

@@ -35,7 +35,7 @@ log = logging.getLogger("api_video")
 
 
 class ListReading(Reading):
-    """One list in one run, or one per row of another list (``Endpoint.via``)."""
+    """One list in one run, or one per row of another list (``Endpoint.per_row_of``)."""
 
     stops_ok = True
     _sync: ListSync | None = None
@@ -47,9 +47,9 @@ class ListReading(Reading):
     def requests(self) -> list[Any]:
         """The list; behind each row of another list, where it is one per row."""
         endpoint = self.endpoint
-        if not endpoint.via:
+        if not endpoint.per_row_of:
             return [self._entry(endpoint.path, ROWS, self._params())]
-        path, key = endpoint.via
+        path, key = endpoint.per_row_of
         if not self.session.knows(self.settings.url_of(endpoint.host) + path, ADMIN_PARAMS):
             return [self._entry(cast(str, endpoint.listed_path), ROWS, self._params())]
         name = path.strip("/")
@@ -128,7 +128,7 @@ class ListReading(Reading):
 
     def _that_lead_on(self, rows: list[Any]) -> list[Any]:
         """Those rows of the list that leads to the lists that have the key of one."""
-        _, key = cast("tuple[str, str]", self.endpoint.via)
+        _, key = cast("tuple[str, str]", self.endpoint.per_row_of)
         leading = [row for row in rows if isinstance(row, dict) and isinstance(row.get(key), (str, int))]
         if len(leading) < len(rows):
             log.warning("%s: %d rows without %s lead nowhere", self.endpoint.name, len(rows) - len(leading), key)

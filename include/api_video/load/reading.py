@@ -67,7 +67,7 @@ class Reading(ABC):
         self.session = ApiVideoSession(
             settings,
             endpoint.host,
-            missing_ok=endpoint.missing_ok or endpoint.via is not None,
+            missing_ok=endpoint.missing_ok or endpoint.per_row_of is not None,
             unread_ok=not self.stops_ok,
             stops_ok=self.stops_ok,
         )

@@ -167,7 +167,7 @@ def _lists(seen: Examination) -> Iterator[Finding]:
         if not endpoint.is_list or (endpoint.host is Host.ADMIN and not seen.settings.admin_api_key):
             continue
         try:
-            page, size = _via(seen, endpoint) if endpoint.via else seen.page(endpoint)
+            page, size = _via(seen, endpoint) if endpoint.per_row_of else seen.page(endpoint)
         except ApiVideoError as error:
             yield _unreadable(seen, endpoint, error)
             if not seen.pages and not isinstance(error, (ApiVideoPermissionError, ApiVideoRequestError)):
@@ -183,8 +183,8 @@ def _lists(seen: Examination) -> Iterator[Finding]:
 
 
 def _via(seen: Examination, endpoint: Endpoint) -> tuple[Page, int | None]:
-    """The first page of an endpoint with ``via``: for the first row of that list, else at ``listed_path``."""
-    path, key = cast("tuple[str, str]", endpoint.via)
+    """The first page of an endpoint with ``per_row_of``: for the first row of that list, else at ``listed_path``."""
+    path, key = cast("tuple[str, str]", endpoint.per_row_of)
     params = {"page_size": MAX_PAGE_SIZE, "page": 1}
     try:
         leading = _read(seen.get(endpoint.host, path, params))

@@ -83,7 +83,7 @@ class ListSync:
         self._is_offset_new = False
         self._found = Found()
         self._unproven: str | None = state.unproven if self._off_before else None
-        self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``via``
+        self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``per_row_of``
         self._lists_expected = 0
         self._steps: Steps | None = None
         self._number = 1  # of the page that is asked for
@@ -305,7 +305,7 @@ class ListSync:
     # --- many lists ----------------------------------------------------------------------------------------------------
 
     def expect_lists(self, count: int) -> None:
-        """Tells of ``count`` more lists to come: one per row of the endpoint's ``via``."""
+        """Tells of ``count`` more lists to come: one per row of the endpoint's ``per_row_of``."""
         self._open_lists = (self._open_lists or 1) + count
         self._lists_expected += count
 

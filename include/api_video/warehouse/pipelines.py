@@ -17,7 +17,7 @@ from dlt.common.pipeline import LoadInfo
 from include.api_video.messages.masking import sentence_of
 from include.api_video.settings.accounts import Account
 from include.api_video.settings.destination import duckdb_file
-from include.api_video.warehouse.destinations.errors import understood
+from include.api_video.warehouse.destinations.errors import explained
 from include.api_video.warehouse.destinations.make import check_settings, make_destination
 
 log = logging.getLogger("api_video")
@@ -78,5 +78,5 @@ def short_lived_pipeline(name: str, account: Account) -> Iterator[dlt.Pipeline]:
         with suppress(FileNotFoundError):  # another run ends at this moment
             if time.time() - left.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(left, ignore_errors=True)
-    with understood(account), TemporaryDirectory(prefix=WORKING_FILES) as folder:
+    with explained(account), TemporaryDirectory(prefix=WORKING_FILES) as folder:
         yield make_pipeline(name, account, pipelines_dir=folder)

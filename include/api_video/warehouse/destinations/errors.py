@@ -1,6 +1,6 @@
 """What a destination's failure means, and what to do about it: one sentence in the place of a driver's words.
 
-``understood`` stands around everything that talks to the destination. Drivers and dlt tell failures apart by codes or by
+``explained`` stands around everything that talks to the destination. Drivers and dlt tell failures apart by codes or by
 text alone; ``FAULTS`` has those that were seen, the first that fits counts.
 """
 
@@ -186,7 +186,7 @@ def describe(error: BaseException, account: Account = DEFAULT_ACCOUNT) -> ApiVid
 
 
 @contextmanager
-def understood(account: Account = DEFAULT_ACCOUNT) -> Iterator[None]:
+def explained(account: Account = DEFAULT_ACCOUNT) -> Iterator[None]:
     """Says in a sentence why the destination cannot be used.
 
     Raises:

@@ -4,8 +4,8 @@ May import: errors, catalog, settings, api.
 
 - list_sync: how far a list is read
 - page_walk: how a list is walked through while it changes
-- whole_reading: which unlisted rows of a whole list count as removed, and when the table is proven equal
-- removal: the rules of removal: by whom it is decided, what single rows tell, the brake
+- whole_reading: how a whole list is read, and when the table is proven equal
+- removal: when a row counts as removed; what single rows tell; the brake
 - search: how rows that are gone are found by halves
 - news: which rows are new, changed, restored
 - detail_sync: what became of single objects

@@ -14,11 +14,12 @@ from datetime import datetime
 from typing import Any
 
 from include.api_video.api.answers import Page
-from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint
 from include.api_video.errors import RemovalBrakeError
 from include.api_video.sync.page_walk import Pages, Walk
 from include.api_video.sync.search import Search
 
+FEW_ROWS = 20  # that seem to be gone
 Steps = Generator[int, Page, None]
 # Asks the API for single objects by key; None where it has none (404), nothing where it did not answer.
 Ask = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
@@ -43,6 +44,25 @@ class Found:
         """Forgets what was told."""
         self.rows.clear()
         self.gone.clear()
+
+
+def tells_removals(top: Page | None, unlisted: int, *, can_ask: bool, has_offset: bool) -> bool:
+    """Whether an exact reading of the whole list proves by itself that the rows it lacks are gone.
+
+    Exact means: the list stood still, and the reading has as many rows as the API counts. That can be chance: one row slipped
+    through for another that went. So the API is asked for a few rows one by one; for many, the reading has to do.
+
+    Args:
+        top: page 1.
+        unlisted: how many loaded rows the reading lacks.
+        can_ask: whether the API can be asked for single rows.
+        has_offset: whether its count was off before.
+    """
+    if top is not None and not top.has_next and len(top.rows) < MAX_PAGE_SIZE:
+        return True  # the whole list is one answer, of one moment
+    if not can_ask:
+        return not has_offset
+    return unlisted > max(FEW_ROWS, (top.pages_total or 0) if top else 0)
 
 
 def find_gone(

@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection, Generator
 from itertools import chain
 
 from include.api_video.api.answers import Page
-from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint
+from include.api_video.catalog.model import Endpoint
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError
 from include.api_video.sync.page_walk import ReadingStopped, Walk
-from include.api_video.sync.removal import Ask, Found, Steps, find_gone
+from include.api_video.sync.removal import Ask, Found, Steps, find_gone, tells_removals
 from include.api_video.sync.search import is_worth_it
 
 READINGS = 3  # of a list whose rows are not as many as it says
-FEW_ROWS = 20  # that seem to be gone
 FEW_PAGES = 10  # a longer list is read once more by the next run instead
 
 
@@ -162,12 +161,9 @@ class WholeReading:
         walk, gone = self._walk, self._found.gone
         total = self._count_listed() if self._total is None else self._total
         unlisted = {key for key in chain(self._known_active, self._handed_on) if key not in walk.seen and key not in gone}
-        # The count alone can fit by chance: one row that slipped for another one that went. So few rows are asked for.
-        top = walk.top
-        are_few = len(unlisted) <= max(FEW_ROWS, (top.pages_total or 0) if top else 0)
-        is_one_answer = top is not None and not top.has_next and len(top.rows) < MAX_PAGE_SIZE
-        is_told = is_one_answer or (not are_few if self._ask else not self._off_before)
-        if stood_still and is_told and self._count_listed() == total:
+        is_exact = stood_still and self._count_listed() == total
+        can_ask, has_offset = self._ask is not None, bool(self._off_before)
+        if is_exact and tells_removals(walk.top, len(unlisted), can_ask=can_ask, has_offset=has_offset):
             gone |= unlisted
         else:
             self._ask_for(unlisted)

@@ -49,8 +49,8 @@ class Found:
 def tells_removals(top: Page | None, unlisted: int, *, can_ask: bool, has_offset: bool) -> bool:
     """Whether an exact reading of the whole list proves by itself that the rows it lacks are gone.
 
-    Exact means: the list stood still, and the reading has as many rows as the API counts. That can be chance: one row slipped
-    through for another that went. So the API is asked for a few rows one by one; for many, the reading has to do.
+    Exact means: the list stood still, and the reading has as many rows as the API counts. That can be chance: one row
+    slipped through for another that went. So the API is asked for a few rows one by one; for many, the reading has to do.
 
     Args:
         top: page 1.

@@ -83,13 +83,14 @@ class DeltaSqlClient(FilesystemSqlClient):
 
     def create_views_for_tables(self, tables: Mapping[str, str]) -> None:
         """Gives a question the tables that it names, where there are such."""
+        duck = self.native_connection
         for name in tables.keys() - self._shown:
             view = self.make_qualified_table_name(name)
             if name in (self.schema.loads_table_name, self.schema.version_table_name):
-                self._conn.register(f"_{name}", self.remote_client.read_files(name))
-                self._conn.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {_quoted(f'_{name}')}")
+                duck.register(f"_{name}", self.remote_client.read_files(name))
+                duck.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {_quoted(f'_{name}')}")
             elif delta := self.remote_client.delta_table(name):
-                self._conn.execute(f"CREATE OR REPLACE VIEW {view} AS {_select(self._conn, delta)}")
+                duck.execute(f"CREATE OR REPLACE VIEW {view} AS {_select(duck, delta)}")
             else:
                 continue
             self._shown.add(name)

@@ -4,7 +4,8 @@ dlt has DuckDB guess types from the file, and what it takes for a time or a UUID
 ``2024-01-01T10:00:00Z`` became ``2024-01-01 10:00:00``. A file whose first 20,480 values look like times could not be
 loaded at all, where the next does not; nor one with a row of more than 16 MB.
 
-Uses dlt's ``create_load_job``, and what every job is given before it runs (``_job_client``, ``_load_table``).
+Uses dlt's ``create_load_job``, and what every job is given before it runs: an open client, ``_job_client``, and where its
+file is by then, ``_file_path``.
 """
 
 from __future__ import annotations
@@ -23,15 +24,18 @@ LONG_ROW_BYTES = 1 << 24  # DuckDB's limit for a row, unless told otherwise; it 
 class TypedFileJob(DuckDbCopyJob):
     """Loads one file of JSON: a row in each line, or an array of them."""
 
+    def __init__(self, file_path: str, table: Any) -> None:
+        super().__init__(file_path)
+        self.table = table
+
     def run(self) -> None:
-        client, table = self._job_client, self._load_table
+        client, table, path = self._job_client, self.table, Path(self._file_path)
         sql = client.sql_client
         columns = ", ".join(
             f"{_text(name)}: {_text(client.type_mapper.to_destination_type(column, table))}"
             for name, column in table["columns"].items()
             if column.get("data_type")
         )
-        path = Path(self._file_path)
         longest, form = _longest_line(path), "array" if _is_array(path) else "newline_delimited"
         limit = f", maximum_object_size={longest}" if longest >= LONG_ROW_BYTES else ""
         sql.execute_sql(
@@ -45,7 +49,7 @@ class TypedFilesClient(DuckDbClient):
 
     def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> LoadJob:
         job = super().create_load_job(table, file_path, load_id, restore)
-        return TypedFileJob(file_path) if type(job) is DuckDbCopyJob and ".jsonl" in file_path else job
+        return TypedFileJob(file_path, table) if type(job) is DuckDbCopyJob and ".jsonl" in file_path else job
 
 
 def _text(value: str) -> str:

@@ -61,14 +61,15 @@ PUBLIC = {
 }
 # Names from all other modules, and the files that import them.
 INSIDE_DLT = {
-    "dlt.common.configuration.container:Container": {"row_files"},
+    "dlt.common.configuration.container:Container": {"config", "row_files"},
     "dlt.common.configuration.providers.doc:BaseDocProvider": {"masking"},
+    "dlt.common.configuration.specs.pluggable_run_context:PluggableRunContext": {"config"},
     "dlt.common.libs.deltalake:deltalake_storage_options": {"delta_lake"},
     "dlt.common.libs.deltalake:evolve_delta_table_schema": {"delta_lake"},
     "dlt.common.libs.pyarrow:columns_to_arrow": {"delta_lake"},
     "dlt.common.normalizers.json.relational:DataItemNormalizer": {"places", "schema"},
-    "dlt.common.normalizers.naming.snake_case:NamingConvention": {"places", "tables"},
-    "dlt.common.schema.utils:get_nested_tables": {"delta_lake", "fitting", "reading", "schema", "warehouse"},
+    "dlt.common.normalizers.naming.snake_case:NamingConvention": {"naming", "places"},
+    "dlt.common.schema.utils:get_nested_tables": {"delta_lake", "fitting", "full_refresh", "schema", "warehouse"},
     "dlt.common.schema.utils:get_root_table": {"delta_lake"},
     "dlt.common.schema.utils:is_complete_column": {"fitting"},
     "dlt.common.schema.utils:new_table": {"fitting"},
@@ -137,20 +138,48 @@ def imports_of(tree: ast.Module) -> Iterator[tuple[str, str]]:
             yield from ((alias.name, "") for alias in node.names if alias.name.split(".")[0] in ("dlt", "airflow"))
 
 
-def private_attributes_of(tree: ast.Module) -> set[str]:
-    """Those that are used, without what the file itself defines; what is asked of ``super()`` is another's in any case."""
-    defined, used = set[str](), set[str]()
+def defined_in(tree: ast.Module) -> set[str]:
+    """Names that a file gives to classes, functions and attributes."""
+    defined = set[str]()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             defined.add(node.name)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             defined.add(node.attr)
-        elif isinstance(node, ast.AnnAssign) and node.value and isinstance(node.target, ast.Name):
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
             defined.add(node.target.id)
+    return defined
+
+
+def inherited_by(tree: ast.Module) -> set[str]:
+    """Names that the base classes of a file have from another file of ours."""
+    bases = {
+        base.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        if isinstance(base, ast.Name)
+    }
+    found = set[str]()
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and str(node.module).startswith("include.api_video.")
+            and bases & {a.name for a in node.names}
+        ):
+            file = PROJECT_DIR / f"{str(node.module).replace('.', '/')}.py"
+            found |= defined_in(ast.parse(file.read_text(encoding="utf-8")))
+    return found
+
+
+def private_attributes_of(tree: ast.Module) -> set[str]:
+    """Those that are used, without what is ours; what is asked of ``super()`` is another's unless a base class is ours."""
+    inherited, used = inherited_by(tree), set[str]()
+    defined = defined_in(tree) | inherited
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             of_super = isinstance(node.value, ast.Call) and getattr(node.value.func, "id", "") == "super"
-            used |= {node.attr} if of_super or node.attr not in defined else set()
+            used |= {node.attr} - (inherited if of_super else defined)
     return used - OURS - NAMES_OF_OTHERS
 
 

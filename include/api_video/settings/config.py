@@ -17,7 +17,9 @@ from types import MappingProxyType
 from typing import Any
 
 import dlt
+from dlt.common.configuration.container import Container
 from dlt.common.configuration.providers import EnvironProvider
+from dlt.common.configuration.specs.pluggable_run_context import PluggableRunContext
 
 from include.api_video.errors import SettingsError
 
@@ -30,10 +32,12 @@ def use_project_config() -> None:
     """Makes dlt read ``include/.dlt``, wherever the process was started.
 
     For entry points only (the DAG, the command line). It overwrites DLT_PROJECT_DIR, because dlt's Airflow helper sets that
-    to the DAGs folder, where this package has no settings.
+    to the DAGs folder, where this package has no settings. Only dlt's providers are made anew: with a new run context
+    (``dlt.current.run_context().reload()``), relative paths such as that of the DuckDB file would begin in ``include/``.
     """
     os.environ["DLT_PROJECT_DIR"] = str(INCLUDE_DIR)
-    dlt.current.run_context().reload()
+    if PluggableRunContext in Container():
+        Container()[PluggableRunContext].reload_providers()
 
 
 def state_of_settings() -> tuple[Hashable, ...]:

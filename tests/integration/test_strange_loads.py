@@ -462,3 +462,13 @@ def test_postgres_holds_what_duckdb_holds(warehouse: Warehouse, server: str, mon
             assert found[key] == said([sent[key]], "playerId")
 
     check()
+
+
+def test_empty_values_in_the_place_of_others_are_nothing(warehouse: Warehouse) -> None:
+    """They were taken for documented ones once the row had been cleaned: `[]` became a text, `{}` of a new field failed."""
+    key = give(warehouse, "players", linkHover=[], new={}, other=[], text="a\x00b")
+
+    assert_loaded_once(warehouse, "players")
+
+    assert value(warehouse, "players", key, "link_hover") is None
+    assert value(warehouse, "players", key, "text") == "a\\u0000b"

@@ -67,10 +67,13 @@ class Redaction:
         """The row, cleaned value by value, whatever it is."""
         if self._row.has_grown:
             self._row = Place.of_row(self._endpoint)
-        self.is_plain, self._found = True, set()
+        self._found = set()
         clean = self._clean_object(row, self._row.fields)
         # A field that nobody documented may hold the same secret, as rtmps://.../<stream key> would.
-        return cast("dict[str, Any]", _without(clean, self._found)) if self._found else clean
+        if self._found:
+            clean = cast("dict[str, Any]", _without(clean, self._found))
+        self.is_plain = self.plain_rows.holds(clean)
+        return clean
 
     # One loop, since it sees each value of each row.
     def _clean_object(self, value: dict[str, Any], fields: Fields) -> dict[str, Any]:  # noqa: C901
@@ -93,15 +96,11 @@ class Redaction:
                 if not place.is_free and "token" in item.lower():
                     item = _strip(item)
                 clean[kept] = item if item.isprintable() else storable(item)
-                if place.plain is not str:
-                    self.is_plain = False
             # The API sends [] where an object is empty; vendor clients carry the same workaround. Absent and null mean
             # the same here, and an absent object leaves its columns null without adding one for itself.
             elif item is None or (kind is list and not item):
                 if not place.is_object:
                     clean[kept] = item
-                    if place.plain is None and item is None:
-                        self.is_plain = False
             elif kind is bool and place.plain is bool:
                 clean[kept] = item
             else:
@@ -113,18 +112,14 @@ class Redaction:
     def _clean(self, item: Any, place: Place) -> Any:
         if isinstance(item, (dict, list)):
             if place.is_deepest:
-                self.is_plain = False
                 return self._as_json(item, place)
             if isinstance(item, dict):
                 return self._clean_object(item, place.fields)
-            self.is_plain &= place.is_list or not item
             inside = place.items
             return [self._clean(part, inside) for part in item]
         if isinstance(item, str):
-            self.is_plain &= place.plain is str
             return storable(item if place.is_free else strip_token(item))
         if isinstance(item, (int, float)):
-            self.is_plain &= type(item) is place.plain or (place.plain is float and abs(item) <= 2**53)
             return storable_number(item)
         return item
 

@@ -118,7 +118,7 @@ class ListReading(Reading):
             sync.stop(body[STOPPED])
             return range(0)
         page = read_page(body)
-        rows[:] = self._that_lead_on(rows)
+        rows[:] = self._rows_with_list(rows)
         sync.expect_lists(len(rows))
         self._expect(sync.expected_requests)
         if not page.has_next:
@@ -126,7 +126,7 @@ class ListReading(Reading):
         self._count("pages", sync.lists_left)
         return range(page.number + 1, page.number + 1 + page.has_next)
 
-    def _that_lead_on(self, rows: list[Any]) -> list[Any]:
+    def _rows_with_list(self, rows: list[Any]) -> list[Any]:
         """The rows of the parent list that have the key of their own list."""
         _, key = cast("tuple[str, str]", self.endpoint.per_row_of)
         leading = [row for row in rows if isinstance(row, dict) and isinstance(row.get(key), (str, int))]

@@ -11,7 +11,7 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import snake
 from include.api_video.sync.state import DetailState, KnownRow, Parent
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
-from include.api_video.warehouse.mending import has_lost_children, mend
+from include.api_video.warehouse.mending import has_orphans, mend
 from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.warehouse import Warehouse
 
@@ -31,7 +31,7 @@ def detail_state(
             return DetailState()
         sql, args = DetailSql(query, endpoint, parent, anew=anew), tuple(endpoint.parent_where.values())
         counts = query.rows(sql.counts, missing_since, missing_since, *args)
-        if counts[0][-1] or has_lost_children(query, warehouse.parents_of(endpoint)):
+        if counts[0][-1] or has_orphans(query, warehouse.parents_of(endpoint)):
             mend(query, endpoint, warehouse.parents_of(endpoint), stale="_parent_hash")
             counts = query.rows(sql.counts, missing_since, missing_since, *args)
         ((parents, active, missing, waiting_total, _),) = counts

@@ -13,7 +13,7 @@ from include.api_video.catalog.naming import SKIPPED, SYNCS, snake
 from include.api_video.catalog.values import now_utc, utc
 from include.api_video.sync.state import KnownRow, TableState
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
-from include.api_video.warehouse.mending import has_lost_children, mend
+from include.api_video.warehouse.mending import has_orphans, mend
 from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
@@ -39,7 +39,7 @@ class ListQuestions:
             )
             try:
                 ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
-                if twice or has_lost_children(query, parents):
+                if twice or has_orphans(query, parents):
                     mend(query, self._endpoint, parents, stale="_content_hash")
                     ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
                 cursor = self._find_cursor(query, last.partial_loads)

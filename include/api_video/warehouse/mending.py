@@ -21,16 +21,16 @@ KEPT = "_mended_"  # prefix of the temporary table
 log = logging.getLogger("api_video")
 
 
-def has_lost_children(query: Query, parents: Mapping[str, str]) -> bool:
+def has_orphans(query: Query, parents: Mapping[str, str]) -> bool:
     """Whether a child table has orphaned rows; one query. ``parents`` gives the parent of each child table."""
     if not parents:
         return False
-    counts = ", ".join(f"(SELECT count(*) FROM {_lost(query, *pair)})" for pair in parents.items())
+    counts = ", ".join(f"(SELECT count(*) FROM {_orphans(query, *pair)})" for pair in parents.items())
     try:
         return any(query.rows(f"SELECT {counts}")[0])
     except DatabaseUndefinedRelation:  # a table was dropped: a check reports it, and the load creates it again
         present = {child: parent for child, parent in parents.items() if query.exists(child) and query.exists(parent)}
-        return len(present) < len(parents) and has_lost_children(query, present)
+        return len(present) < len(parents) and has_orphans(query, present)
 
 
 def mend(query: Query, endpoint: Endpoint, parents: Mapping[str, str], stale: str) -> None:
@@ -52,27 +52,27 @@ def mend(query: Query, endpoint: Endpoint, parents: Mapping[str, str], stale: st
         if query.exists(child) and query.exists(parent):
             if twice:
                 _keep_one(query, child, key, "_dlt_id", "_dlt_id")
-            if lost := _delete_lost(query, child, parent, key):
-                log.warning("%s: deleted %d rows whose parent row in %s is gone", child, lost, parent)
+            if orphans := _delete_orphans(query, child, parent, key):
+                log.warning("%s: deleted %d rows whose parent row in %s is gone", child, orphans, parent)
 
 
-def _lost(query: Query, child: str, parent: str) -> str:
+def _orphans(query: Query, child: str, parent: str) -> str:
     """SQL: the orphaned rows of a child table, as ``c``."""
     return (
         f"{query.table(child)} c LEFT JOIN {query.table(parent)} p ON p._dlt_id = c._dlt_parent_id WHERE p._dlt_id IS NULL"
     )
 
 
-def _delete_lost(query: Query, child: str, parent: str, key: str) -> int:
-    ((count,),) = query.rows(f"SELECT count(*) FROM {_lost(query, child, parent)}")
+def _delete_orphans(query: Query, child: str, parent: str, key: str) -> int:
+    ((count,),) = query.rows(f"SELECT count(*) FROM {_orphans(query, child, parent)}")
     if count and hasattr(query.client, "rewrite"):  # a destination whose SQL is read-only
         has_parent = f"_dlt_parent_id IN (SELECT _dlt_id FROM {query.table(parent)})"
-        lost = f"SELECT DISTINCT c.{key} FROM {_lost(query, child, parent)}"
-        kept = f"SELECT * FROM {query.table(child)} WHERE {key} IN ({lost}) AND {has_parent}"
-        query.client.rewrite(child, key, lost, kept)
+        orphans = f"SELECT DISTINCT c.{key} FROM {_orphans(query, child, parent)}"
+        kept = f"SELECT * FROM {query.table(child)} WHERE {key} IN ({orphans}) AND {has_parent}"
+        query.client.rewrite(child, key, orphans, kept)
     elif count:
-        lost = f"SELECT c._dlt_id FROM {_lost(query, child, parent)}"
-        query.run(f"DELETE FROM {query.table(child)} WHERE _dlt_id IN ({lost})")
+        orphans = f"SELECT c._dlt_id FROM {_orphans(query, child, parent)}"
+        query.run(f"DELETE FROM {query.table(child)} WHERE _dlt_id IN ({orphans})")
     return int(count)
 
 

@@ -329,7 +329,7 @@ def test_an_odd_object_never_stops_its_table(warehouse: Warehouse) -> None:
     kinds = ("a list", "a text", "null", "a number")
     assert reasons == {
         *(f"The answer is {kind}, not an object." for kind in kinds),
-        "The answer is that of another videoId.",
+        "The answer belongs to another videoId.",
     }
 
     warehouse.demo.behaviour.rewrite = None

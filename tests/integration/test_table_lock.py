@@ -158,7 +158,7 @@ def test_the_file_is_free_for_other_tables_while_one_is_waited_for(caplog: pytes
             assert client.execute_sql("SELECT 1") == [(1,)]
     assert re.fullmatch(
         r"videos is being loaded by run run_of_holder since \S+ \S+ UTC, and this run has waited \d s for it\. The next "
-        r"try begins anew; end that run if it hangs, or set API_VIDEO_LOCK_TIMEOUT_S higher if it may take so long\.",
+        r"try starts over; end that run if it hangs, or set API_VIDEO_LOCK_TIMEOUT_S higher if it may take so long\.",
         str(busy.value),
     )
     assert sum("waiting, for at most" in record.message for record in caplog.records) == 1

@@ -506,7 +506,7 @@ def test_a_loaded_row_that_a_list_with_a_wrong_total_lacks_is_kept_where_nobody_
     without = [row for row in videos(5, 4, 3, 2, 1) if row["videoId"] != "v3"]
     outcome = table.load(cut(without, 7), full_due=True)
     assert (outcome.removed, outcome.active) == (0, 5)
-    assert "1 more are loaded and could not be asked for one by one" in outcome.unproven
+    assert "1 more are loaded and could not be checked one by one" in outcome.unproven
 
 
 def test_rows_that_are_listed_twice_are_loaded_once():

@@ -1,4 +1,4 @@
-"""Readings of single objects: one request for each row of the parent's table that is new or changed."""
+"""Reads single objects: one request for each new or changed row of the parent's table."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class DetailReading(Reading):
         """One request per parent, several at once."""
         endpoint = self.endpoint
         path = endpoint.path.replace("{", "{resources." + cast(str, endpoint.parent) + ".")
-        # The answer may lack the id (a status has none): dlt adds the parent's, as "_videos_videoId".
+        # A video status has no id (OpenAPI, schema video-status): dlt adds the parent's, as "_videos_videoId".
         take = partial(self.take, f"_{endpoint.parent}_{endpoint.key}")
         entry = {
             "name": endpoint.name,
             "write_disposition": "merge",
             "primary_key": endpoint.key,
-            # "$": without a selector dlt guesses one, and loads the byte ranges of an upload in place of its status.
+            # "$": without a selector dlt guesses one, and would load the byte ranges of an upload instead of its status.
             "endpoint": {"path": path, "paginator": "single_page", "data_selector": WHOLE},
             "include_from_parent": [endpoint.key],
             "parallelized": True,
@@ -52,19 +52,19 @@ class DetailReading(Reading):
         return [self._parents(), entry]
 
     def _parents(self) -> DltResource:
-        """Stands for the parent's list: the keys to ask for, from what is loaded; the list is not read again."""
+        """Stands in for the parent's list: yields the keys to fetch from the warehouse; the list is not read again."""
 
         @dlt.resource(name=cast(str, self.endpoint.parent), selected=False)
         def parents() -> Iterator[list[dict[str, str]]]:
             key, keys = self.endpoint.key, self._in_any_order(self._begun().parents)
             for start in range(0, len(keys), DETAILS_PER_BATCH):
                 some = keys[start : start + DETAILS_PER_BATCH]
-                yield [{key: quote(value, safe="")} for value in some]  # it goes into a path
+                yield [{key: quote(value, safe="")} for value in some]  # part of a path
 
         return cast(DltResource, parents)
 
     def take(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
-        """An object as it is to be loaded; ``parent_key`` is the field in which dlt put the parent's key."""
+        """Returns the object to load, or None; ``parent_key`` is the field in which dlt put the parent's key."""
         key, sync, now = unquote(row.pop(parent_key)), self._begun(), now_utc()
         reason, clean = why_no_detail(self.endpoint, key, row), self._cleaned(row)
         if reason:
@@ -80,7 +80,7 @@ class DetailReading(Reading):
         return taken
 
     def _begun(self) -> DetailSync:
-        """The sync; the warehouse is asked which objects wait."""
+        """The sync, made at first use: asks the warehouse which objects to fetch."""
         if self._sync is None:
             with self._asked_warehouse() as warehouse:
                 self._sync = self._make_sync(warehouse)
@@ -89,10 +89,10 @@ class DetailReading(Reading):
 
     def _make_sync(self, warehouse: Warehouse) -> DetailSync:
         endpoint, budget = self.endpoint, self.settings.max_detail_requests
-        # Nothing was answered yet: what names the objects to ask for was read from the same place.
+        # No answer has told yet which API this is, but the parents were read from the same one.
         self._of_demo = may_be_demo(self.settings.base_url) and warehouse.origin_of(endpoint.parent) == DEMO
         remove_orphans(warehouse, endpoint, self._started_at)
-        # A 404 is believed until the next full look.
+        # A 404 counts until the next reconciliation.
         missing_since = self._started_at - timedelta(hours=self.settings.full_check_hours)
         state = detail_state(warehouse, endpoint, budget, missing_since)
         if anew := self._starts_anew(warehouse, state.base_url):
@@ -105,7 +105,7 @@ class DetailReading(Reading):
 
     @property
     def is_done(self) -> bool:
-        """Whether every object that was asked for has been answered."""
+        """Whether every requested object has an answer."""
         return self._sync is not None and self._sync.is_done
 
     def _compared(self) -> Iterable[str]:
@@ -113,7 +113,7 @@ class DetailReading(Reading):
 
     def _outcome(self) -> Outcome:
         sync = self._begun()
-        if sync.asks_for_all:  # what was not asked for has no parent any more
+        if sync.asks_for_all:  # an object that was not requested has lost its parent
             self._rejections.resolve(self._rejections.known.keys() - sync.parents.keys())
         return sync.outcome()
 

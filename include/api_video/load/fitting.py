@@ -1,12 +1,12 @@
-"""Fits a cleaned row to the columns of its tables, so that dlt changes no value: what a column cannot hold goes beside it.
+"""Schema evolution: puts each value of a cleaned row into a column that can hold it unchanged.
 
-dlt makes a value fit where it can: 7 becomes true in a flag, ``yes``, too, and ``0x1f`` becomes 31; and it fails on some
-that it cannot: a time after the year 9999, a number beyond 64 bits. Here each value is looked at before dlt does. One that
-its column cannot hold as it is goes into a column of its own type beside it, under dlt's own name for such a one
-(``created_at__v_text``), and each new column is declared with the type of the value that it is made for.
+dlt coerces values: in a flag's column both 7 and ``yes`` become true, and ``0x1f`` becomes 31. On others it fails: a time
+after the year 9999, a number beyond 64 bits. So this module checks each value first. A value that its column cannot hold
+goes into a variant column of the value's own type, named as dlt names it (``created_at__v_text``). Each new column is
+declared with the type of its first value.
 
-Only rows with a field that is not as documented come here (``Redaction.is_plain``), and only when they are loaded: what a
-row is compared by (``hash_row``) does not depend on the columns that there are.
+Only rows with an undocumented field or type come here (``Redaction.is_plain``), and only when they are loaded: a row's hash
+(``hash_row``) does not depend on the columns of the table.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import MORE_FIELDS, table_and_column
 from include.api_video.catalog.values import INT64, read_timestamp
 
-# PostgreSQL has room for 1,600 columns, and a payload whose names are keys of a map has ever more.
+# PostgreSQL allows 1,600 columns per table; a payload that uses ids as field names adds columns without end.
 MOST_COLUMNS = 250  # of a table
 MOST_TABLES = 25  # of a resource
-LONGEST_TABLE = 120  # characters of a name: dlt has files that are called after their table
+LONGEST_TABLE = 120  # characters of a name: dlt names files after tables
 EXACT = 2**53  # whole numbers up to here are exact as floats
 
 
 class Fitting:
-    """Fits the rows of one resource, and adds to the schema the columns and tables that they need.
+    """Fits the rows of one resource, and adds the columns and tables that they need to the schema.
 
     Args:
-        schema: what dlt will load by, with everything that earlier loads have added (``merge_child_tables``).
+        schema: the schema that dlt loads with, including what earlier loads added (``merge_child_tables``).
     """
 
     def __init__(self, endpoint: Endpoint, schema: dlt.Schema) -> None:
         self._root, self._schema, self._naming = endpoint.name, schema, schema.naming
         self._types: dict[str, dict[str, TDataType]] = {}
         self._parents: dict[str, str | None] = {}
-        # What is documented as a flag, and comes as another word for one, stays a flag.
+        # A documented flag that comes as 0, 1, "true" or "false" stays a flag.
         self._flags = {table_and_column(endpoint.name, c.path) for c in endpoint.columns if c.data_type == "bool"}
         for table in get_nested_tables(schema.tables, endpoint.name):
             name = str(table["name"])
@@ -53,11 +53,11 @@ class Fitting:
             self._types[name] = {column: cast(TDataType, hints["data_type"]) for column, hints in complete.items()}
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row, each value under the name of a column that can hold it."""
+        """Returns the row, each value under the name of a column that can hold it."""
         return self._row(row, (self._root,))
 
     def _row(self, value: dict[str, Any], trail: Sequence[str]) -> dict[str, Any]:
-        """A row of a table: the resource's, or one of a child table's. ``trail`` leads to the table."""
+        """Fits a row of the resource's table or of a child table; ``trail`` is the path to that table."""
         more: dict[str, Any] = {}
         fitted = self._object(value, trail, (), more)
         if more:
@@ -92,9 +92,9 @@ class Fitting:
         fitted: dict[str, Any],
         more: dict[str, Any],
     ) -> None:
-        """Fits a list under a name of which the child table has this table as its parent."""
+        """Fits a list, under a name whose child table has this table as its parent."""
         parent = self._table(trail)
-        # {"a": {"b": []}} and {"a": [{"b": []}]} would share a child table: its rows would have one of two parents.
+        # {"a": {"b": []}} and {"a": [{"b": []}]} would share a child table: its rows could have two parents.
         while self._parents.get(self._table((*trail, *path)), parent) != parent:
             name, path = f"{name}_of_item", (*path[:-1], f"{path[-1]}_of_item")
         child = self._table((*trail, *path))
@@ -109,7 +109,7 @@ class Fitting:
     def _item(self, item: Any, trail: Sequence[str]) -> Any:
         if isinstance(item, dict):
             return self._row(item, trail)
-        if isinstance(item, list):  # dlt's own way with a list in a list
+        if isinstance(item, list):  # as dlt does with a list in a list
             return self._row({"list": item}, trail)
         fitted = self._scalar(item, trail, ("value",))
         return {"value": fitted} if isinstance(fitted, dict) else fitted
@@ -121,7 +121,7 @@ class Fitting:
         return len(self._types[self._table(trail)]) < MOST_COLUMNS
 
     def _scalar(self, item: Any, trail: Sequence[str], path: Sequence[str]) -> Any:
-        """The value, wrapped where it goes into a variant: ``{"v_text": value}``."""
+        """Returns the value, wrapped if it goes into a variant column: ``{"v_text": value}``."""
         if item is None:
             return None
         table, variants = self._table(trail), list[str]()
@@ -150,7 +150,7 @@ class Fitting:
         )
 
     def _identifier(self, name: str) -> str:
-        """A field's name as dlt spells it in this destination."""
+        """A field's name as dlt normalizes it for this destination."""
         return str(self._naming.normalize_path(name))
 
     def _table(self, trail: Sequence[str]) -> str:
@@ -158,7 +158,7 @@ class Fitting:
 
 
 def fits(data_type: TDataType, item: Any) -> bool:
-    """Whether a column holds a value such that it can be told from what it holds."""
+    """Whether a column can hold a value without losing anything."""
     if isinstance(item, datetime):
         return data_type == "timestamp"
     if isinstance(item, bool):
@@ -173,7 +173,7 @@ def fits(data_type: TDataType, item: Any) -> bool:
 
 
 def _fits_text(data_type: TDataType, item: str) -> bool:
-    """Whether a text says the same as a value of another type."""
+    """Whether a text can become a value of another type without losing anything."""
     if data_type == "timestamp":
         return read_timestamp(item) is not None
     try:

@@ -1,4 +1,4 @@
-"""A full refresh of one resource: its tables are dropped with the load that fills them anew."""
+"""Full refresh of one resource: drops its tables in the same load that fills them again."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ log = logging.getLogger("api_video")
 
 
 def drop_tables(endpoint: Endpoint, query: Query) -> None:
-    """Has dlt drop an endpoint's tables before it loads the present package, and forget what nobody declared.
+    """Makes dlt drop an endpoint's tables before it loads the current package, and forget undeclared columns.
 
-    dlt's ``refresh="drop_resources"`` would take the ledger along, which all resources share. Where views of the user hold
-    the tables, dlt empties them, as ``refresh="drop_data"`` would; they keep their columns.
+    dlt's ``refresh="drop_resources"`` would drop the ledger, too, which all resources share. If a user's view depends on
+    the tables, dlt empties them instead, as ``refresh="drop_data"`` would, and they keep their columns.
     """
     schema, package = dlt.current.source_schema(), dlt.current.load_package_state()
-    family = get_nested_tables(schema.tables, endpoint.name)  # child tables of undeclared fields, too
+    family = get_nested_tables(schema.tables, endpoint.name)  # including child tables of undeclared fields
     names = [str(table["name"]) for table in family]
     if views := views_upon(query, names):
         log.warning("%s: emptied instead of dropped, since %s depends on it", endpoint.name, ", ".join(views))

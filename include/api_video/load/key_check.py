@@ -1,7 +1,6 @@
-"""One request that tells a wrong key, before anything else is sent, dropped or loaded with it.
+"""Detects a wrong API key with one request, before anything else is requested, dropped or loaded.
 
-Only where there is a doubt: nothing was loaded from this address yet, or a key was refused in the last run. An hour without
-changes after a good one costs no request more.
+Sent only if nothing was loaded from this address yet, or the last run's key was refused. After a good run it costs nothing.
 """
 
 from __future__ import annotations
@@ -24,26 +23,26 @@ WHOLE_ANSWER_S = 20.0
 
 
 def check_key(warehouse: Warehouse, settings: Settings) -> None:
-    """Asks for one row of a list, where it is not known whether the key is good.
+    """Requests one row of a list, unless the key is known to be good.
 
     Raises:
-        ApiVideoKeyError: api.video refuses it. Whatever else goes wrong is told by the task that meets it.
+        ApiVideoKeyError: api.video refuses the key. Any other error is left to the task that meets it.
     """
     lists = [by_name()[name] for name in settings.resources if by_name()[name].is_list and not by_name()[name].per_row_of]
     if not lists or is_proven(warehouse, settings.base_url):
         return
-    path = lists[-1].path  # the short lists come last
+    path = lists[-1].path  # the last list is a short one
     with closing(ApiVideoSession(settings, Host.MAIN, attempts=1, whole_answer_s=WHOLE_ANSWER_S)) as session:
         try:
             session.get(settings.url_of(Host.MAIN) + path, params={"currentPage": 1, "pageSize": 1})
         except ApiVideoKeyError:
             raise
         except ApiVideoError as error:
-            log.debug("whether the key is good is not known yet: %s", error)
+            log.debug("the API key could not be checked: %s", error)
 
 
 def is_proven(warehouse: Warehouse, base_url: str) -> bool:
-    """Whether something was loaded from this address, and no key was refused in the newest run that was checked."""
+    """Whether something was loaded from this address, and the latest checked run had no key refused."""
     addresses = (base_url, DEMO if may_be_demo(base_url) else base_url)
     with warehouse.connect() as query:
         if not (query.exists(SYNCS) and query.exists(CHECKS)):

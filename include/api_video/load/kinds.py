@@ -1,4 +1,4 @@
-"""Which kind of reading keeps a table current: the one place that knows them all."""
+"""Maps each kind of sync to the reading that performs it."""
 
 from __future__ import annotations
 

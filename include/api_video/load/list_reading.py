@@ -1,4 +1,4 @@
-"""Readings of lists: all rows of an endpoint come in pages."""
+"""Reads lists, page by page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from include.api_video.warehouse.list_questions import ListQuestions
 from include.api_video.warehouse.schema import add_only, keep_newest
 from include.api_video.warehouse.warehouse import Warehouse
 
-ROWS, ITEMS = map(compile_path, ("data", "items"))  # dlt would compile them for each answer
+ROWS, ITEMS = map(compile_path, ("data", "items"))  # compiled once: dlt would compile them for each answer
 ADMIN_PARAMS = {"page_size": MAX_PAGE_SIZE}
 log = logging.getLogger("api_video")
 
@@ -40,12 +40,12 @@ class ListReading(Reading):
     stops_ok = True
     _sync: ListSync | None = None
     _files: RowFiles | None = None
-    _is_empty = False  # the table, when its rows are loaded
+    _is_empty = False  # whether the table is empty before this load
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def requests(self) -> list[Any]:
-        """The list; behind each row of another list, where it is one per row."""
+        """The list; for one list per row of another, that other list first."""
         endpoint = self.endpoint
         if not endpoint.per_row_of:
             return [self._entry(endpoint.path, ROWS, self._params())]
@@ -90,9 +90,9 @@ class ListReading(Reading):
     # --- answers ------------------------------------------------------------------------------------------------------
 
     def on_page(self, body: dict[str, Any], rows: list[Any]) -> range:
-        """Takes a page of the list; returns the numbers of the next ones, as far as they are certain."""
+        """Takes a page of the list; returns the numbers of the next pages that are certain to be needed."""
         sync = self._begun()
-        if MISSING in body:  # the row of the list before, such as a project, was deleted meanwhile
+        if MISSING in body:  # the parent, such as a project, was deleted during the run
             sync.finish_list()
             self._count("pages", sync.lists_left)
             return range(0)
@@ -112,13 +112,13 @@ class ListReading(Reading):
         return pages
 
     def on_leading_page(self, body: dict[str, Any], rows: list[Any]) -> range:
-        """Takes a page of the list that leads to the lists; returns the number of the next one."""
+        """Takes a page of the parent list, whose rows each have a list; returns the number of the next page."""
         sync = self._begun()
         if STOPPED in body:
             sync.stop(body[STOPPED])
             return range(0)
         page = read_page(body)
-        rows[:] = self._that_lead_on(rows)
+        rows[:] = self._rows_with_list(rows)
         sync.expect_lists(len(rows))
         self._expect(sync.expected_requests)
         if not page.has_next:
@@ -126,16 +126,16 @@ class ListReading(Reading):
         self._count("pages", sync.lists_left)
         return range(page.number + 1, page.number + 1 + page.has_next)
 
-    def _that_lead_on(self, rows: list[Any]) -> list[Any]:
-        """Those rows of the list that leads to the lists that have the key of one."""
+    def _rows_with_list(self, rows: list[Any]) -> list[Any]:
+        """The rows of the parent list that have the key of their own list."""
         _, key = cast("tuple[str, str]", self.endpoint.per_row_of)
         leading = [row for row in rows if isinstance(row, dict) and isinstance(row.get(key), (str, int))]
         if len(leading) < len(rows):
-            log.warning("%s: %d rows without %s lead nowhere", self.endpoint.name, len(rows) - len(leading), key)
+            log.warning("%s: skipped %d rows without %s", self.endpoint.name, len(rows) - len(leading), key)
         return leading
 
     def take(self, row: dict[str, Any]) -> dict[str, Any] | None:
-        """A row of the list as dlt is to load it; None where it is no news, or was written into a file."""
+        """Returns the row for dlt to load; None if it is not news, or was written to a file."""
         sync, key, now = self._begun(), row[self.endpoint.key], now_utc()
         if is_stand_in(key):
             self._take_stand_in(sync, row, now)
@@ -148,7 +148,7 @@ class ListReading(Reading):
         return None
 
     def _take_stand_in(self, sync: ListSync, row: dict[str, Any], now: datetime) -> None:
-        """Notes a row that cannot be one of the table; MISSING: it was read, and is not listed any more."""
+        """Takes what cannot be a row; MISSING marks one that was read, then withdrawn."""
         key = row[self.endpoint.key]
         taken = sync.take(row if MISSING in row else self._clean(row), now)
         if MISSING in row:
@@ -162,7 +162,7 @@ class ListReading(Reading):
     # --- the sync -----------------------------------------------------------------------------------------------------
 
     def _begun(self) -> ListSync:
-        """The sync; with the first answer, the warehouse is asked what it has to know."""
+        """The sync, made with the first answer: asks the warehouse for the state of the table."""
         if self._sync is None:
             with self._asked_warehouse() as warehouse:
                 self._sync = self._make_sync(warehouse)
@@ -196,7 +196,7 @@ class ListReading(Reading):
         )
 
     def _ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
-        """Single objects of a list, None where the API has none; those that it failed to give are left out."""
+        """Fetches single objects of a list. None: the API has none (404). Failed requests are missing from the result."""
         endpoint, keys = self.endpoint, self._in_any_order(keys)
         path = self.settings.url_of(endpoint.host) + cast(str, endpoint.one_path)
         urls = [path.replace("{" + endpoint.key + "}", quote(key, safe="")) for key in keys]
@@ -204,13 +204,13 @@ class ListReading(Reading):
         try:
             for key, row in zip(keys, self.session.find_all(urls), strict=True):
                 if row is not None and row.get(endpoint.key) != key:
-                    log.warning("%s: asked for %s, api.video answered with something else", endpoint.name, key)
+                    log.warning("%s: asked for %s, but api.video answered with another object", endpoint.name, key)
                     continue
                 found[key] = None if row is None else next(with_keys(endpoint, [{**row, endpoint.key: key}], self._clean))
                 self._count("objects", len(keys) - len(found))
         except ApiVideoError as error:
             log.warning(
-                "%s: %d of %d rows could not be asked for: %s", endpoint.name, len(keys) - len(found), len(keys), error
+                "%s: %d of %d single objects could not be read: %s", endpoint.name, len(keys) - len(found), len(keys), error
             )
         return found
 

@@ -1,4 +1,4 @@
-"""How dlt's ``rest_api`` walks through a list: page by page, as the sync wants."""
+"""The paginator for dlt's ``rest_api``: requests the pages that the sync names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ OPPOSITE = {"asc": "desc", "desc": "asc"}
 
 
 class Paginator(BasePaginator):
-    """Lets the sync count the pages: ``on_page(body, rows)`` gives the numbers of the next ones, empty at the end."""
+    """Requests pages by number: ``on_page(body, rows)`` returns the numbers of the next ones, empty at the end.
+
+    A negative number counts pages from the other end of the list: it is requested in the opposite sort order.
+    """
 
     def __init__(self, session: ApiVideoSession, on_page: Callable[[dict[str, Any], list[Any]], range]) -> None:
         super().__init__()
@@ -24,17 +27,17 @@ class Paginator(BasePaginator):
         self._parameter, self._order = "currentPage", "asc"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Paginator:
-        """A fresh one for another list of the same sync (dlt makes one per parent)."""
+        """A fresh one for each list: dlt copies the paginator for every parent row."""
         return Paginator(self._session, self._on_page)
 
     def init_request(self, request: Request) -> None:
-        """Asks for page 1, with the parameter that goes with the page size's: main API or Admin API."""
+        """Requests page 1. The main API names the parameter currentPage, the Admin API page (OpenAPI of both)."""
         params = request.params or {}
         self._parameter, self._order = "page" if "page_size" in params else "currentPage", params.get("sortOrder", "")
         self.update_request(request)
 
     def update_state(self, response: Response, data: list[Any] | None = None) -> None:
-        """Hands the answer to the sync; sends for the pages that it will ask for in any case."""
+        """Hands the answer to the sync, and reads ahead the pages that are certain to be needed."""
         numbers = self._on_page(response.json(), data if data is not None else [])
         self._next = numbers[0] if numbers else None
         self._has_next_page = bool(numbers)
@@ -45,7 +48,7 @@ class Paginator(BasePaginator):
         return re.sub(rf"([?&]{self._parameter}=)\d+", rf"\g<1>{number}", request.url or "")
 
     def update_request(self, request: Request) -> None:
-        """Asks for the page that the sync wants; a negative number is one of the list in the opposite order."""
+        """Requests the page that the sync named."""
         if self._next is not None:
             order = {"sortOrder": self._order if self._next > 0 else OPPOSITE[self._order]} if self._order else {}
             request.params = {**(request.params or {}), **order, self._parameter: abs(self._next)}

@@ -1,7 +1,7 @@
-"""One resource in one run: its session, what becomes of each answer, its row in the ledger.
+"""One resource in one run: its session, the way of each answer, its row in the ledger.
 
-``Reading`` is what all kinds have in common. A kind says which requests dlt's ``rest_api`` sends, and hands each answer to
-the sync that decides: ``list_reading`` for lists, ``detail_reading`` for single objects. ``kinds`` finds it.
+``Reading`` is the base class. A subclass says which requests dlt's ``rest_api`` sends, and passes each answer to the sync,
+which decides: ``list_reading`` for lists, ``detail_reading`` for single objects. ``kinds`` maps each sync to its class.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ log = logging.getLogger("api_video")
 
 
 class Reading(ABC):
-    """One resource in one run. Nothing is read before dlt extracts.
+    """One resource in one run. Sends no request before dlt extracts.
 
     Attributes:
-        is_concluded: whether its row for the ledger was made.
-        is_news: whether there is anything to load, as of then.
+        is_concluded: whether ``conclude`` has made the ledger's row.
+        is_news: whether there is anything to load; known once concluded.
     """
 
-    stops_ok: ClassVar[bool]  # whether an answer that never came ends the reading; else it stands for one object
+    stops_ok: ClassVar[bool]  # whether a failed request ends the reading; if not, it costs only its object
 
     def __init__(
         self,
@@ -73,19 +73,19 @@ class Reading(ABC):
         )
         self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()
-        self._rejections: Rejections  # these two as soon as the warehouse was asked
+        self._rejections: Rejections  # set, as the next, by _asked_warehouse
         self._fit: Fitting
         self._unproven_since: datetime | None = None
-        self._handed_on = 0  # rows, to be loaded: to dlt, or into files
+        self._handed_on = 0  # rows to load, passed to dlt or written to files
         self._expected: int | None = None
         self._told_expected = False
         self.is_concluded, self.is_news = False, True
 
-    # --- what a kind says ---------------------------------------------------------------------------------------------
+    # --- for subclasses ---------------------------------------------------------------------------------------------
 
     @abstractmethod
     def requests(self) -> list[Any]:
-        """Entries for dlt's ``rest_api``: the resource, and unselected, what it depends on."""
+        """Entries for dlt's ``rest_api``: the resource, after any unselected resource it depends on."""
 
     @property
     @abstractmethod
@@ -94,41 +94,41 @@ class Reading(ABC):
 
     @abstractmethod
     def _compared(self) -> Iterable[str]:
-        """Keys of rows that were loaded before and read again."""
+        """Keys of loaded rows that were read again."""
 
     @abstractmethod
     def _outcome(self) -> Outcome:
-        """What the sync came to, once everything was read."""
+        """The sync's outcome, once everything was read."""
 
     @abstractmethod
     def _forget(self) -> None:
-        """Frees what the sync holds per row: it is not needed while dlt loads."""
+        """Frees the sync's memory, which grows with the rows and is not needed while dlt loads."""
 
     # --- on the way ---------------------------------------------------------------------------------------------------
 
     def _in_any_order(self, keys: Iterable[str]) -> list[str]:
-        """Another order each run: objects that fail for good end a run early, and must not always keep out the others."""
+        """Shuffles the keys, differently in each run: objects that always fail must not keep the others out every time."""
         keys = list(keys)
         return random.Random(self._run_id).sample(keys, len(keys))
 
     def _cleaned(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row without secrets, once it was noted which fields it has."""
+        """Notes which fields the row has, then removes its secrets."""
         if MISSING not in row and UNREAD not in row and ODD not in row:
             self._watch.see(row)
         return self._clean(row)
 
     def _fitted(self, row: dict[str, Any] | None) -> dict[str, Any] | None:
-        """The row that was cleaned last, each value where the warehouse has a column that can hold it."""
+        """Fits the row that was cleaned last to the columns of the warehouse."""
         if row is not None:
             self._handed_on += 1
         return row if row is None or self._clean.is_plain else self._fit(row)
 
     def _count(self, unit: str, left: int | None) -> None:
-        """Takes note of an answer, for the progress; ``left`` more are certain to come."""
+        """Counts an answer for the progress; ``left`` more are certain to come."""
         self._progress.count(self.endpoint.name, unit, left, self.session.least_s)
 
     def _expect(self, requests: int, *, is_told: bool = True) -> None:
-        """Takes note of how many requests there should be; says it once, when it is known how many."""
+        """Sets the expected number of requests; logs it once it is known."""
         if is_told and not self._told_expected:
             log.info(
                 "%s: %s expected", self.endpoint.name, "1 request is" if requests == 1 else f"{requests:,} requests are"
@@ -145,7 +145,7 @@ class Reading(ABC):
 
     @contextmanager
     def _asked_warehouse(self) -> Iterator[Warehouse]:
-        """The warehouse with its tables, before anything is read; all questions of the block share one connection."""
+        """The warehouse, its tables created, before anything is read; all queries of the block share one connection."""
         warehouse, schema = self._warehouse, dlt.current.source_schema()
         with warehouse.declared(self._schema) as query:
             show_delta_tables(schema)
@@ -155,7 +155,7 @@ class Reading(ABC):
             self._fit = Fitting(self.endpoint, schema)
 
     def _starts_anew(self, warehouse: Warehouse, loaded_from: str | None) -> bool:
-        """Whether to forget what is loaded: for a full refresh, or because it is the demo's. Then it is dropped.
+        """Drops what is loaded for a full refresh, or if it is the demo's. Returns whether it did.
 
         Raises:
             SettingsError: the table was loaded from another address.
@@ -172,13 +172,13 @@ class Reading(ABC):
 
     @property
     def _origin(self) -> str:
-        """What the ledger says was read."""
+        """The API that was read, as stored in the ledger."""
         return DEMO if self.session.is_demo else self.settings.base_url
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def conclude(self) -> LedgerRow:
-        """The row for the ledger; marks what is proven to be gone.
+        """Makes the ledger's row, and marks the rows removed that are proven to be gone.
 
         Raises:
             LockLostError: another run may have begun to load the table.
@@ -191,12 +191,12 @@ class Reading(ABC):
         lost = [] if outcome.mode == "first" else self._find_lost_fields()
         self.session.close()
         self._forget()
-        # A first load has tables to drop, or none; of what may lack a row, the next run must know in any case.
+        # Always store the row of a first load, which may have tables to drop, and of a partial one: the next run must know.
         is_told = outcome.mode in ("first", PARTIAL) or outcome.removed or lost or stopped_by
         self.is_news = bool(is_told or self._handed_on or self._rejections.has_records)
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
         if self._rejections.count:
-            log.warning("%s: %d rows cannot be loaded; _rejected holds them", self.endpoint.name, self._rejections.count)
+            log.warning("%s: %d rows cannot be loaded; they are in _rejected", self.endpoint.name, self._rejections.count)
         self.is_concluded = True
         return {
             **outcome_columns(outcome),
@@ -217,7 +217,7 @@ class Reading(ABC):
         }
 
     def _mark(self, outcome: Outcome) -> None:
-        """Marks rows removed that are proven to be gone, and takes out what is no longer rejected."""
+        """Marks rows removed that are proven to be gone, and deletes outdated rows of ``_rejected``."""
         if outdated := self._rejections.outdated:
             with self._warehouse.connect() as query:
                 forget_rejected(query, outdated)
@@ -225,14 +225,14 @@ class Reading(ABC):
             self._warehouse.mark_removed(self.endpoint, outcome.gone, now_utc())
 
     def _find_lost_fields(self) -> list[str]:
-        """Fields that the rows of this run had when they were loaded, and none has now."""
+        """Fields that these rows had when they were loaded, and that none of them has now."""
         lost = self._warehouse.find_filled(self.endpoint, self._watch.unseen, self._compared())
         if lost:
             log.warning("%s: the API no longer sends %s", self.endpoint.name, ", ".join(lost))
         return lost
 
     def rejected_rows(self) -> list[dict[str, Any]]:
-        """Rows for ``_rejected``, once it is concluded."""
+        """Rows for ``_rejected``. Call it once ``is_concluded``."""
         return self._rejections.rows(self._run_id, str(dlt.current.load_package_state()["load_id"]))
 
 
@@ -244,7 +244,7 @@ def describe(outcome: Outcome, requests: int) -> str:
         "removed": outcome.removed,
         "restored": outcome.restored,
         "waiting for the next run": outcome.waiting,
-        "of them the API failed to give": outcome.unread,
+        "of them failed at the API": outcome.unread,
     }
     news = ", ".join(f"{count} {what}" for what, count in counted.items() if count) or "nothing changed"
     sent = "1 request" if requests == 1 else f"{requests:,} requests"

@@ -1,5 +1,5 @@
-"""What must happen to a row before anything else sees it: secrets out, ``[]`` for an object made null, and what the
-warehouse could not hold made such that it can.
+"""Cleans a row before anything else sees it: removes secrets, turns ``[]`` for an object into null, and rewrites values
+that no warehouse can hold.
 
 Runs before dlt writes its first file, so no secret ever reaches a disk.
 """
@@ -18,17 +18,17 @@ from include.api_video.catalog.places import TIME, Fields, Place
 from include.api_video.catalog.values import PLAIN_TIMESTAMP, storable, storable_number
 from include.api_video.load.plain_rows import PlainRows
 
-SHORTEST_SECRET = 8  # a shorter value of a secret field may stand elsewhere by chance
+SHORTEST_SECRET = 8  # characters; a shorter value may occur in other fields by chance
 
-# Private videos carry a one-time token in every assets URL, new at each read: ...?token=T and .../token/T/...
-# (guide, delivery/private-video-get-started). A stored one is a credential, and a change that never happened.
+# Every assets URL of a private video has a one-time token, new at each read: ...?token=T or .../token/T/...
+# (guide, delivery/private-video-get-started). Stored, it would be a credential, and would look like a change each time.
 _TOKEN_PATH = re.compile(r"/token/[^/\s\"'<>?#]+")
 _TOKEN_FIRST = re.compile(r"\?(?:token|private_token|privateToken)=[^&\s\"'<>#]*(?:&amp;|&)", re.IGNORECASE)
 _TOKEN_LATER = re.compile(r"(?:\?|&amp;|&)(?:token|private_token|privateToken)=[^&\s\"'<>#]*", re.IGNORECASE)
 
 
 def strip_token(text: str) -> str:
-    """Removes private tokens from a URL, or from HTML that holds one; the rest stays a working URL."""
+    """Removes private tokens from a URL, or from HTML with one; the rest stays a working URL."""
     return _strip(text) if "token" in text.lower() else text
 
 
@@ -37,12 +37,12 @@ def _strip(text: str) -> str:
 
 
 class Redaction:
-    """Cleans the rows of one endpoint. Called once per row, so it looks at each value once.
+    """Cleans the rows of one endpoint. Called once per row, so it looks at each value only once.
 
     Attributes:
-        plain_rows: what tells such rows, and takes them apart.
-        is_plain: whether every value of the row cleaned last is documented, and of its documented type.
-        written: that row as JSON, its fields sorted, where nothing of it was changed and it is known.
+        plain_rows: recognizes plain rows, and splits them into rows of tables.
+        is_plain: whether every field of the last row is documented and has its documented type.
+        written: the last row as JSON with its fields sorted, if it was serialized and left unchanged; else None.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -64,18 +64,18 @@ class Redaction:
         return row
 
     def look_closely(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row, cleaned value by value, whatever it is."""
+        """Cleans any row, value by value."""
         if self._row.has_grown:
             self._row = Place.of_row(self._endpoint)
         self._found = set()
         clean = self._clean_object(row, self._row.fields)
-        # A field that nobody documented may hold the same secret, as rtmps://.../<stream key> would.
+        # An undocumented field may repeat the secret, for example as rtmps://.../<stream key>.
         if self._found:
             clean = cast("dict[str, Any]", _without(clean, self._found))
         self.is_plain = self.plain_rows.holds(clean)
         return clean
 
-    # One loop, since it sees each value of each row.
+    # One loop for speed: it sees each value of each row.
     def _clean_object(self, value: dict[str, Any], fields: Fields) -> dict[str, Any]:  # noqa: C901
         had_rivals = fields.has_rivals
         apart = fields.keep_apart(value) if had_rivals else {}
@@ -89,15 +89,15 @@ class Redaction:
             if apart and name in apart:
                 kept = apart[name]
             kind = type(item)
-            if kind is str:  # as most values are
+            if kind is str:  # the most frequent type
                 if place.plain is TIME and PLAIN_TIMESTAMP(item):
                     clean[kept] = item
                     continue
                 if not place.is_free and "token" in item.lower():
                     item = _strip(item)
                 clean[kept] = item if item.isprintable() else storable(item)
-            # The API sends [] where an object is empty; vendor clients carry the same workaround. Absent and null mean
-            # the same here, and an absent object leaves its columns null without adding one for itself.
+            # The API sends [] for an empty object (api.video-api-client-generator, EmptyArrayFixTypeAdapterFactory).
+            # Drop it: an absent object leaves its columns null and adds none of its own.
             elif item is None or (kind is list and not item):
                 if not place.is_object:
                     clean[kept] = item
@@ -105,7 +105,7 @@ class Redaction:
                 clean[kept] = item
             else:
                 clean[kept] = self._clean(item, place)
-        if fields.has_rivals and not had_rivals:  # this row is the first to show it
+        if fields.has_rivals and not had_rivals:  # found only now: start again
             return self._clean_object(value, fields)
         return clean
 
@@ -124,7 +124,7 @@ class Redaction:
         return item
 
     def _as_json(self, item: Any, place: Place) -> str:
-        """What is nested too deep for tables, without its secrets."""
+        """A value nested too deep for tables, as JSON without its secrets."""
 
         def keep(name: str, value: Any) -> bool:
             if is_secret := place.is_secret(name):
@@ -140,21 +140,21 @@ class Redaction:
 
 
 def _written(row: dict[str, Any]) -> bytes | None:
-    """A row as JSON, by which to tell something of all its texts at once; None where one needs a closer look."""
+    """Serializes a row, to search all its texts at once; None if one of them needs a closer look."""
     try:
         texts = json.dumpb(row, sort_keys=True)
-    except (TypeError, ValueError):  # half of an emoji
+    except (TypeError, ValueError):  # half an emoji (a lone surrogate)
         return None
-    if b"\\" in texts and b"\\u0000" in texts:  # NUL, as JSON has it
+    if b"\\" in texts and b"\\u0000" in texts:  # NUL, as JSON writes it
         return None
-    # The sign of Kelvin is a letter of "token", too; dlt's own marks begin with the last two.
+    # The Kelvin sign lower-cases to the k of "token"; dlt's own marks begin with the last two bytes.
     if not texts.isascii() and (b"\xe2\x84\xaa" in texts or b"\xef\x80" in texts):
         return None
     return texts
 
 
 def _texts(item: Any) -> Iterator[str]:
-    """The texts in a secret field that are long enough to be looked for elsewhere."""
+    """The texts of a secret field that are long enough to search for in other fields."""
     todo = [item]
     while todo:
         part = todo.pop()

@@ -1,7 +1,7 @@
-"""Rows that cannot be rows of a table: kept as JSON in ``_rejected`` until they can.
+"""Rejected rows: what the API lists but no table can hold, kept as JSON in ``_rejected`` until it can be loaded.
 
-A row is counted by its key, so that a list's rows can be compared with ``itemsTotal``. One that has none gets a key that
-stands for it, ``~`` and the hash of its content: the sync counts it as any other, and never needs to know.
+The sync counts rows by key, to compare them with ``itemsTotal``. A row without a key gets a stand-in, ``~`` and the hash of
+its content, so that the sync can count it like any other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STAND_IN = re.compile(r"~[0-9a-f]{24}(-\d+)?")
 
 
 def why_no_row(endpoint: Endpoint, row: Any) -> str | None:
-    """Why something that a list holds cannot be a row of its table; None where it can."""
+    """Returns why an item of a list cannot be a row of its table, or None if it can."""
     if not isinstance(row, dict):
         return f"It is {kind_of(row)}, not an object."
     if endpoint.key not in row:
@@ -38,17 +38,17 @@ def why_no_row(endpoint: Endpoint, row: Any) -> str | None:
 
 
 def why_no_detail(endpoint: Endpoint, key: str, row: Mapping[str, Any]) -> str | None:
-    """Why an answer cannot be the object of a key that was asked for; None where it can."""
+    """Returns why an answer cannot be the requested object, or None if it can."""
     if ODD in row:
         return f"The answer is {kind_of(row[ODD])}, not an object."
     answered = row.get(endpoint.key)
     if answered in (None, key):
         return None
-    return f"The answer is that of another {endpoint.key}."
+    return f"The answer belongs to another {endpoint.key}."
 
 
 def kind_of(value: Any) -> str:
-    """What a value of JSON is, in words."""
+    """Names the type of a JSON value in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -61,7 +61,7 @@ def kind_of(value: Any) -> str:
 
 
 def with_keys(endpoint: Endpoint, rows: Iterable[Any], clean: Redaction) -> Iterator[dict[str, Any]]:
-    """The rows of a page, each with a key: those that cannot be rows in an object that stands for them."""
+    """Yields the rows of a page, each with a key: what cannot be a row comes wrapped, under a stand-in key."""
     seen: Counter[str] = Counter()
     for row in rows:
         if why_no_row(endpoint, row) is None:
@@ -77,12 +77,12 @@ def with_keys(endpoint: Endpoint, rows: Iterable[Any], clean: Redaction) -> Iter
 
 
 def is_stand_in(key: str) -> bool:
-    """Whether a key stands for a row that has none."""
+    """Whether a key is the stand-in of a row without one."""
     return _STAND_IN.fullmatch(key) is not None
 
 
 class WithRejected:
-    """The warehouse as a list sync sees it: rejected rows are known, too."""
+    """The warehouse as a list sync sees it: with the rejected rows among the known ones."""
 
     def __init__(self, lookup: Lookup, rejected: Mapping[str, str | None]) -> None:
         self._lookup = lookup
@@ -99,41 +99,41 @@ class WithRejected:
         return self._lookup.all_rows() | self._rejected
 
     def count(self, state: TableState) -> TableState:
-        """The table's state with rejected rows among the active ones, as the API's count has them."""
+        """The table's state with the rejected rows counted as active, since the API's total counts them."""
         return replace(state, active=state.active + len(self._rejected)) if state.exists else state
 
 
 class Rejections:
-    """What one run rejects of one resource, and what it no longer does.
+    """The rejected rows of one resource in one run: known ones, new ones, and those that are resolved.
 
     Args:
-        known: hash of the content by key, of what is in ``_rejected`` before the run.
+        known: content hash by key of the rows in ``_rejected`` before the run.
     """
 
     def __init__(self, endpoint: Endpoint, known: Mapping[str, str | None]) -> None:
         self._endpoint, self._known = endpoint, dict(known)
-        self._seen: set[str] = set()  # of this run: keys, whether they were known or not
-        self._records: dict[str, dict[str, Any]] = {}  # to be stored, by key
-        self._resolved: set[str] = set()  # of those that were known
+        self._seen: set[str] = set()  # keys rejected in this run, known before or not
+        self._records: dict[str, dict[str, Any]] = {}  # to store, by key
+        self._resolved: set[str] = set()  # known keys that are rejected no longer
 
     @property
     def known(self) -> Mapping[str, str | None]:
-        """What was rejected before this run."""
+        """Content hash by key of what was rejected before this run."""
         return self._known
 
     @property
     def are_broken(self) -> bool:
-        """Whether a row stands there twice, or of a load that was killed: it is written anew when it is read again."""
+        """Whether ``_rejected`` holds a key twice, or a row of a killed load: it is written again once it is read again."""
         return None in self._known.values()
 
     @property
     def has_records(self) -> bool:
-        """Whether there are rows to be added to ``_rejected``."""
+        """Whether there are rows to add to ``_rejected``."""
         return bool(self._records)
 
     @property
     def count(self) -> int:
-        """How many are rejected now."""
+        """How many rows are rejected now."""
         return len(self._kept)
 
     @property
@@ -141,11 +141,11 @@ class Rejections:
         return {*self._known, *self._seen} - self._resolved
 
     def see(self, key: str) -> None:
-        """Notes that a rejected row is still there."""
+        """Notes that a known rejected row is still listed, unchanged."""
         self._seen.add(key)
 
     def add(self, key: str, reason: str, content: Any, content_hash: str, now: datetime) -> None:
-        """Rejects a cleaned row; one that was rejected before, as it is now, is not written again."""
+        """Rejects a cleaned row; stores it unless the same content is stored already."""
         self._seen.add(key)
         self._resolved.discard(key)
         if self._known.get(key) != content_hash:
@@ -157,7 +157,7 @@ class Rejections:
             }
 
     def resolve(self, keys: Iterable[str]) -> None:
-        """Takes rows out again: they are gone, or can be loaded."""
+        """Resolves rejected rows: they are gone, or can be loaded now."""
         for key in keys:
             self._seen.discard(key)
             self._records.pop(key, None)
@@ -165,7 +165,7 @@ class Rejections:
                 self._resolved.add(key)
 
     def leave_out(self, outcome: Outcome) -> Outcome:
-        """Takes out what a list no longer holds, and leaves the rejected rows out of the outcome's figures."""
+        """Resolves what a list no longer holds, and takes the rejected rows out of the outcome's counts."""
         gone = {key for key in outcome.gone if is_stand_in(key)}
         fresh = len(self._seen - set(self._known))
         read_whole = outcome.mode in ("first", "full") and not outcome.unproven
@@ -179,13 +179,13 @@ class Rejections:
         )
 
     def rows(self, run_id: str, load_id: str) -> list[dict[str, Any]]:
-        """Rows to be added to ``_rejected``."""
+        """Rows to add to ``_rejected``."""
         own = {"resource": self._endpoint.name, "run_id": run_id, "load_id": load_id}
         return [{**own, "rejected_id": self._id_of(key), "row_key": key, **row} for key, row in self._records.items()]
 
     @property
     def outdated(self) -> list[str]:
-        """``rejected_id`` of rows to be taken out of ``_rejected``: resolved, or about to be added as they are now."""
+        """``rejected_id`` of rows to delete from ``_rejected``: resolved, or about to be replaced."""
         return sorted(self._id_of(key) for key in self._resolved | (self._records.keys() & self._known.keys()))
 
     def _id_of(self, key: str) -> str:

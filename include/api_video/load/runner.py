@@ -1,4 +1,4 @@
-"""Runs one resource, or all of them: what an Airflow task does, without Airflow."""
+"""Loads one resource, or all of them: the work of the Airflow tasks, without Airflow."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ log = logging.getLogger("api_video")
 
 
 def prepare_warehouse(settings: Settings) -> None:
-    """Creates the tables of all resources of the settings, with all documented columns; the demo's rows give way to others,
-    and old runs are forgotten.
+    """Creates the tables of all configured resources with all documented columns; drops demo rows, deletes old history.
 
     Raises:
         ApiVideoKeyError: api.video refuses the key; nothing was changed.
@@ -41,7 +40,7 @@ def prepare_warehouse(settings: Settings) -> None:
         DestinationRefusedError: it refuses the login or the tables.
     """
     with short_lived_pipeline("prepare", settings.account) as pipeline:
-        timeout_s()  # a malformed one is told before anything is loaded
+        timeout_s()  # raises on a malformed setting before anything is loaded
         check_reach(pipeline)
         warehouse, schema = Warehouse(pipeline), declared_schema(settings)
         check_key(warehouse, settings)
@@ -52,7 +51,7 @@ def prepare_warehouse(settings: Settings) -> None:
 
 
 def drop_demo_rows(warehouse: Warehouse, settings: Settings) -> None:
-    """Drops what the demo loaded, and nothing else, once another API is read."""
+    """Drops the demo's rows, and nothing else, once another API is read."""
     if warehouse.rows_from(DEMO) and not is_demo(settings.base_url):
         counts = warehouse.drop_loaded_from(DEMO)
         told = ", ".join(f"{name} ({count})" for name, count in counts.items())
@@ -60,12 +59,12 @@ def drop_demo_rows(warehouse: Warehouse, settings: Settings) -> None:
 
 
 def load_resource(resource: str, settings: Settings, run_id: str, *, full_refresh: bool = False) -> LoadInfo | LedgerRow:
-    """Loads one resource through its own pipeline; where nothing is new, gives the ledger's row that ``check_run`` stores.
+    """Loads one resource through its own pipeline; if nothing is new, returns the ledger's row for ``check_run`` to store.
 
     Raises:
         LeftOutError: the admin key may not read it.
-        TableBusyError: another run kept loading it.
-        ApiVideoError: what the user can act on, taken out of dlt's wrapping. What was read before it happened is loaded.
+        TableBusyError: another run is still loading it.
+        ApiVideoError: the cause, taken out of dlt's wrapping, that the user can act on. Rows read before it are loaded.
     """
     stops: list[ApiVideoError] = []
     with (
@@ -73,7 +72,7 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
         table_lock(pipeline, resource, run_id),
         in_a_sentence(resource),
     ):
-        # Once the lock is ours: its clocks begin here.
+        # Made only once the lock is held: its clocks start here.
         source = permitted_source(resource, settings, run_id, full_refresh=full_refresh, on_stop=stops.append)
         loaded = unless_idle(lambda: pipeline.run(source, loader_file_format=file_format()))
     if stops:
@@ -82,7 +81,7 @@ def load_resource(resource: str, settings: Settings, run_id: str, *, full_refres
 
 
 def unless_idle(load: Callable[[], T]) -> T | LedgerRow:
-    """What a load gives; the ledger's row where it ended for want of anything new."""
+    """Runs a load; returns the ledger's row if it ended because nothing was new."""
     try:
         return load()
     except PipelineStepFailed as error:
@@ -94,27 +93,27 @@ def unless_idle(load: Callable[[], T]) -> T | LedgerRow:
 
 @contextmanager
 def in_a_sentence(resource: str) -> Iterator[None]:
-    """Says in a sentence what nobody thought of, and in the log all that Python knows of it.
+    """Turns an unforeseen error into one sentence, and logs its traceback.
 
     Raises:
-        UnforeseenError: reading rows, or making tables of them, failed; not for a reason that has an error of its own.
+        UnforeseenError: extracting or normalizing rows failed for a reason that has no error class of its own.
     """
     try:
         yield
     except PipelineStepFailed as error:
-        # A full disk, say, is told as a failure of the destination.
+        # A full disk, for example, is reported as a failure of the destination.
         if find_cause(error) or error.step not in ("extract", "normalize") or describe(error):
             raise
-        log.exception("%s failed in a way that was not foreseen", resource)
+        log.exception("%s failed for a reason that this package does not know", resource)
         raise UnforeseenError(resource, error) from error
 
 
 def load_all(
     settings: Settings, run_id: str, *, full_refresh: bool = False
 ) -> Iterator[tuple[str, LoadInfo | LedgerRow | Exception]]:
-    """Loads all resources of the settings, each after what it needs; gives each one's load info, row or error.
+    """Loads all configured resources, parents before children; yields each one's load info, ledger row or error.
 
-    A child whose parent failed is not loaded; other resources go on.
+    A child whose parent failed is skipped; the others are still loaded.
 
     Raises:
         ApiVideoError: the destination cannot be used.
@@ -133,5 +132,5 @@ def load_all(
             else:
                 failed.add(resource)
             if not isinstance(error, ApiVideoError):
-                log.exception("%s failed in a way that was not foreseen", resource)
+                log.exception("%s failed for a reason that this package does not know", resource)
             yield resource, error

@@ -1,8 +1,8 @@
-"""The dlt source: turns the table of endpoints into configurations of dlt's ``rest_api``, and syncs into its rows.
+"""The dlt source: turns the table of endpoints into configurations of dlt's ``rest_api``.
 
-One answer flows like this: ``client`` sends and checks it, dlt's ``rest_api`` selects the rows, ``Paginator`` hands them to
-the reading, whose sync names the next page; ``redaction`` cleans each row, the sync keeps what is news, dlt loads it. The
-ledger's row travels in the same load package: both land, or neither does.
+The path of an answer: ``client`` sends the request and checks the answer, dlt's ``rest_api`` selects the rows,
+``Paginator`` passes them to the reading, whose sync names the next page. ``redaction`` cleans each row, the sync keeps new
+and changed rows, dlt loads them. The ledger's row is in the same load package: both land, or neither does.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ def api_video_source(
     """api.video as a dlt source, with the ledger ``_syncs`` beside the resources.
 
     Args:
-        resources: names from the table of endpoints; None takes those switched on in the settings. A child asks for the
-            objects of parents that an earlier load brought, so load it in a run after its parent's.
+        resources: names from the table of endpoints; None takes those switched on in the settings. A child resource
+            fetches objects of parents that are already loaded, so load it after its parent.
         settings: None reads them from the environment and ``include/.dlt``.
         run_id: written into the ledger.
-        full_refresh: start the tables anew.
-        on_stop: called with the error that ended a reading early. What was read until then is loaded all the same: raise it
-            after the load.
-        store_idle: load the ledger's row also where nothing is new; False raises NothingNewError with it.
-        clock: seconds, to say how fast it goes and how long it will take.
+        full_refresh: drop the tables and load them again.
+        on_stop: called with the error that ended a reading early. Raise it after the load: the rows read so far are
+            loaded all the same.
+        store_idle: load the ledger's row even if nothing is new; False raises NothingNewError, which carries the row.
+        clock: seconds, for speed and time left.
 
     Raises:
         SettingsError: an option is missing or wrong.
@@ -66,7 +66,7 @@ def api_video_source(
             KINDS[endpoint.sync](endpoint, settings, run_id, schema, progress, full_refresh=full_refresh, on_stop=on_stop)
             for endpoint in chosen
         ]
-        yield ledger(readings, progress, store_idle=store_idle)  # first: dlt begins with it, so that progress is shown
+        yield ledger(readings, progress, store_idle=store_idle)  # first: dlt starts with it, and it shows the progress
         yield rejected(readings)
         for reading in readings:
             yield from rest_api_resources(rest_api_config(reading))
@@ -77,10 +77,10 @@ def api_video_source(
 def permitted_source(
     resource: str, settings: Settings, run_id: str, *, full_refresh: bool, on_stop: Callable[[ApiVideoError], object]
 ) -> dlt.sources.DltSource:
-    """The source of one resource. Where nothing is new, it raises NothingNewError while dlt extracts.
+    """The source of one resource. If nothing is new, it raises NothingNewError while dlt extracts.
 
     Raises:
-        ApiVideoPermissionError: the main API's key may not read it.
+        ApiVideoPermissionError: the API key may not read the resource.
         LeftOutError: the admin key may not read it, or only the demo had it switched on.
     """
     check_meant(resource, settings.resources, settings.base_url)
@@ -95,16 +95,16 @@ def permitted_source(
 
 
 def declared_schema(settings: Settings, *more: str) -> dlt.Schema:
-    """The schema of all resources that this installation loads, so that their tables exist from the first load on."""
+    """The schema of all resources that this installation loads, so that all their tables exist after the first load."""
     return schema_of({*settings.resources, *more})
 
 
 def ledger(readings: Sequence[Reading], progress: Progress, *, store_idle: bool) -> DltResource:
-    """Resource ``_syncs``: one row per reading, once everything has been read."""
+    """Resource ``_syncs``: one row per reading, emitted once that reading is done."""
 
     @dlt.resource(name=SYNCS, write_disposition="append")
     def rows() -> Iterator[Any]:
-        with progress:  # dlt closes this generator whatever happens, and with it a bar in the terminal
+        with progress:  # dlt always closes this generator, which also clears the progress bar
             for reading in readings:
                 # Yielding None lets dlt go on with the other resources.
                 while not reading.is_done:
@@ -118,9 +118,9 @@ def ledger(readings: Sequence[Reading], progress: Progress, *, store_idle: bool)
 
 
 def rejected(readings: Sequence[Reading]) -> DltResource:
-    """Resource ``_rejected``: what cannot be a row, once everything has been read.
+    """Resource ``_rejected``: what cannot be a row, emitted once each reading is done.
 
-    Appended: all resources share the table, and merges of two at once would share its staging table, too.
+    Appended, not merged: all resources share the table, so two merges at once would share its staging table, too.
     """
 
     @dlt.resource(name=REJECTED, write_disposition="append")

@@ -1,4 +1,4 @@
-"""Decides about single objects: what became of those that were asked for. No network, no SQL of its own."""
+"""Syncs single objects: decides what each answer means for its row. No network, no SQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("api_video")
 
 
 class DetailSync:
-    """One round of single objects: which to ask for, and what became of them."""
+    """One run over the single objects of an endpoint: which to fetch, and what to load of each."""
 
     def __init__(self, endpoint: Endpoint, state: DetailState, *, first: bool) -> None:
         self._endpoint, self._state, self._first = endpoint, state, first
@@ -27,29 +27,30 @@ class DetailSync:
 
     @property
     def left(self) -> int:
-        """How many objects have not been answered yet."""
+        """How many objects have no answer yet."""
         return len(self.parents) - len(self._kinds)
 
     @property
     def is_done(self) -> bool:
-        """Whether every object that was asked for has been answered."""
+        """Whether every requested object has an answer."""
         return self.left == 0
 
     @property
     def asks_for_all(self) -> bool:
-        """Whether all that wait are asked for in this run."""
+        """Whether this run fetches every waiting object, so that none is left to the next run."""
         return self._state.waiting_total <= len(self.parents)
 
     @property
     def compared(self) -> Iterator[str]:
-        """Keys of objects that were loaded before and asked for again."""
+        """Keys of objects that were loaded before and fetched again."""
         return (parent.key for parent in self.parents.values() if parent.loaded and not parent.loaded.removed)
 
     def take(self, row: dict[str, Any], now: datetime) -> dict[str, Any] | None:
-        """The row to load. A 404 becomes a row that is removed from the start: it remembers that there is none.
+        """Returns the row to load, or None if there is nothing to load.
 
-        None where a loaded object turned out deleted: that row keeps its content and is marked removed. None, too, where it
-        is loaded as it is.
+        A 404 for an object that was never loaded becomes a row that is marked removed, so that the next run does not ask
+        again. A 404 for a loaded object gives None: its row keeps its content and is soft-deleted. An unchanged object
+        gives None, too.
         """
         parent = self.parents[row[self._endpoint.key]]
         if UNREAD in row:
@@ -64,7 +65,7 @@ class DetailSync:
             self._gone.append(parent.key)
             return None
         if kind == "same" and parent.is_current and self.asks_for_all:
-            return None  # else its new _read_at puts it behind those that have to wait
+            return None  # else load it all the same: its new _read_at sends it to the end of the queue
         return {
             **content,
             self._endpoint.key: parent.key,
@@ -76,7 +77,7 @@ class DetailSync:
         }
 
     def reject(self, key: str) -> None:
-        """Takes note that the answer cannot be a row; it is asked for again at the next run."""
+        """Records that the answer cannot be a row; the next run fetches it again."""
         self._kinds[key] = "rejected"
 
     @staticmethod
@@ -91,7 +92,7 @@ class DetailSync:
         return "same" if parent.loaded.content_hash == content_hash else "changed"
 
     def outcome(self) -> Outcome:
-        """What the round came to."""
+        """Returns the counts of this run."""
         kinds, state = Counter(self._kinds.values()), self._state
         missing = state.missing + kinds["removed"] + kinds["missing"]
         return Outcome(

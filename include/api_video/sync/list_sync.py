@@ -1,12 +1,11 @@
-"""Decides: how far to read a list, what is gone, what is proven. No network, no SQL of its own.
+"""Syncs a list: decides how far to read, which rows are gone, and whether the table is proven equal. No network, no SQL.
 
-A list task goes like this. Page 1, newest first, says how many rows there are. Read on while rows are not older than the
-cursor. If the rows that would then be active are as many as the API lists, nothing else happened, and that was all. Where
-some are missing, find them (``removal``); at the first load, when a full look is due, or where that does not help, read the
-whole list (``whole_reading``).
+An incremental run reads page 1, newest first, which also gives the total, and continues down to the cursor. If the active
+rows then add up to the total, nothing else changed and the run is done. If some rows are gone, it finds them (``removal``).
+It reads the whole list (``whole_reading``) at the first load, when a reconciliation is due, or if the count still differs.
 
-Every row that was read is handed on, whatever else happens. Two things need proof: that a row is gone, and that the table
-is equal to the list.
+Every row that was read is loaded, whatever else happens. Only two things need proof: that a row is gone, and that the
+table equals the list.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ DEFAULT_MOST_ASKED = 1000
 
 
 class Lookup(Protocol):
-    """What a list sync asks the warehouse (``ListQuestions``, or a dictionary in a test)."""
+    """What a list sync asks of the warehouse (``ListQuestions``; a dictionary in tests)."""
 
     def find_rows(self, keys: Sequence[str]) -> dict[str, KnownRow]: ...
 
@@ -43,16 +42,18 @@ class Lookup(Protocol):
 
 
 class ListSync:
-    """One reading of a list: fed with pages, asked for the next page, the news and the outcome.
+    """One run over a list. Takes pages; gives the number of the next page, the rows to load and the outcome.
 
     Args:
-        ask: sends for single objects; None where the API has no such path, or filters are set that it does not know.
-        moved: keys of rows that went to or came from another list (``Endpoint.bin``), to be asked for one by one.
-        may_have_moved: of a list that is read whole where it may have changed: whether something else says so.
-        most_asked: most rows that one run asks for, to prove that they are gone.
+        ask: fetches single objects; None if the API has no path for them, or if filters are set, which that path ignores.
+        moved: keys of rows that moved to or from the bin (``Endpoint.bin``); they are fetched singly.
+        may_have_moved: a list without a cursor may have changed even if page 1 looks the same.
+        anew: forget what is loaded: a full refresh.
+        full_due: a reconciliation is due: read the whole list.
+        most_asked: most rows to fetch singly in one run to prove them gone.
 
     Attributes:
-        stopped_by: what ended the reading early.
+        stopped_by: the error that ended the reading early.
     """
 
     def __init__(
@@ -79,14 +80,14 @@ class ListSync:
         self._walk = Walk(endpoint.sync.has_cursor, self._key_of, self._on_page)
         self._news = News(endpoint, state.cursor)
         self._off_before = state.total_off
-        self._off: int | None = None  # what a whole reading of this run found instead
+        self._off: int | None = None  # the same, as measured by this run's whole reading
         self._is_offset_new = False
         self._found = Found()
         self._unproven: str | None = state.unproven if self._off_before else None
-        self._open_lists: int | None = None  # where the list is many: one per row of the endpoint's ``per_row_of``
+        self._open_lists: int | None = None  # lists left to read, for an endpoint with one list per row (``per_row_of``)
         self._lists_expected = 0
         self._steps: Steps | None = None
-        self._number = 1  # of the page that is asked for
+        self._number = 1  # of the requested page
         self.stopped_by: ApiVideoError | None = None
         self.is_done = False
         if self._whole and state.exists:
@@ -94,57 +95,57 @@ class ListSync:
 
     @property
     def expected_requests(self) -> int:
-        """How many requests the run should need, as far as what is loaded tells; a first load knows after page 1."""
+        """Estimated requests of this run, from the rows already loaded; a first load knows only after page 1."""
         if self._lists_expected:
             return 1 + self._lists_expected
         if not self._whole:
             return 1 + len(self._moved)
         rows = self._total if self._first and self._walk.newest else self._state.active
         pages = max(1, -(-(rows or 0) // MAX_PAGE_SIZE))
-        is_last_full = (rows or 0) % MAX_PAGE_SIZE == 0  # then one more is asked for: a total may stop at a round number
+        is_last_full = (rows or 0) % MAX_PAGE_SIZE == 0  # then read one more: the API may cap its total at a round number
         return pages + (pages > 1) * (self._is_newest_first + is_last_full)
 
     @property
     def last_wanted(self) -> int:
-        """The number of the last page that will be asked for in any case, to read ahead; 0 where unknown."""
+        """Number of the last page that is certain to be needed, so that pages can be read ahead; 0 if unknown."""
         return self._walk.ahead_to
 
     @property
     def lists_left(self) -> int | None:
-        """Where the list is many: how many of them, as far as known, have not been read to their end."""
+        """For an endpoint with one list per row: how many known lists are not read to their end yet; else None."""
         return self._open_lists
 
     @property
     def compared(self) -> Iterator[str]:
-        """Keys of rows that are loaded and were read again."""
+        """Keys of loaded rows that were read again."""
         return (key for key in self._walk.seen if key in self._known)
 
     @property
     def has_versions(self) -> bool:
-        """Whether a row was handed on twice, since it changed while the list was read."""
+        """Whether a row changed during the run, so that two versions of it are in this load."""
         return self._news.has_versions
 
     @property
     def _is_newest_first(self) -> bool:
-        """Whether what changes goes to the top of the list."""
+        """Whether changed rows move to the top of the list."""
         return self._endpoint.sync.has_cursor and self._state.is_sorted and self._walk.is_sorted
 
     @property
     def _total(self) -> int | None:
-        """``itemsTotal`` as page 1 said it last: that page tells what changed, too."""
+        """``itemsTotal`` of the latest page 1, which is also the page that shows changes."""
         return self._walk.top.items_total if self._walk.top else None
 
     @property
     def _listed(self) -> int:
-        """How many different rows the API has, as far as this run read them: in pages, or asked for one by one."""
+        """How many distinct rows this run saw, on pages or fetched singly."""
         return len(self._walk.seen) + sum(key not in self._walk.seen for key in self._found.rows)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def next_page(self, page: Page) -> int | None:
-        """Takes a page; returns the number of the page to read next, or None when enough was read.
+        """Takes a page; returns the number of the page to read next, or None when done.
 
-        A negative number is a page of the list in the opposite order.
+        A negative number counts pages from the other end of the list.
         """
         if self._open_lists is not None:
             self._walk.take(page)
@@ -155,14 +156,14 @@ class ListSync:
         if self._steps is None:
             self._steps = self._read()
             next(self._steps)  # page 1, which is here already
-        # By the number that was asked for: an API that takes no notice of it would announce more pages for ever.
+        # Trust the requested number, not the answer's: an API that ignores currentPage would announce more pages forever.
         number, pages = self._number, page.pages_total
         has_next = page.has_next if pages is None else abs(number) < pages
         steps, taken = self._steps, replace(page, number=number, has_next=has_next)
         return self._step(lambda: steps.send(taken))
 
     def stop(self, error: ApiVideoError) -> int | None:
-        """Tells that the API did not give the page that was asked for; returns the number of the page to read instead."""
+        """Reports that the API failed to give the requested page; returns the number of the page to read instead."""
         if self._steps is None and self._open_lists is None:
             raise error
         if self._steps is None or self._open_lists is not None:
@@ -196,7 +197,7 @@ class ListSync:
 
     @property
     def _is_undated(self) -> bool:
-        """Whether a row may change and no cursor would tell."""
+        """Whether rows may change without the cursor showing it."""
         return self._state.undated > 0 or (self._state.cursor is None and self._state.active > 0)
 
     def _on_page(self, keys: list[str]) -> None:
@@ -218,13 +219,13 @@ class ListSync:
     # --- only what changed --------------------------------------------------------------------------------------------
 
     def _read_changes(self, first: Page) -> Steps:
-        """Reads down to the cursor; where the count does not fit then, finds what is gone, or reads the whole list."""
+        """Reads down to the cursor; if the count still differs, finds the removed rows or reads the whole list."""
         try:
             yield from self._read_to_cursor(first)
         except ReadingStopped as stopped:
             if not isinstance(stopped.error, ApiVideoRequestError):
                 raise
-            # Pages that are refused, empty, or repeat others: what they hide, the whole list may show.
+            # A page was refused, empty or a repeat: the whole list may show the rows it should have held.
             first = yield 1
             self._walk.begin(first)
             yield from self._read_whole(first, first)
@@ -260,21 +261,21 @@ class ListSync:
         return self._state.active + fresh - len(self._found.gone & self._known_active())
 
     def _count_lost(self) -> int:
-        """By how many the rows that would be active are more than the API lists; less than 0: it lists more."""
+        """How many more active rows the table would have than the API lists; negative if the API lists more."""
         if self._total is None:
             return 0
         return self._active_after() + self._off_before - (self._total or 0)
 
     def _ask_for_moved(self, first: Page) -> None:
-        """Asks for what another list took or gave back: such a move may leave updatedAt as it was."""
+        """Fetches rows that moved to or from the bin: whether a move changes updatedAt is not documented."""
         keys = [key for key in self._moved if key not in self._walk.seen]
         if not self._ask or not keys or len(keys) > (first.pages_total or 0) + MAX_PAGE_SIZE:
-            return  # the count will tell
+            return  # the count check catches them
         self._ask_warehouse(keys)
         self._found.take(self._ask(keys), self._endpoint.key)
 
     def _has_moved(self) -> bool:
-        """Whether a list without a cursor may have changed beyond page 1, by its count and the rows that page shows."""
+        """Whether a list without a cursor may have changed beyond page 1, judging by its total and the rows of page 1."""
         return self._may_have_moved or self._count_lost() != 0 or self._count_news() > 0
 
     # --- the whole list -----------------------------------------------------------------------------------------------
@@ -296,7 +297,7 @@ class ListSync:
         )
         yield from reading.read(first, last)
         self._off, self._unproven, self.stopped_by = reading.off, reading.unproven, reading.brake
-        # Of a long list, which was read once: the next run reads it again, and believes the offset if it is the same.
+        # A long list is read once per run: the next run reads it again, and trusts the offset if it finds the same one.
         self._is_offset_new = bool(reading.off) and reading.off != self._off_before and reading.times == 1
 
     def _known_active(self) -> set[str]:
@@ -305,15 +306,15 @@ class ListSync:
     # --- many lists ----------------------------------------------------------------------------------------------------
 
     def expect_lists(self, count: int) -> None:
-        """Tells of ``count`` more lists to come: one per row of the endpoint's ``per_row_of``."""
+        """Announces ``count`` more lists: one per row of the endpoint's ``per_row_of``."""
         self._open_lists = (self._open_lists or 1) + count
         self._lists_expected += count
 
     def finish_list(self) -> None:
-        """Tells that one of the lists, or the one that leads to them, has been read to its end, or is gone.
+        """Reports that one of the lists, or their parent list, was read to its end or is gone.
 
         Raises:
-            ApiVideoRequestError: there is but one list, and the API does not have it.
+            ApiVideoRequestError: this is the only list, and the API does not have it.
         """
         if self._open_lists is None:
             raise ApiVideoRequestError(f"api.video has no {self._endpoint.listed_path or self._endpoint.path} (404).", 404)
@@ -322,29 +323,26 @@ class ListSync:
         if self.is_done and not self.stopped_by:
             self._found.gone = self._known_active() - self._walk.seen.keys()
 
-    # --- what is news ---------------------------------------------------------------------------------------------------
+    # --- rows to load ---------------------------------------------------------------------------------------------------
 
     def late_rows(self) -> list[dict[str, Any]]:
-        """Rows to be taken when all pages have been: those asked for one by one, and those to be taken as gone.
-
-        The latter were handed on from an earlier page, and are not listed any more.
-        """
+        """Rows to emit after the last page: fetched singly, or withdrawn since they were emitted from an earlier page."""
         lost = [] if self._find_brake() else [key for key in self._news.keys if key in self._found.gone]
         return [*self._found.rows.values(), *({self._endpoint.key: key, MISSING: True} for key in lost)]
 
     def take(self, row: dict[str, Any], now: datetime, written: bytes | None = None) -> dict[str, Any] | None:
-        """The row to load, if it is news; None where it is loaded already, or an older version of one that was read.
+        """Returns the row to load; None if it is loaded already, or older than a version this run has read.
 
-        ``written`` is the row as JSON, where that is known.
+        ``written`` is the row as JSON, if already serialized.
         """
         key = self._key_of(row)
         at, newest = None if ODD in row else utc(row.get("updatedAt")), self._walk.seen.get(key)
         if at and newest and at < newest:
-            return None  # from a server that lags behind the one that gave the newer version
+            return None  # stale: from a server that lags behind the one that sent the newer version
         return self._news.take(key, row, self._known.get(key), now, written)
 
     def outcome(self) -> Outcome:
-        """What the reading came to, once ``is_done``."""
+        """Returns the outcome of the run. Call it once ``is_done``."""
         gone, kinds = self._known_active() & self._found.gone, self._news.count()
         if brake := self._find_brake():
             self.stopped_by, gone = brake, set()
@@ -377,7 +375,7 @@ class ListSync:
 
 
 def is_full_due(state: TableState, full_check_hours: float, now: datetime) -> bool:
-    """Whether the whole list was last compared long enough ago."""
+    """Whether the next reconciliation, a reading of the whole list, is due."""
     if state.last_full_at is None or full_check_hours == 0:
         return True
     return now - state.last_full_at >= timedelta(hours=full_check_hours)

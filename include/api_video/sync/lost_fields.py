@@ -1,4 +1,4 @@
-"""Notices that the API stopped sending a field. New fields and changed types show in the tables; this does not."""
+"""Detects fields that the API stopped sending: schema evolution that no table shows, unlike new fields and types."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from include.api_video.catalog.model import Endpoint
 
 
 def fields_of(endpoint: Endpoint) -> dict[str, str]:
-    """Documented path by field name, without the key; a list counts as one field, whatever is in it."""
+    """Documented path by field name, without the key; a list counts as one field."""
     return {column.path.split("[]")[0]: column.path for column in endpoint.columns if column.path != endpoint.key}
 
 
 class FieldWatch:
-    """Which documented fields no row of a run had, not even with null."""
+    """Finds the documented fields that no row of a run had, not even as null."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._unseen = fields_of(endpoint)
         self.rows = 0
 
     def see(self, row: Mapping[str, Any]) -> None:
-        """Takes a row as the API gave it."""
+        """Takes a row as the API sent it."""
         self.rows += 1
         if self._unseen:
             self._unseen = {field: path for field, path in self._unseen.items() if not _has(row, field.split("."))}
 
     @property
     def unseen(self) -> dict[str, str]:
-        """Documented path by field name, of the fields that no row had."""
+        """Documented path by name of the fields that no row had."""
         return self._unseen if self.rows else {}
 
 

@@ -1,4 +1,8 @@
-"""Which rows of a list are news, and of which kind: new, changed, restored, drifted, or withdrawn. No network, no SQL."""
+"""Decides which rows of a list to load, and their kind. No network, no SQL.
+
+A row is new, changed, restored (it was marked removed), drifted (changed while its ``updatedAt`` stood still) or withdrawn
+(emitted, then no longer listed).
+"""
 
 from __future__ import annotations
 
@@ -16,31 +20,31 @@ from include.api_video.sync.state import KnownRow
 
 
 class News:
-    """The rows that a reading hands on to be loaded.
+    """The rows that one run emits to be loaded.
 
     Args:
-        cursor: newest ``updatedAt`` that was loaded before.
+        cursor: newest ``updatedAt`` loaded by earlier runs.
 
     Attributes:
-        has_versions: whether a row was handed on twice, since it changed while the list was read.
+        has_versions: whether a row changed during the run, so that two versions of it were emitted.
     """
 
     def __init__(self, endpoint: Endpoint, cursor: datetime | None) -> None:
         self._endpoint, self._cursor = endpoint, cursor
-        # Of a first load every row is in here: as little as possible for each.
-        self._taken: dict[str, bytes] = {}  # by key: hash of the content handed on
-        self._kinds: dict[str, str] = {}  # of those, what is not new
+        # A first load puts every row in here, so store little per row.
+        self._taken: dict[str, bytes] = {}  # by key: hash of the emitted content
+        self._kinds: dict[str, str] = {}  # by key: the kind, unless it is new
         self.has_versions = False
 
     @property
     def keys(self) -> Collection[str]:
-        """Keys of the rows that were handed on."""
+        """Keys of the emitted rows."""
         return self._taken.keys()
 
     def take(
         self, key: str, row: dict[str, Any], known: KnownRow | None, now: datetime, written: bytes | None = None
     ) -> dict[str, Any] | None:
-        """The row to load; None where it is loaded already, or was handed on as it is. ``written``: see ``hash_row``."""
+        """Returns the row to load; None if it is loaded or emitted already, unchanged. ``written``: see ``hash_row``."""
         if row.get(MISSING):
             self._kinds[key], self.has_versions = "withdrawn", True
             return {self._endpoint.key: key, "removed_at": now, "_read_at": now}
@@ -66,5 +70,5 @@ class News:
         return "drifted" if unmoved and self._endpoint.sync.has_cursor else "changed"
 
     def count(self) -> Counter[str]:
-        """How many rows there are of each kind."""
+        """Counts the rows of each kind."""
         return Counter({**Counter(self._kinds.values()), "new": len(self._taken) - len(self._kinds)})

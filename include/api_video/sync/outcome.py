@@ -1,4 +1,4 @@
-"""What a sync came to, and how two versions of a row are told apart."""
+"""The outcome of a sync, and the hash that tells versions of a row apart."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ from include.api_video.errors import ApiVideoError
 
 @dataclass
 class Outcome:
-    """What a sync did, as the ledger tells it. ``gone`` are keys still to be marked removed; ``removed`` counts them.
+    """What a sync did, as stored in the ledger.
 
-    ``unproven`` says with both figures why the table may differ from the API's list, ``stopped_by`` what ended the reading
-    early. ``total_off`` and ``is_sorted`` are what the newest reading of the whole list found out about it.
+    Attributes:
+        drifted: rows that changed while their ``updatedAt`` stood still; ``changed`` counts them, too.
+        waiting: objects left to the next run; ``unread`` are those of them that the API failed to give.
+        gone: keys still to be marked removed; ``removed`` counts them, too.
+        total_off: by how much ``itemsTotal`` exceeds the rows listed, as of the latest reading of the whole list.
+        is_sorted: whether that reading found the list sorted.
+        unproven: why the table may differ from the API's list, with both figures.
+        stopped_by: the error that ended the reading early.
     """
 
     mode: str
@@ -38,8 +44,8 @@ class Outcome:
 
 
 def hash_row(row: Mapping[str, Any], written: bytes | None = None) -> str:
-    """Hash of a cleaned row, the same whatever the order of its fields.
+    """Hashes a cleaned row, whatever the order of its fields.
 
-    ``written`` is the row as ``Redaction`` wrote it.
+    ``written`` is the row as JSON, if ``Redaction`` has serialized it already.
     """
     return hashlib.blake2b(written or json.dumpb(row, sort_keys=True), digest_size=12).hexdigest()

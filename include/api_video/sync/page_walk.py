@@ -1,13 +1,13 @@
-"""Walks through a sorted list while it changes: which page comes next, and whether a row can have slipped through.
+"""Walks through a sorted list while it changes: decides which page comes next, and whether a row may have been missed.
 
-What changes goes to the top of a list that is sorted newest first, and moves the rows above its old place down: such rows
-come twice, none is missed. Only a row that goes moves others up, past the end of a page that was read; ``itemsTotal`` falls
-then, by as many rows at least as moved. So it is enough to know how far from the top everything has been seen, to take off
-what the total fell by, and to go on at the page where that place is now.
+In a list sorted newest first, a changed row jumps to the top and pushes the rows above its old place down: those come
+twice, none is missed. Only a row that leaves the list pulls others up, past the end of a page already read; ``itemsTotal``
+then falls by at least as many rows. So the walk tracks how many rows from the top it has covered, subtracts what the total
+fell by, and continues at the page where that place is now.
 
-Pages that are asked for ahead arrive as they were at slightly different moments, in any order. As long as no row comes
-twice and the total stands still, nothing moved between them. Where something did, they are dropped and the walk goes on one
-page at a time, until the list has been calm for a while.
+Pages read ahead show the list at slightly different moments. While no row repeats and the total stays the same, nothing
+moved between them. Once something moves, they are dropped, and the walk reads one page at a time until the list has been
+calm for a while.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from include.api_video.catalog.model import MAX_PAGE_SIZE
 from include.api_video.catalog.values import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError
 
-MOST_TOPS = 5  # readings of what changed during the reading before
-CALM_PAGES = 16  # in a row without a move, before pages are asked for ahead again
-MOST_STEPS_BACK = 2  # pages, of a walk, for each page of the list: a total that jumps must not keep it for ever
-REFETCHED = timedelta(seconds=1)  # time stamps have no fraction: rows of the cursor's own second are read again
+MOST_TOPS = 5  # catch-up readings, each of what changed during the one before
+CALM_PAGES = 16  # in a row without a move, before the walk reads ahead again
+MOST_STEPS_BACK = 2  # pages to go back, per page of the list: a total that jumps must not keep the walk going forever
+# Timestamps have no fraction (api.video's openapi.yaml), so the rows of the cursor's own second are read again.
+REFETCHED = timedelta(seconds=1)
 
-# Pages are asked for by number, and come in as they arrive. A negative number counts from the other end of the list.
+# Yields the number of the page to read, receives the page. A negative number counts from the other end of the list.
 Pages = Generator[int, Page, Page]
 
 
-class ReadingStopped(Exception):  # noqa: N818  # no fault of the code: it ends a walk
-    """The API did not give the page of this ``number``; thrown into the walk that waits for it."""
+class ReadingStopped(Exception):  # noqa: N818  # control flow: it ends a walk
+    """The API failed to give page ``number``; thrown into the walk that waits for it."""
 
     def __init__(self, error: ApiVideoError, number: int) -> None:
         super().__init__(str(error))
@@ -42,21 +43,21 @@ class ReadingStopped(Exception):  # noqa: N818  # no fault of the code: it ends 
 
 
 class Walk:
-    """What was seen of a list since ``begin``.
+    """A walk through a list: what was seen since ``begin``.
 
     Args:
-        is_dated: whether the list is asked for newest first.
+        is_dated: whether the list is requested newest first.
         key_of: a row's key.
-        on_page: called with the keys of each page before its rows are taken.
+        on_page: called with each page's keys before its rows count as seen.
 
     Attributes:
-        seen: updatedAt by key of the rows that were listed, the newest that was seen.
-        top: page 1, as it was read last.
-        newest: the page that came last.
-        has_moved: whether the total changed meanwhile.
-        may_lack: whether a row may have slipped through.
-        is_sorted: whether all pages came newest first, as they were asked for.
-        ahead_to: the last page that may be asked for ahead; 0: one page at a time.
+        seen: newest ``updatedAt`` seen, by key.
+        top: the latest page 1.
+        newest: the page that arrived last.
+        has_moved: whether the total changed during the walk.
+        may_lack: whether a row may have been missed.
+        is_sorted: whether all pages came newest first, as requested.
+        ahead_to: the last page that may be read ahead; 0 to read one page at a time.
     """
 
     def __init__(
@@ -74,19 +75,19 @@ class Walk:
         self.newest: Page | None = None
 
     def begin(self, first: Page) -> None:
-        """Forgets what was seen; ``first`` is the first page of what follows."""
+        """Starts over at page ``first``."""
         self.seen, self.has_moved, self.may_lack = {}, False, False
         self.take(first)
 
     def page(self, number: int) -> Pages:
-        """Asks for a page, and takes it."""
+        """Requests a page and takes it."""
         page = yield number
         self.take(page)
         return page
 
     def take(self, page: Page) -> int:
-        """Takes a page; returns how many of its rows had been seen."""
-        # What a row says of itself that cannot be one, is no word about the order.
+        """Takes a page; returns how many of its rows were seen before."""
+        # A malformed row's updatedAt says nothing about the order.
         times = {self.key_of(row): None if ODD in row else utc(row.get("updatedAt")) for row in page.rows}
         self._on_page(list(times))
         again = sum(key in self.seen for key in times)
@@ -102,10 +103,10 @@ class Walk:
         return again
 
     def read_on(self, page: Page, is_enough: Callable[[Page], bool], *, ahead: bool = False) -> Pages:
-        """Reads on after ``page``, to the end of the list or to a page that is enough; returns the last one.
+        """Reads on after ``page`` to the end of the list, or until ``is_enough``; returns the last page.
 
         Raises:
-            ReadingStopped: the API did not give a page that it had announced.
+            ReadingStopped: the API failed to give a page that it had announced.
         """
         size = (len(self.top.rows) if self.top else 0) or MAX_PAGE_SIZE
         covered, total, calm, steps_back = page.number * size, page.items_total or 0, CALM_PAGES, 0
@@ -118,7 +119,7 @@ class Walk:
                     following = yield number
                 except ReadingStopped:
                     if number > (page.pages_total or 0):
-                        return page  # there was nothing to come, by its own word
+                        return page  # beyond the announced last page: the list has ended
                     raise
                 again, is_first_time = self.take(following), number > furthest
                 furthest = max(furthest, number)
@@ -136,16 +137,16 @@ class Walk:
                     self.may_lack = True
                 covered, page = max(covered, number * size), following
                 if again == len(following.rows) and number > (following.pages_total or 0):
-                    break  # nothing new beyond the last page
+                    break  # nothing new beyond the announced last page
         finally:
             self.ahead_to = 0
         return page
 
     def _once_more(self, page: Page, is_repeat: bool) -> Pages:
-        """Asks again for a page that is shorter than it should be, or has nothing new, and yet is not the last one.
+        """Requests a page again that is not the last one, yet too short or without a new row.
 
         Raises:
-            ReadingStopped: it is empty the second time, too: the list ends before its end.
+            ReadingStopped: it is empty again: the list ends before its announced last page.
         """
         self.ahead_to, before = 0, len(self.seen)
         again = yield from self.page(page.number)
@@ -158,14 +159,14 @@ class Walk:
     def _goes_on(self, page: Page, size: int) -> bool:
         if page.has_next:
             return bool(page.rows) or page.number == 1
-        # More rows than fit on the pages that were announced; or a total that stops at some number.
+        # Continue after a full last page: rows may exceed the announced pages, or the API may cap its total.
         is_full = len(page.rows) >= size
         return is_full and (len(self.seen) < (page.items_total or 0) or (size >= MAX_PAGE_SIZE and page.number > 1))
 
     def read_top_again(self, first: Page) -> Generator[int, Page, bool]:
-        """Reads what changed since ``first`` was read, which is on top of the list now; returns whether anything did.
+        """Reads what changed since ``first``, which is now at the top of the list; returns whether anything changed.
 
-        Until that is on page 1 alone: one answer is one moment, and ``seen`` has all that was listed at it.
+        Repeats until all changes fit on page 1: one answer is one moment, and ``seen`` then has every row listed at it.
         """
         again = yield from self.page(1)
         if self._looks_alike(first, again):
@@ -180,16 +181,17 @@ class Walk:
         return True
 
     def _looks_alike(self, one: Page, other: Page) -> bool:
-        """Whether two answers for a page say the same: as many rows in all, the same rows here, none of them updated."""
-        # In any order, since rows of one second may come in another one each time; not by content: URLs carry new tokens.
+        """Whether two answers for a page agree: same total, same rows, none updated."""
+        # Ignore the order: rows of the same second may swap. Ignore the content: private videos' URLs carry a new token in
+        # each answer (guide, delivery/video-privacy-access-management).
         first, second = ({(self.key_of(row), repr(row.get("updatedAt"))) for row in page.rows} for page in (one, other))
         return first == second and one.items_total == other.items_total
 
     def read_other_end(self, reached: int) -> Generator[int, Page, None]:
-        """Reads from the other end of the list up to what was seen, where no page after ``reached`` is given.
+        """Reads from the other end of the list up to what was seen, since the API refuses every page after ``reached``.
 
         Raises:
-            ReadingStopped: there, too, a page was not given.
+            ReadingStopped: the API refused a page from that end, too.
         """
         pages = (self.top.pages_total or 0) if self.top else 0
         for number in range(1, pages - reached + 2):
@@ -197,7 +199,7 @@ class Walk:
             before = len(self.seen)
             self.take(page)
             if len(self.seen) == before:
-                return  # nothing of this page is new: the two ends have met
+                return  # nothing new: the two ends have met
 
 
 def _newest(page: Page) -> datetime | None:
@@ -205,6 +207,6 @@ def _newest(page: Page) -> datetime | None:
 
 
 def reaches(page: Page, until: datetime | None) -> bool:
-    """Whether a page has a row that is older than the second of ``until``."""
+    """Whether a page has a row at least a second older than ``until``."""
     times = [utc(row.get("updatedAt")) for row in page.rows]
     return until is None or any(at is not None and at <= until - REFETCHED for at in times)

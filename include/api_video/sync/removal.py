@@ -1,9 +1,9 @@
 """When a row counts as removed.
 
-A row of a list is gone if the API says so when asked for that row. It is also gone if a reading of the whole list lacks
-it and is proven: the reading has as many rows as the API counts, and nothing moved meanwhile (``WholeReading``). A single
-object is gone if the API has none (``DetailSync``), or with its parent (``warehouse.detail_questions``). Above the brake,
-nothing is.
+A row of a list is gone if the API answers 404 for it. It is also gone if a proven reading of the whole list lacks it:
+one that has as many rows as the API counts, and during which nothing moved (``WholeReading``). A single object is gone if
+the API answers 404 (``DetailSync``), or when its parent is removed (``warehouse.detail_questions``). If a run would remove
+more rows than the brake allows, it removes none.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from include.api_video.sync.search import Search
 
 FEW_ROWS = 20  # that seem to be gone
 Steps = Generator[int, Page, None]
-# Asks the API for single objects by key; None where it has none (404), nothing where it did not answer.
+# Fetches single objects by key. None: the API has none (404). Missing from the result: the API did not answer.
 Ask = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
 
 
 @dataclass
 class Found:
-    """What single objects told: rows that the API has, and keys of others that it has not."""
+    """The results of single fetches: rows that the API has, and keys it does not know."""
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
 
     def take(self, answers: Mapping[str, dict[str, Any] | None], key_field: str) -> None:
-        """Takes the answers for some keys."""
+        """Adds the answers for some keys."""
         for key, row in answers.items():
             if row is None:
                 self.gone.add(key)
@@ -41,7 +41,7 @@ class Found:
                 self.rows[key] = {**row, key_field: key}
 
     def clear(self) -> None:
-        """Forgets what was told."""
+        """Forgets all results."""
         self.rows.clear()
         self.gone.clear()
 
@@ -74,12 +74,13 @@ def find_gone(
     believed: Mapping[str, datetime | None],
     count: int,
 ) -> Steps:
-    """Finds rows that are believed to be listed and are gone, without reading the whole list.
+    """Finds rows that left the list, without reading all of it.
 
-    ``first`` is page 1, just read; ``believed`` has updatedAt by key, and ``count`` of these rows count as listed.
+    ``first`` is page 1, just read; ``believed`` has ``updatedAt`` by key of the rows that should be listed, ``count`` says
+    how many should be.
     """
     order = {key: at for key, at in believed.items() if key not in found.gone}
-    # What was seen before may be gone: it counts as listed where a page of the search shows it.
+    # A row seen earlier may be gone by now: only the pages of this search prove it listed.
     listed = Walk(False, walk.key_of)
     listed.begin(first)
 
@@ -99,9 +100,9 @@ BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run
 
 @dataclass(frozen=True)
 class RemovalBrake:
-    """Stops a run that would mark a large share of a table removed.
+    """Stops a run that would mark too large a share of a table removed.
 
-    ``most_share`` is the largest share that one run may; ``variable`` names the setting.
+    ``most_share`` is the largest share that one run may mark; ``variable`` names the setting.
     """
 
     resource: str
@@ -109,12 +110,12 @@ class RemovalBrake:
     variable: str
 
     def find(self, gone: int, active: int) -> RemovalBrakeError | None:
-        """Why so many of the active rows must not be marked removed; None where they may."""
+        """Returns the error if ``gone`` of ``active`` rows are too many to mark removed, else None."""
         if gone < BRAKE_FROM_ROWS or gone <= self.most_share * active:
             return None
         return RemovalBrakeError(
             f"{self.resource}: {gone} of {active} rows are no longer listed by the API, more than the share "
-            f"of {self.most_share:g} that one run may mark removed. Nothing was removed. If this is right, "
+            f"of {self.most_share:g} that one run may mark removed. Nothing was removed. If the rows are really gone, "
             'trigger one run with "Allow a mass removal in this run" (without Airflow: '
             f"{self.variable}=1); if not, check the key, the environment and the filters."
         )

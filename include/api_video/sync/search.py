@@ -1,10 +1,10 @@
-"""Finds which rows of a sorted list are gone without reading it: by halves, as one finds a page in a book.
+"""Binary search for the rows that left a sorted list, instead of reading all of it.
 
-The list is sorted by updatedAt, newest first, and so is what is loaded. Where a page's rows pass from one second to the
-next, the page's place says how many listed rows are newer, and the warehouse how many loaded ones: the difference is how
-many are gone above that place. One deletion among 100,000 rows is found with about ten requests in place of a thousand.
+The list and the loaded rows are both sorted by ``updatedAt``, newest first. Where the second changes on a page, its
+position says how many listed rows are newer, and the warehouse how many loaded rows are: the difference is how many are
+gone above that place. One deletion among 100,000 rows takes about ten requests instead of a thousand.
 
-Nothing is believed on this alone: the caller asks the API for each row that is found, and for the count.
+The result is only a guess: the caller asks the API for each row found, and compares the count.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from include.api_video.catalog.values import utc
 
 @dataclass(frozen=True)
 class Mark:
-    """A place in the list: on which page, ``time`` of the rows below it (seconds), and how many are gone above it."""
+    """A place in the list: its page, the ``time`` of the rows below it (Unix seconds), and how many are gone above it."""
 
     page: int
     time: float
@@ -29,19 +29,19 @@ class Mark:
 
 
 def is_worth_it(lost: int, pages: int) -> bool:
-    """Whether looking for so many rows costs clearly fewer requests than reading all pages."""
+    """Whether a search for ``lost`` rows costs clearly fewer requests than reading all pages."""
     return pages > 3 and lost * (math.ceil(math.log2(pages)) + 2) < pages
 
 
 class Search:
-    """For the ``lost`` rows that are loaded and no longer listed.
+    """Searches for the ``lost`` rows that are loaded but no longer listed.
 
     Args:
-        read_page: yields a page's number and returns the page.
-        first: page 1 as it was just read.
-        loaded: updatedAt by key, of all rows that should be listed.
+        read_page: requests a page by number and returns it.
+        first: page 1, just read.
+        loaded: ``updatedAt`` by key of all rows that should be listed.
         seen: keys of the rows read so far; filled by ``read_page``.
-        lost: how many rows are sought.
+        lost: how many rows to find.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Search:
         self._order = sorted((-at.timestamp(), key) for key, at in loaded.items() if at)
         self._is_dated = len(self._order) == len(loaded)
         self._found: set[str] = set()
-        self._without_mark: set[int] = set()  # pages that were read and are of one second
+        self._without_mark: set[int] = set()  # pages read whose rows all share one second
 
     def run(self) -> Generator[int, Page, set[str]]:
-        """The keys of the rows; empty where they cannot be told."""
+        """Returns the keys of the lost rows; empty if the search fails."""
         if not self._is_dated:
             return set()
         above = Mark(0, math.inf, 0)
-        if top := self._mark(self._first):  # none where the page is of one second, as after a change of many rows at once
+        if top := self._mark(self._first):  # none after a bulk change: the whole page shares one second
             if not (yield from self._narrow(above, top)):
                 return set()
             above = top
@@ -74,7 +74,7 @@ class Search:
         return self._found if is_told and len(self._found) == self._lost else set()
 
     def _mark(self, page: Page) -> Mark | None:
-        """The last place on a page where the second changes; None on a page of one second."""
+        """Returns the last place on a page where the second changes; None if all its rows share one second."""
         times = [utc(row.get("updatedAt")) for row in page.rows]
         for index in range(len(times) - 1, 0, -1):
             at = times[index]
@@ -87,7 +87,7 @@ class Search:
         return bisect_left(self._order, (-time, ""))
 
     def _narrow(self, above: Mark, below: Mark) -> Generator[int, Page, bool]:
-        """Finds what is gone between two marks; False where they cannot be right, or the list changed meanwhile."""
+        """Finds the lost rows between two marks; returns False if the marks contradict, or the list changed meanwhile."""
         if below.lost <= above.lost:
             return below.lost == above.lost
         middle = (above.page + below.page) // 2
@@ -100,7 +100,7 @@ class Search:
             if between := self._mark(page):
                 return (yield from self._narrow(above, between)) and (yield from self._narrow(between, below))
             self._without_mark.add(number)
-        # All pages between the two were read, and both of theirs: every row that is listed between the marks was seen.
+        # All pages from one mark's to the other's were read, so every row listed between the marks was seen.
         start, end = self._count_newer(above.time), self._count_newer(below.time)
         self._found.update(key for _, key in self._order[start:end] if key not in self._seen)
         return True

@@ -1,4 +1,4 @@
-"""What is loaded before a run, as syncs need to know it; ``warehouse`` answers with it."""
+"""What the warehouse holds before a run, as the syncs need to know it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)  # one per row of a table
 class KnownRow:
-    """A row of a table as loaded: hash of its content, ``updatedAt``, and whether it is marked removed."""
+    """A loaded row: hash of its content, ``updatedAt``, and whether it is marked removed."""
 
     content_hash: str | None
     updated_at: datetime | None
@@ -19,11 +19,16 @@ class KnownRow:
 class TableState:
     """What a list's table holds before a run.
 
-    ``cursor`` is the newest ``updated_at`` of rows whose load is complete, ``last_full_at`` when the whole list was last
-    read, ``base_url`` where from. ``is_whole`` is False where only a whole reading shows what is missing: a load was killed
-    halfway, a key stood twice, or a row may have slipped through a reading. ``undated`` counts rows without ``updated_at``,
-    ``unaccounted`` those marked removed by a run that left no line in the ledger, ``rows`` all of them, removed or not.
-    ``total_off``, ``is_sorted``, ``unproven`` and ``unproven_since`` are as the last run left them there.
+    Attributes:
+        cursor: newest ``updated_at`` among rows whose load is complete.
+        last_full_at: when the whole list was last read.
+        base_url: where the rows were loaded from.
+        is_whole: False if only a reading of the whole list can show what is missing: a load was killed halfway, a key was
+            stored twice, or a reading may have missed a row.
+        undated: rows without ``updated_at``.
+        unaccounted: rows marked removed by a run that left no row in the ledger.
+        total_off, is_sorted, unproven, unproven_since: from the last run's row in the ledger.
+        rows: all rows, removed or not.
     """
 
     exists: bool = False
@@ -43,9 +48,9 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """An object to ask for: its key, the hash of the parent's row, and how it is already loaded (None: not at all).
+    """An object to fetch: its key, the hash of its parent's row, and its loaded row (None if there is none).
 
-    ``is_current``: what is loaded was asked for when the parent was as it is now.
+    ``is_current``: the parent has not changed since the object was fetched.
     """
 
     key: str
@@ -56,11 +61,14 @@ class Parent:
 
 @dataclass(frozen=True)
 class DetailState:
-    """What a detail table holds before a run, and which objects are to be asked for, longest waiting first.
+    """What a detail table holds before a run, and which objects to fetch.
 
-    ``parents`` counts the parents that have such an object, ``missing`` those for which the API said there is none,
-    ``waiting_total`` all that wait, of which ``waiting`` are those within the budget. ``unaccounted`` are marked removed,
-    and no line of the ledger says so yet.
+    Attributes:
+        parents: parents that should have such an object.
+        missing: those for which the API answered that there is none.
+        waiting_total: objects to fetch, all together.
+        waiting: those within this run's budget, longest waiting first.
+        unaccounted: rows marked removed by a run that left no row in the ledger.
     """
 
     parents: int = 0

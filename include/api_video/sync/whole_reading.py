@@ -1,8 +1,8 @@
-"""Reads a whole list, and decides what is gone and whether it is proven. No network, no SQL.
+"""Reconciliation: reads a whole list, decides which rows are gone, and whether that is proven. No network, no SQL.
 
-A reading that moved is repaired, not thrown away (``page_walk``). A short list whose rows are not as many as it says is
-read again, a long one by the next run. What a reading lacks is gone where the list stood still and has as many rows as it
-says; else where the API does not know it when asked.
+If the list changes during the reading, the reading is repaired, not discarded (``page_walk``). If the rows do not add up to
+the total, a short list is read again, a long one by the next run. A row that the reading lacks is gone if the list stood
+still and its rows add up to the total; otherwise only if the API answers 404 for it.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from include.api_video.sync.page_walk import ReadingStopped, Walk
 from include.api_video.sync.removal import Ask, Found, Steps, find_gone, tells_removals
 from include.api_video.sync.search import is_worth_it
 
-READINGS = 3  # of a list whose rows are not as many as it says
-FEW_PAGES = 10  # a longer list is read once more by the next run instead
+READINGS = 3  # of a short list whose rows do not add up to its total
+FEW_PAGES = 10  # of a short list; a longer one is read again by the next run instead
 
 
 class WholeReading:
-    """A whole list in one run: one reading of it, or a few.
+    """One run over a whole list, in one reading or a few.
 
     Args:
-        is_newest_first: whether what changes goes to the top; it may turn out that it does not.
-        known_active: keys of the rows that are loaded and not removed.
-        handed_on: keys of the rows that this run has handed on so far.
-        off_before: by how much the total was more than the list's rows in an earlier run.
-        find_brake: why so many rows must not be marked removed; None: they may.
+        is_newest_first: whether changed rows move to the top; asked again, since the pages may prove it wrong.
+        known_active: keys of loaded rows that are not removed.
+        handed_on: keys of rows that this run has emitted so far.
+        off_before: by how much the total exceeded the rows listed in an earlier run.
+        most_asked: most rows to fetch singly to prove them gone.
+        find_brake: returns the error if so many rows must not be marked removed, else None.
 
     Attributes:
-        off: the same for this run; None: it was not read to the end.
+        off: ``off_before`` as measured by this run; None if the list was not read to its end.
         unproven: why the table may differ from the list, with both figures.
         brake: why nothing was marked removed.
     """
@@ -64,7 +65,7 @@ class WholeReading:
         return self._walk.top.items_total if self._walk.top else None
 
     def _count_listed(self) -> int:
-        """How many different rows the API has, as far as this run read them: in pages, or asked for one by one."""
+        """How many distinct rows this run saw, on pages or fetched singly, without those found gone since."""
         seen, found = self._walk.seen, self._found
         return len(seen) + sum(key not in seen for key in found.rows) - sum(key in seen for key in found.gone)
 
@@ -74,10 +75,10 @@ class WholeReading:
         return self._readings
 
     def read(self, first: Page, last: Page) -> Steps:
-        """Reads every page after ``last``, and a short list again where its rows are not as many as it says.
+        """Reads every page after ``last``; reads a short list again if its rows do not add up to its total.
 
         Raises:
-            ReadingStopped: the first reading did not come to its end.
+            ReadingStopped: the first reading did not reach the end.
         """
         before: set[str] = set()
         few = (first.pages_total or 0) <= FEW_PAGES
@@ -102,16 +103,16 @@ class WholeReading:
         self._decide(stood_still)
 
     def _read_once(self, first: Page, last: Page, before: set[str]) -> Generator[int, Page, bool]:
-        """Reads all pages after the last one, and the top again; returns whether the list stood still.
+        """Reads all pages after ``last``, then the top again; returns whether the list stood still.
 
-        A list that is not sorted newest first shows what came in another reading only: it stood still where it has the rows
-        of the reading before, or those that are loaded.
+        A list not sorted newest first shows an added row only to a second reading. It counts as still if it has the same
+        rows as the reading before, or as the table.
         """
         walk, refused = self._walk, False
         try:
             yield from walk.read_on(last, lambda _: False, ahead=True)
         except ReadingStopped as stopped:
-            # Not a failure that passes: this list refuses pages from some number on.
+            # Permanent, not transient: this list refuses every page from some number on.
             if not isinstance(stopped.error, ApiVideoRequestError) or self._endpoint.sort_by is None:
                 raise
             refused = True
@@ -119,14 +120,14 @@ class WholeReading:
         if first.has_next and self._is_newest_first():
             if not (yield from walk.read_top_again(first)):
                 return not walk.has_moved
-            walk.may_lack |= refused  # rows moved, and from the other end that shows in no total
+            walk.may_lack |= refused  # rows moved, and reading from the other end does not correct for it
             return False
         keys = walk.seen.keys()
         is_as_before = not first.has_next or keys == before or keys == set(self._known_active)
         return is_as_before and not walk.has_moved
 
     def _read_other_end(self, refused: int, error: ApiVideoRequestError) -> Steps:
-        """Reads the pages that the API refuses to give from the other end of the list."""
+        """Reads the pages that the API refuses from the other end of the list."""
         try:
             yield from self._walk.read_other_end(refused - 1)
         except ReadingStopped as stopped:
@@ -138,7 +139,7 @@ class WholeReading:
             self.unproven = f"api.video gives no page from number {refused} on, and {rows}. {error}"
 
     def _is_enough(self, stood_still: bool) -> bool:
-        """Whether another reading would tell no more."""
+        """Whether another reading would add nothing."""
         fits = self._total is None or self._count_listed() == self._total
         if self._is_newest_first():
             return (fits and not self._walk.may_lack) or (stood_still and self._is_known_offset())
@@ -148,7 +149,7 @@ class WholeReading:
         return bool(self._off_before) and (self._total or 0) - self._count_listed() == self._off_before
 
     def _find_withdrawn(self) -> Steps:
-        """Finds rows that were listed when they were read, and are not any more."""
+        """Finds rows that were withdrawn from the list after they were read."""
         top, lost = self._walk.top, self._count_listed() - (self._total or 0)
         if self._ask and top and lost > 0 and is_worth_it(lost, top.pages_total or 0):
             first = yield from self._walk.page(1)
@@ -157,7 +158,7 @@ class WholeReading:
             )
 
     def _decide(self, stood_still: bool) -> None:
-        """Decides what is gone, and whether the table is proven to be what the API lists."""
+        """Decides which rows are gone, and whether the table is proven equal to the list."""
         walk, gone = self._walk, self._found.gone
         total = self._count_listed() if self._total is None else self._total
         unlisted = {key for key in chain(self._known_active, self._handed_on) if key not in walk.seen and key not in gone}
@@ -171,14 +172,14 @@ class WholeReading:
         off = total - self._count_listed()
         self.off = off if stood_still else self._off_before
         if unlisted:
-            self.unproven = self._in_words(f"{len(unlisted)} more are loaded and could not be asked for one by one")
+            self.unproven = self._in_words(f"{len(unlisted)} more are loaded and could not be checked one by one")
         elif off or walk.may_lack:
             self.unproven = self.unproven or self._in_words("" if stood_still else "The list changed while it was read")
         else:
             self.unproven = None
 
     def _ask_for(self, unlisted: Collection[str]) -> None:
-        """Asks the API for rows that it did not list: those that it does not know are gone."""
+        """Fetches unlisted rows singly: those with a 404 are gone."""
         unreached = max(0, (self._total or 0) - self._count_listed())
         self.brake = self._find_brake(sum(key in unlisted for key in self._known_active) - unreached)
         if self._ask and unlisted and not self.brake:

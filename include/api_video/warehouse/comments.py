@@ -1,7 +1,7 @@
-"""Descriptions of tables and columns in the destination itself, where its own tools and BI tools show them.
+"""Writes the descriptions of tables and columns into the destination, where SQL and BI tools show them.
 
-dlt writes them for BigQuery, Databricks and (columns) Snowflake from the schema's ``description`` hints. It does not for
-DuckDB and PostgreSQL, which both have the standard's COMMENT ON: there this module does.
+From the schema's ``description`` hints dlt writes them for BigQuery, Databricks and (columns only) Snowflake. For DuckDB
+and PostgreSQL, which both have COMMENT ON, this module does.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ DIALECTS = ("duckdb", "postgres")
 
 
 def write_comments(query: Query, schema: dlt.Schema, tables: Sequence[str]) -> None:
-    """Comments on these tables and their columns; nothing in a destination that dlt serves or that has none.
+    """Comments on these tables and their columns; does nothing except on DuckDB and PostgreSQL.
 
-    A load is no less right without them: a destination that refuses (PostgreSQL wants the owner) is only logged.
+    A refusal is only logged, since the load is right without comments: PostgreSQL lets only the owner write them.
     """
     if query.client.capabilities.sqlglot_dialect not in DIALECTS:
         return
@@ -36,7 +36,7 @@ def write_comments(query: Query, schema: dlt.Schema, tables: Sequence[str]) -> N
 
 
 def comment_statements(client: SqlClientBase[Any], schema: dlt.Schema, tables: Sequence[str]) -> Iterator[str]:
-    """One statement per description; dlt quotes names and texts as the destination wants them."""
+    """Yields one statement per table and column; dlt quotes names and texts for the destination."""
     quoted = client.capabilities.escape_literal
     for name in tables:
         table, qualified = schema.tables[name], client.make_qualified_table_name(name)

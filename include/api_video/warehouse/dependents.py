@@ -1,4 +1,4 @@
-"""Views of the user that depend on our tables: PostgreSQL drops no table under them, so a full refresh empties it."""
+"""Finds users' views on our tables: PostgreSQL refuses to drop a table under a view, so a full refresh empties it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from include.api_video.warehouse.sql import Query
 
 DIALECT = "postgres"
-# Documentation of PostgreSQL, system catalogs: a view depends on a table through its rule.
+# A view depends on a table through its rewrite rule (PostgreSQL documentation, System Catalogs, pg_depend).
 VIEWS = """
 SELECT DISTINCT views_in.nspname, views.relname
 FROM pg_depend JOIN pg_rewrite ON pg_depend.classid = 'pg_rewrite'::regclass AND pg_rewrite.oid = pg_depend.objid
@@ -19,7 +19,7 @@ WHERE tables_in.nspname = %s AND tables.relname IN ({marks}) AND views.oid <> ta
 
 
 def views_upon(query: Query, tables: Sequence[str]) -> list[str]:
-    """Names of the views that depend on these tables, where the destination would not drop a table for them."""
+    """Names of the views that keep the destination from dropping these tables; empty except on PostgreSQL."""
     if query.client.capabilities.sqlglot_dialect != DIALECT or not tables:
         return []
     sql = VIEWS.format(marks=", ".join(["%s"] * len(tables)))

@@ -1,4 +1,4 @@
-"""What a sync of single objects asks the warehouse: which of them wait, and which have no parent any more."""
+"""Queries for the sync of single objects: which to fetch, and which have lost their parent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import snake
 from include.api_video.sync.state import DetailState, KnownRow, Parent
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
-from include.api_video.warehouse.mending import has_lost_children, mend
+from include.api_video.warehouse.mending import has_orphans, mend
 from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.warehouse import Warehouse
 
@@ -19,11 +19,11 @@ from include.api_video.warehouse.warehouse import Warehouse
 def detail_state(
     warehouse: Warehouse, endpoint: Endpoint, budget: int, missing_since: datetime, *, anew: bool = False
 ) -> DetailState:
-    """Which objects of a detail resource are to be asked for: new, changed with their parent, or not final.
+    """State of a detail table, with the objects to fetch: new, changed with their parent, or not final.
 
-    New and changed ones come first, in the order of their parents' last change, then those asked longest ago.
-    At most ``budget`` are fetched, so memory does not grow with the library. What the API did not have is asked for
-    again where that was before ``missing_since``. ``anew`` forgets what is loaded.
+    New and changed ones come first, by their parent's last change, then those fetched longest ago. At most ``budget`` are
+    returned, so memory does not grow with the library. An object that the API did not have is fetched again if that was
+    before ``missing_since``. ``anew`` ignores what is loaded.
     """
     parent = by_name()[endpoint.parent or ""]
     with warehouse.connect() as query:
@@ -31,7 +31,7 @@ def detail_state(
             return DetailState()
         sql, args = DetailSql(query, endpoint, parent, anew=anew), tuple(endpoint.parent_where.values())
         counts = query.rows(sql.counts, missing_since, missing_since, *args)
-        if counts[0][-1] or has_lost_children(query, warehouse.parents_of(endpoint)):
+        if counts[0][-1] or has_orphans(query, warehouse.parents_of(endpoint)):
             mend(query, endpoint, warehouse.parents_of(endpoint), stale="_parent_hash")
             counts = query.rows(sql.counts, missing_since, missing_since, *args)
         ((parents, active, missing, waiting_total, _),) = counts
@@ -48,9 +48,10 @@ def detail_state(
 
 
 def remove_orphans(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> None:
-    """Marks details removed whose parent is no longer listed, or no longer has one.
+    """Soft-deletes objects whose parent is removed or no longer has such an object.
 
-    ``_parent_hash`` is emptied, also of what the API did not have, so that a parent that comes back is asked for again.
+    Also clears ``_parent_hash``, even of objects that the API did not have, so that a restored parent's object is fetched
+    again.
     """
     parent = by_name()[endpoint.parent or ""]
     with warehouse.connect() as query:
@@ -69,20 +70,22 @@ def remove_orphans(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> N
 
 
 def has_detail(endpoint: Endpoint, alias: str = "") -> str:
-    """Condition on a parent's row: the API has such a detail for it. Parameters: values of ``parent_where``."""
+    """SQL condition on a parent's row: the API should have the object. Parameters: values of ``parent_where``."""
     return " AND ".join([f"{alias}removed_at IS NULL", *(f"{alias}{snake(n)} = %s" for n in endpoint.parent_where)])
 
 
 class DetailSql:
-    """The questions about a detail resource, over the parents that have such an object.
+    """SQL over the parents that should have a detail object, joined with the objects.
 
-    ``counts`` (parents, active, missing, waiting, rows with a key seen before) takes the time since which something may be
-    missing, twice, then the values of ``parent_where``; ``waiting`` takes those values, then the time.
+    Attributes:
+        counts: parents, active, missing, waiting, duplicate keys. Parameters: ``missing_since`` twice, then the values of
+            ``parent_where``.
+        waiting: the objects to fetch, in order. Parameters: the values of ``parent_where``, then ``missing_since``.
     """
 
     def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, anew: bool) -> None:
         key, parent_key = snake(endpoint.key), snake(parent.key)
-        nothing = " AND 1 = 0" if anew else ""  # what is loaded does not count
+        nothing = " AND 1 = 0" if anew else ""  # joins nothing
         source = (
             f"FROM {query.table(parent.name)} p "
             f"LEFT JOIN {query.table(endpoint.name)} d ON d.{key} = p.{parent_key}{nothing}"

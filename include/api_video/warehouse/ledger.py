@@ -1,7 +1,7 @@
-"""The ledger's rows (``_syncs``): one per resource and run, as dictionaries by column.
+"""The ledger ``_syncs``: one row per resource and run, a dictionary by column.
 
-A reading that found news stores its row in the load of its rows: both land, or neither does. One that found nothing starts
-no load for its row alone: it hands the row on, to be stored with the run's checks.
+A reading with news stores its ledger row in the same load as its rows: both land, or neither does. One without news starts
+no load: its ledger row is passed on and stored with the run's checks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from include.api_video.catalog.values import utc
 from include.api_video.sync.outcome import Outcome
 from include.api_video.warehouse.sql import Query
 
-NEWEST_SYNCS = 50  # lines of the ledger that say how a table is: more would be readings that stopped, one after another
+NEWEST_SYNCS = 50  # rows to read per resource: only a longer series of partial readings would need more
 LedgerRow = dict[str, Any]
 # fmt: off
 SYNCS_COLUMNS = (
@@ -55,13 +55,13 @@ SYNCS_COLUMNS = (
 # fmt: on
 
 COLUMNS = [column.path for column in SYNCS_COLUMNS]
-ROUNDED_S = 0.01  # at most, by a destination that keeps milliseconds
-RATED_OVER = timedelta(days=30)  # the checks compare with runs of so long
+ROUNDED_S = 0.01  # tolerance: some destinations store milliseconds
+RATED_OVER = timedelta(days=30)  # the checks compare a run with those of this period
 SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_rows", "drifted_rows", "waiting_rows")
 
 
 class NothingNewError(Exception):
-    """A reading found nothing to load. Ends dlt's extraction, so that no load package is made; ``sync`` is its row."""
+    """A reading found nothing to load. Ends dlt's extraction, so that no load package is made; ``sync`` is the row."""
 
     def __init__(self, sync: LedgerRow) -> None:
         super().__init__(f"{sync['resource']}: nothing new")
@@ -69,7 +69,7 @@ class NothingNewError(Exception):
 
 
 def read_syncs(query: Query, where: str = "", *args: Any) -> list[LedgerRow]:
-    """Rows that are stored, newest first."""
+    """Reads stored rows, newest first; an empty list if there is no ledger yet."""
     sql = f"SELECT {', '.join(COLUMNS)} FROM {query.table(SYNCS)} {where} ORDER BY finished_at DESC"
     try:
         return [dict(zip(COLUMNS, row, strict=True)) for row in query.rows(sql, *args)]
@@ -78,12 +78,12 @@ def read_syncs(query: Query, where: str = "", *args: Any) -> list[LedgerRow]:
 
 
 def read_run(query: Query, run_id: str) -> dict[str, LedgerRow]:
-    """A run's rows by resource, one each: a task that was tried twice has two, and the newest counts."""
+    """A run's rows by resource: the newest, if a retried task left several."""
     return {sync["resource"]: sync for sync in reversed(read_syncs(query, "WHERE run_id = %s", run_id))}
 
 
 def outcome_columns(outcome: Outcome) -> LedgerRow:
-    """The columns that tell what a sync came to."""
+    """The columns that store a sync's outcome."""
     return {
         "mode": outcome.mode,
         "items_total": outcome.items_total,
@@ -102,7 +102,7 @@ def outcome_columns(outcome: Outcome) -> LedgerRow:
 
 
 def skipped(resource: str, run_id: str, active_rows: int | None, now: datetime) -> LedgerRow:
-    """The row of a resource that a run left out."""
+    """The row of a resource that a run skipped."""
     row: LedgerRow = dict.fromkeys(COLUMNS)
     row |= dict.fromkeys((*SUMMED, "unread_rows", "requests", "rate_limited"), 0)
     row |= {"run_id": run_id, "resource": resource, "mode": SKIPPED, "started_at": now, "finished_at": now}
@@ -110,12 +110,12 @@ def skipped(resource: str, run_id: str, active_rows: int | None, now: datetime) 
 
 
 def newest(*syncs: LedgerRow | None) -> LedgerRow | None:
-    """The row of the reading that ended last."""
+    """The row of the reading that finished last."""
     return max((sync for sync in syncs if sync), key=_finished_at, default=None)
 
 
 def is_newer(sync: LedgerRow, stored: LedgerRow | None) -> bool:
-    """Whether a row is of a later reading than one that is stored: some destinations round times."""
+    """Whether a row is of a later reading than the stored one. Tolerates rounding: some destinations store milliseconds."""
     return stored is None or _finished_at(sync) - _finished_at(stored) > ROUNDED_S
 
 
@@ -125,23 +125,25 @@ def _finished_at(sync: LedgerRow) -> float:
 
 
 def to_json(sync: LedgerRow) -> LedgerRow:
-    """Plain values only; times as ISO 8601."""
+    """Makes a row plain JSON values; times become ISO 8601."""
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in sync.items()}
 
 
 def from_json(sync: Mapping[str, Any]) -> LedgerRow:
-    """The row that ``to_json`` was given."""
+    """The inverse of ``to_json``."""
     times = {column.path for column in SYNCS_COLUMNS if column.data_type == "timestamp"}
     return {name: utc(value) if name in times else value for name, value in sync.items()}
 
 
 @dataclass(frozen=True)
 class LastSync:
-    """What the ledger says of a resource: its newest line whose load is complete, and some that need older ones.
+    """What the ledger says about a resource, from its newest row with a complete load unless stated otherwise.
 
-    ``full_at`` is when the whole list was last read, ``base_url`` what the newest load read, complete or not,
-    ``partial_loads`` are those since the last reading that came to its end; ``may_lack`` says that one of them read to the
-    end, and yet a row may have slipped through.
+    Attributes:
+        full_at: when the whole list was last read.
+        base_url: API read by the newest load, complete or not.
+        partial_loads: ids of the partial loads since the last reading that was not partial.
+        may_lack: one of these read to the end of the list, but may have missed a row.
     """
 
     full_at: datetime | None
@@ -156,7 +158,7 @@ class LastSync:
 
 
 def last_sync(query: Query, resource: str) -> LastSync:
-    """What the ledger says of a resource."""
+    """Reads what the ledger says about a resource."""
     syncs = query.table(SYNCS)
     ((full_at,),) = query.rows(
         f"SELECT max(finished_at) FROM {syncs} WHERE resource = %s AND mode IN ('first', 'full') "
@@ -187,7 +189,7 @@ def last_sync(query: Query, resource: str) -> LastSync:
 
 
 def count_unaccounted(query: Query, table: str, last: LastSync) -> int:
-    """Rows that a run marked removed whose load, and so its line in the ledger, never came."""
+    """Counts rows marked removed by a run whose load failed afterwards, so that it has no row in the ledger."""
     if last.finished_at is None:
         return 0
     ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(table)} WHERE removed_at > %s", last.finished_at)

@@ -1,4 +1,4 @@
-"""What a sync of a list asks the warehouse: how its table is, which rows are loaded, what moved to or from its bin."""
+"""Queries for the sync of a list: the state of its table, its loaded rows, and what moved to or from its bin."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from include.api_video.catalog.naming import SKIPPED, SYNCS, snake
 from include.api_video.catalog.values import now_utc, utc
 from include.api_video.sync.state import KnownRow, TableState
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
-from include.api_video.warehouse.mending import has_lost_children, mend
+from include.api_video.warehouse.mending import has_orphans, mend
 from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
 
 class ListQuestions:
-    """The questions about the table of one list."""
+    """Queries about the table of one list."""
 
     def __init__(self, warehouse: Warehouse, endpoint: Endpoint) -> None:
         self._warehouse, self._endpoint = warehouse, endpoint
 
     def state(self) -> TableState:
-        """State of a list's table; an empty one where nothing is loaded yet. Mends it before, where that is due."""
+        """State of the list's table, repaired first if it needs to be; an empty state if nothing is loaded yet."""
         with self._warehouse.connect() as query:
             table, parents = query.table(self._endpoint.name), self._warehouse.parents_of(self._endpoint)
             last = last_sync(query, self._endpoint.name)
             undated = "updated_at" if self._has_cursor else "_dlt_id"  # without a cursor, no row counts as undated
-            # A row of a load that was killed halfway, or that was mended, is loaded again.
+            # Rows of a killed load, and repaired rows, are loaded again.
             loaded = f"removed_at IS NULL AND _content_hash <> '' AND _dlt_load_id IN {query.complete_loads}"
             counts = (
                 f"SELECT count(*), count(*) - count(removed_at), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), "
@@ -39,7 +39,7 @@ class ListQuestions:
             )
             try:
                 ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
-                if twice or has_lost_children(query, parents):
+                if twice or has_orphans(query, parents):
                     mend(query, self._endpoint, parents, stale="_content_hash")
                     ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
                 cursor = self._find_cursor(query, last.partial_loads)
@@ -63,10 +63,11 @@ class ListQuestions:
         )
 
     def _find_cursor(self, query: Query, partial_loads: Sequence[str]) -> datetime | None:
-        """The newest updatedAt down to which a list has been read."""
+        """The cursor, or watermark: the newest ``updatedAt`` down to which the list was read."""
         if not self._has_cursor:
             return None
-        # A row dated in the future would hide all changes until then; so would the newest rows of a reading that stopped.
+        # Leave out rows dated in the future, which would hide all changes until then, and rows of partial readings, which
+        # did not reach the older changes.
         others = f" AND _dlt_load_id NOT IN ({', '.join(['%s'] * len(partial_loads))})" if partial_loads else ""
         ((cursor,),) = query.rows(
             f"SELECT max(updated_at) FROM {query.table(self._endpoint.name)} "
@@ -77,7 +78,7 @@ class ListQuestions:
         return utc(cursor)
 
     def moved(self) -> list[str]:
-        """Keys of a list's rows that may have gone to its bin, or come back from there, since it was last loaded."""
+        """Keys of rows that may have moved to or from the bin since the list was last loaded."""
         if self._endpoint.bin is None:
             return []
         bin_name, key = self._endpoint.bin, snake(self._endpoint.key)
@@ -95,9 +96,9 @@ class ListQuestions:
         return [key for (key,) in rows]
 
     def has_exchanged(self, since: datetime | None) -> bool:
-        """Whether rows left or came back to the list that has this one as its bin, after ``since``.
+        """For a bin: whether rows left its list, or came back to it, after ``since``.
 
-        Leaving is seen in the table, not in the ledger: a run that was killed marked rows and left no line there.
+        Rows that left are counted in the table, not in the ledger: a killed run marks rows removed but leaves no row there.
         """
         lists = [other.name for other in by_name().values() if other.bin == self._endpoint.name]
         if since is None:
@@ -112,7 +113,7 @@ class ListQuestions:
         return False
 
     def find_rows(self, keys: Sequence[str]) -> dict[str, KnownRow]:
-        """The rows of a table with these keys."""
+        """The loaded rows with these keys."""
         found: dict[str, KnownRow] = {}
         with self._warehouse.connect() as query:
             for start in range(0, len(keys), KEYS_PER_QUERY):
@@ -122,13 +123,13 @@ class ListQuestions:
         return found
 
     def all_rows(self) -> dict[str, KnownRow]:
-        """Every row of a table, by key."""
+        """All loaded rows, by key."""
         with self._warehouse.connect() as query:
             return dict(self._known(query, "", ()))
 
     def _known(self, query: Query, where: str, args: Sequence[str]) -> Iterator[tuple[str, KnownRow]]:
         updated = "updated_at" if self._has_cursor else "NULL"
-        # A row of a load that was killed halfway is loaded again: its hash does not count.
+        # No hash for rows of a killed load, so that they are loaded again.
         kept_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN _content_hash END"
         columns, table = (
             f"{snake(self._endpoint.key)}, {kept_hash}, {updated}, removed_at",

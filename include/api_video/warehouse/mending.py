@@ -1,7 +1,7 @@
-"""Mends a table that holds a key twice, or rows of child tables without their row, whatever caused it.
+"""Repairs duplicate keys, and orphaned rows of child tables, whatever caused them.
 
-Of a key that stands twice one row stays, and counts as not loaded: the run that found it loads it anew with its child
-rows. Rows of child tables whose row is gone are deleted: no merge would ever touch them.
+Of a duplicate key one row stays, marked as not loaded: the run that finds it reloads it with its child rows. Orphaned child
+rows are deleted: no merge would ever reach them.
 """
 
 from __future__ import annotations
@@ -17,72 +17,70 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import snake
 from include.api_video.warehouse.sql import Query
 
-KEPT = "_mended_"  # begins the name of a table that is there while another one is mended
+KEPT = "_mended_"  # prefix of the temporary table
 log = logging.getLogger("api_video")
 
 
-def has_lost_children(query: Query, parents: Mapping[str, str]) -> bool:
-    """Whether a child table has rows without the row that they belong to, asked in one question.
-
-    ``parents`` names the parent of each child table.
-    """
+def has_orphans(query: Query, parents: Mapping[str, str]) -> bool:
+    """Whether a child table has orphaned rows; one query. ``parents`` gives the parent of each child table."""
     if not parents:
         return False
-    counts = ", ".join(f"(SELECT count(*) FROM {_lost(query, *pair)})" for pair in parents.items())
+    counts = ", ".join(f"(SELECT count(*) FROM {_orphans(query, *pair)})" for pair in parents.items())
     try:
         return any(query.rows(f"SELECT {counts}")[0])
-    except DatabaseUndefinedRelation:  # one was dropped: a check says so, and the load makes it again
+    except DatabaseUndefinedRelation:  # a table was dropped: a check reports it, and the load creates it again
         present = {child: parent for child, parent in parents.items() if query.exists(child) and query.exists(parent)}
-        return len(present) < len(parents) and has_lost_children(query, present)
+        return len(present) < len(parents) and has_orphans(query, present)
 
 
 def mend(query: Query, endpoint: Endpoint, parents: Mapping[str, str], stale: str) -> None:
-    """Leaves each key once in an endpoint's table, and child rows only of rows that are there.
+    """Removes duplicate keys from an endpoint's table, and orphaned rows from its child tables.
 
     Args:
         query: an open connection.
-        endpoint: whose table has the key.
-        parents: names the parent of each child table, those nearest to the table first.
-        stale: the column, a hash, that becomes an empty text where a key stood twice, so that its row counts as not loaded.
+        endpoint: whose tables to repair.
+        parents: the parent of each child table, uppermost first.
+        stale: the hash column to empty where a key was duplicate, so that its row counts as not loaded.
     """
     key = snake(endpoint.key)
     twice = _keep_one(
         query, endpoint.name, key, key, "CASE WHEN removed_at IS NULL THEN 0 ELSE 1 END, _read_at DESC", stale
     )
     if twice:
-        log.warning("%s: %d keys stood twice; their rows are loaded anew", endpoint.name, twice)
+        log.warning("%s: %d keys were stored twice; their rows are loaded again", endpoint.name, twice)
     for child, parent in parents.items():
         if query.exists(child) and query.exists(parent):
             if twice:
                 _keep_one(query, child, key, "_dlt_id", "_dlt_id")
-            if lost := _delete_lost(query, child, parent, key):
-                log.warning("%s: %d rows without their row in %s were deleted", child, lost, parent)
+            if orphans := _delete_orphans(query, child, parent, key):
+                log.warning("%s: deleted %d rows whose parent row in %s is gone", child, orphans, parent)
 
 
-def _lost(query: Query, child: str, parent: str) -> str:
-    """Rows of a child table, called c, without their parent."""
+def _orphans(query: Query, child: str, parent: str) -> str:
+    """SQL: the orphaned rows of a child table, as ``c``."""
     return (
         f"{query.table(child)} c LEFT JOIN {query.table(parent)} p ON p._dlt_id = c._dlt_parent_id WHERE p._dlt_id IS NULL"
     )
 
 
-def _delete_lost(query: Query, child: str, parent: str, key: str) -> int:
-    ((count,),) = query.rows(f"SELECT count(*) FROM {_lost(query, child, parent)}")
-    if count and hasattr(query.client, "rewrite"):  # where SQL only reads
+def _delete_orphans(query: Query, child: str, parent: str, key: str) -> int:
+    ((count,),) = query.rows(f"SELECT count(*) FROM {_orphans(query, child, parent)}")
+    if count and hasattr(query.client, "rewrite"):  # a destination whose SQL is read-only
         has_parent = f"_dlt_parent_id IN (SELECT _dlt_id FROM {query.table(parent)})"
-        lost = f"SELECT DISTINCT c.{key} FROM {_lost(query, child, parent)}"
-        kept = f"SELECT * FROM {query.table(child)} WHERE {key} IN ({lost}) AND {has_parent}"
-        query.client.rewrite(child, key, lost, kept)
+        orphans = f"SELECT DISTINCT c.{key} FROM {_orphans(query, child, parent)}"
+        kept = f"SELECT * FROM {query.table(child)} WHERE {key} IN ({orphans}) AND {has_parent}"
+        query.client.rewrite(child, key, orphans, kept)
     elif count:
-        lost = f"SELECT c._dlt_id FROM {_lost(query, child, parent)}"
-        query.run(f"DELETE FROM {query.table(child)} WHERE _dlt_id IN ({lost})")
+        orphans = f"SELECT c._dlt_id FROM {_orphans(query, child, parent)}"
+        query.run(f"DELETE FROM {query.table(child)} WHERE _dlt_id IN ({orphans})")
     return int(count)
 
 
 def _keep_one(query: Query, name: str, key: str, unique: str, order: str, stale: str = "") -> int:
-    """Keeps the first row, in an order, of all with the same value of ``unique``; returns how many values stood twice.
+    """Keeps the first row in ``order`` for each value of ``unique``; returns how many values were duplicate.
 
-    Rows may be the same in every column, so they are taken out and put in again, in one transaction where there is one.
+    Duplicates may be equal in every column, so all are deleted and one is inserted again, in a transaction if the
+    destination has them.
     """
     table, columns = query.table(name), query.columns(name)
     twice = f"SELECT {unique} FROM {table} GROUP BY {unique} HAVING count(*) > 1"

@@ -1,4 +1,4 @@
-"""dlt's pipelines: one per resource, and one that stands for them all."""
+"""dlt pipelines: one per resource, and one for the whole dataset."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ ABANDONED_S = 2 * 24 * 3600
 
 
 def make_pipeline(name: str, account: Account, **kwargs: Any) -> dlt.Pipeline:
-    """A pipeline into the account's dataset. One per resource, all share one dataset and one schema.
+    """A pipeline into the account's dataset. There is one per resource; all share one dataset and one schema.
 
-    Only ``account.pipeline`` has dlt's state, for dlt's own commands: what is loaded is asked of the tables
-    (``warehouse``), and to restore and store a state that nobody reads is a quarter of the time of a load without news.
+    Only ``account.pipeline`` keeps dlt's state, for dlt's own commands. The others read the tables instead (``warehouse``):
+    restoring and storing an unused state takes a quarter of the time of a load without news.
     """
     pipeline: dlt.Pipeline = dlt.pipeline(name, destination=make_destination(), dataset_name=account.dataset, **kwargs)
     pipeline.config.restore_from_destination = name == account.pipeline
@@ -39,9 +39,9 @@ def make_pipeline(name: str, account: Account, **kwargs: Any) -> dlt.Pipeline:
 
 
 def opened_once(pipeline: dlt.Pipeline) -> Any:
-    """The load step with the DuckDB file open from its beginning to its end: dlt opens it anew for each of its own files.
+    """Keeps the DuckDB file open for the whole load step; dlt would reopen it for each file it loads.
 
-    Each time that costs 20 ms to open, and to close it as much as to write down what changed.
+    Opening takes 20 ms, and each close writes all changes to the file (a checkpoint).
     """
     load = pipeline.load
 
@@ -53,20 +53,20 @@ def opened_once(pipeline: dlt.Pipeline) -> Any:
 
 
 def refresh_local_view(account: Account) -> None:
-    """Lets dlt's commands and ``dlt.pipeline("api_video_pipeline")`` on this machine see all tables as they are now.
+    """Lets dlt's commands and ``dlt.pipeline("api_video_pipeline")`` on this machine see the current tables.
 
-    They read a local copy of state and schema. It is thrown away and fetched anew, since the newest schema counts. The
-    copy is shared by all projects of this user, so a failure to renew it is no failure of the load.
+    They read a local copy of state and schema, so drop it and fetch the newest. All projects of this user share the copy,
+    so a failure to refresh it is only logged: the load has succeeded.
     """
     try:
         make_pipeline(account.pipeline, account).drop().sync_destination()
     except Exception as error:
-        log.warning("dlt's local copy of %s could not be renewed: %s", account.pipeline, sentence_of(error))
+        log.warning("dlt's local copy of %s could not be refreshed: %s", account.pipeline, sentence_of(error))
 
 
 @contextmanager
 def short_lived_pipeline(name: str, account: Account) -> Iterator[dlt.Pipeline]:
-    """A pipeline whose working files are gone at the end of the block: all that counts is in the destination.
+    """A pipeline whose working files are deleted after the block: the destination has everything that counts.
 
     Raises:
         SettingsError: the destination lacks a package or credentials.
@@ -74,8 +74,8 @@ def short_lived_pipeline(name: str, account: Account) -> Iterator[dlt.Pipeline]:
         DestinationRefusedError: it refuses the login or a statement.
     """
     check_settings()
-    for left in Path(gettempdir()).glob(f"{WORKING_FILES}*"):  # by a run that was killed
-        with suppress(FileNotFoundError):  # another run ends at this moment
+    for left in Path(gettempdir()).glob(f"{WORKING_FILES}*"):  # left by a killed run
+        with suppress(FileNotFoundError):  # another run deleted it just now
             if time.time() - left.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(left, ignore_errors=True)
     with explained(account), TemporaryDirectory(prefix=WORKING_FILES) as folder:

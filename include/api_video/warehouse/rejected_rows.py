@@ -1,4 +1,4 @@
-"""The rows of ``_rejected``: what the API lists and no table can hold."""
+"""The table ``_rejected``: what the API lists but no table can hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REJECTED_COLUMNS = (
 
 
 def rejected(query: Query, endpoint: Endpoint) -> dict[str, str | None]:
-    """Hash of the content by key, of an endpoint's rows; None where its load was killed, or it stands twice."""
+    """Content hash by key of an endpoint's rejected rows; None if its load was killed, or the key is stored twice."""
     kept_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN content_hash END"
     try:
         rows = query.rows(f"SELECT row_key, {kept_hash} FROM {query.table(REJECTED)} WHERE resource = %s", endpoint.name)
@@ -39,12 +39,12 @@ def rejected(query: Query, endpoint: Endpoint) -> dict[str, str | None]:
 
 
 def forget_rejected(query: Query, ids: Sequence[str]) -> None:
-    """Takes rows out, by ``rejected_id``; doing it twice changes nothing."""
+    """Deletes rows by ``rejected_id``; idempotent."""
     if ids:
         query.delete(REJECTED, "rejected_id", ids)
 
 
 def forget_all_rejected(query: Query, resource: str) -> None:
-    """Takes all rows of a resource out."""
+    """Deletes all rows of a resource."""
     if query.exists(REJECTED):
         query.delete(REJECTED, "resource", [resource])

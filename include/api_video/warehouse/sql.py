@@ -1,4 +1,4 @@
-"""SQL that the package asks of a destination, over dlt's client: plain enough for any SQL destination."""
+"""Runs SQL over dlt's client, plain enough for any SQL destination."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Query:
         return self.client.make_qualified_table_name(name)
 
     def column(self, name: str) -> str:
-        """Quoted name, for one that may be a word of some dialect's own: of ours, none is."""
+        """Quoted name, for columns that may be a keyword in some dialect; none of our own is."""
         return self.client.escape_column_name(name)
 
     @property
     def complete_loads(self) -> str:
-        """Subquery: ids of loads that were finished. A load that was killed halfway is not among them."""
+        """Subquery: ids of the finished loads, so not of a load that was killed."""
         return f"(SELECT load_id FROM {self.table('_dlt_loads')} WHERE status = 0)"
 
     def rows(self, sql: str, *args: Any) -> list[tuple[Any, ...]]:
-        """All rows of a question."""
+        """All rows of a query."""
         return [tuple(row) for row in self.client.execute_sql(sql, *args) or ()]
 
     def columns(self, name: str) -> list[str]:
@@ -49,12 +49,12 @@ class Query:
         return True
 
     def run(self, sql: str, *args: Any) -> None:
-        """A statement that answers nothing."""
+        """Runs a statement without a result."""
         self.client.execute_sql(sql, *args)
 
     def delete(self, name: str, key: str, keys: Sequence[str]) -> None:
-        """Deletes the rows of these keys."""
-        if hasattr(self.client, "delete_rows"):  # where SQL only reads
+        """Deletes the rows with these keys."""
+        if hasattr(self.client, "delete_rows"):  # a destination whose SQL is read-only
             self.client.delete_rows(name, key, keys)
             return
         for start in range(0, len(keys), KEYS_PER_QUERY):
@@ -63,8 +63,8 @@ class Query:
             self.run(f"DELETE FROM {self.table(name)} WHERE {key} IN ({marks})", *some)
 
     def mark_removed(self, name: str, key: str, where: str, *args: Any, now: datetime, forget: Sequence[str] = ()) -> None:
-        """Sets ``removed_at`` of rows where it is null, and empties the columns ``forget``; twice changes nothing more."""
-        if hasattr(self.client, "mark_removed"):  # where SQL only reads
+        """Soft delete: sets ``removed_at`` where it is null, and nulls the columns ``forget``; idempotent."""
+        if hasattr(self.client, "mark_removed"):  # a destination whose SQL is read-only
             keys = [str(value) for (value,) in self.rows(f"SELECT {key} FROM {self.table(name)} WHERE {where}", *args)]
             self.client.mark_removed(name, key, keys, now, forget)
             return

@@ -1,15 +1,15 @@
-"""Forgets runs that no longer tell anything, so that the ledger does not grow with the years.
+"""Deletes old runs from ledger and checks, so that they do not grow over the years.
 
-Every run adds a row per resource to ``_syncs``, one per check to ``_checks`` and one per load to ``_dlt_loads``. Within
-``history_days`` all of it stays. Of what is older, whole runs are forgotten, those of which nothing is
+Every run adds one row per resource to ``_syncs``, one per check to ``_checks`` and one per load to ``_dlt_loads``. All rows
+of the last ``history_days`` stay. An older run is deleted as a whole, unless one of its rows still matters:
 
-- in ``_checks``: the newest of its day for its table and check, or of another outcome than the one before.
-- in ``_syncs``: the newest of its day for its resource, mode and API, apart for finished and unfinished loads, a row that
-  names lost fields, or the newest that restored rows. So whatever a run asks of the ledger has the same answer as before.
+- in ``_checks``: the newest row of a day per table and check, or one whose outcome differs from the one before.
+- in ``_syncs``: the newest row of a day per resource, mode, API and whether its load finished; one with lost fields; the
+  newest that restored rows. So every query of the ledger has the same answer as before.
 
-``_dlt_loads`` says which loads were finished: an id stays as long as any row of any table carries it.
+``_dlt_loads`` says which loads finished: an id stays as long as a row of any table has it.
 
-The SQL is plain: keys are read first, then deleted by name, some at a time.
+The SQL is plain: read the keys, then delete by key, in batches.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.warehouse import Warehouse
 
 LOADS, VERSIONS, STATES = "_dlt_loads", "_dlt_version", "_dlt_pipeline_state"
-LONGEST_DAYS = 36_500  # farther back, a time stamp could not be reckoned
+LONGEST_DAYS = 36_500  # more could overflow a timestamp
 KEYS_AT_ONCE = 20_000
-LONGEST_S = 60.0  # that one upkeep takes to delete from one table: years of rows in a distant warehouse go over some days
+LONGEST_S = 60.0  # per table and day: a long history in a slow warehouse is deleted over several days
 log = logging.getLogger("api_video")
 
 
 def forget_old_runs(warehouse: Warehouse, history_days: int, now: datetime) -> None:
-    """Forgets what is older than ``history_days``, once a day (UTC); 0 keeps everything. A failure is told, not raised."""
+    """Deletes runs older than ``history_days``, once a day (UTC); 0 keeps everything. Failures are logged, not raised."""
     if not history_days:
         return
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -46,16 +46,16 @@ def forget_old_runs(warehouse: Warehouse, history_days: int, now: datetime) -> N
         with warehouse.connect() as query:
             if _is_first_of_day(query, midnight):
                 _forget(query, midnight, timedelta(days=min(history_days, LONGEST_DAYS)))
-    except Exception as error:  # the drivers' own
+    except Exception as error:  # each driver raises its own
         log.warning(
-            "Old rows of %s, %s and %s were not deleted; the run goes on, and the next one tries again. It needs the right "
-            "to DELETE from them, or the setting history_days = 0. %s",
+            "Old rows of %s, %s and %s were not deleted; the run goes on, and the next one tries again. Grant the loading "
+            "user DELETE on them, or set history_days = 0. %s",
             *(SYNCS, CHECKS, LOADS, sentence_of(error)),
         )
 
 
 def _is_first_of_day(query: Query, midnight: datetime) -> bool:
-    """Whether no run was checked since midnight; False also where none ever was."""
+    """Whether no run was checked since midnight; False if none ever was."""
     if not query.exists(CHECKS):
         return False
     ((checked_at,),) = query.rows(f"SELECT max(checked_at) FROM {query.table(CHECKS)}")
@@ -64,8 +64,8 @@ def _is_first_of_day(query: Query, midnight: datetime) -> bool:
 
 
 def _forget(query: Query, midnight: datetime, history: timedelta) -> None:
-    """Ledger and checks first: their rows carry load ids, too."""
-    # The check `cursor` adds up the ledger's rows of so many days.
+    """Deletes from checks and ledger first: their rows refer to loads, too."""
+    # The check `cursor` sums the ledger's rows over RATED_OVER.
     before, before_rated = midnight - history, midnight - max(history, RATED_OVER)
     forgotten = {
         CHECKS: _delete(query, CHECKS, "run_id", old_checks(query), before),
@@ -73,7 +73,7 @@ def _forget(query: Query, midnight: datetime, history: timedelta) -> None:
         LOADS: _delete(query, LOADS, "load_id", old_loads(query, find_carriers(query)), before),
     }
     if any(forgotten.values()):
-        log.info("Forgotten, being older than %d days and telling nothing: %s", history.days, _told(forgotten))
+        log.info("Deleted from the history, older than %d days: %s", history.days, _told(forgotten))
 
 
 def _delete(query: Query, table: str, key: str, old: str, before: datetime) -> int:
@@ -93,7 +93,7 @@ def _told(forgotten: dict[str, int]) -> str:
 
 
 def old_checks(query: Query) -> str:
-    """Question for runs to be forgotten in ``_checks``, the oldest first; its parameter is a time."""
+    """Query for the runs to delete from ``_checks``, oldest first; its parameter is a time."""
     outcome = "CASE WHEN passed THEN 2 WHEN NOT passed THEN 0 ELSE 1 END"  # 1: not proven
     return (
         f"SELECT run_id FROM (SELECT run_id, checked_at, {outcome} AS outcome, "
@@ -106,7 +106,7 @@ def old_checks(query: Query) -> str:
 
 
 def old_syncs(query: Query) -> str:
-    """Question for runs to be forgotten in ``_syncs``, the oldest first; its parameter is a time."""
+    """Query for the runs to delete from ``_syncs``, oldest first; its parameter is a time."""
     restored_at = "CASE WHEN s.restored_rows > 0 THEN s.started_at END"
     finished = "CASE WHEN l.load_id IS NULL THEN 0 ELSE 1 END"
     return (
@@ -122,8 +122,8 @@ def old_syncs(query: Query) -> str:
 
 
 def old_loads(query: Query, carriers: Sequence[str]) -> str:
-    """Question for loads of which no row of the tables ``carriers`` is, the oldest first; its parameter is a time."""
-    # UNION ALL: BigQuery has no UNION without a word after it.
+    """Query for the loads that no row of the tables ``carriers`` refers to, oldest first; its parameter is a time."""
+    # UNION ALL: BigQuery accepts no bare UNION.
     carried = " UNION ALL ".join(f"SELECT DISTINCT _dlt_load_id AS load_id FROM {query.table(name)}" for name in carriers)
     return (
         f"SELECT l.load_id FROM {query.table(LOADS)} l LEFT JOIN ({carried}) c ON c.load_id = l.load_id "
@@ -132,7 +132,7 @@ def old_loads(query: Query, carriers: Sequence[str]) -> str:
 
 
 def find_carriers(query: Query) -> list[str]:
-    """Tables whose rows carry the id of their load: those that this version knows, and those that an older one loaded."""
+    """Tables whose rows refer to their load: those of this version, and those that older versions loaded."""
     names = {STATES, *OWN_TABLES, *(endpoint.name for endpoint in ENDPOINTS)}
     stored = query.rows(
         f"SELECT {query.column('schema')} FROM {query.table(VERSIONS)} WHERE schema_name = %s",

@@ -1,7 +1,7 @@
-"""What is already loaded, asked of the destination itself: it is the only state, so any machine can go on from it.
+"""Reads what is loaded from the destination, which holds the only state: any machine can continue from it.
 
-Plain SQL through dlt's client, so that it works on any SQL destination. No connection stays open longer than a block of
-questions: DuckDB's file has one writer, and extraction must never hold it.
+Plain SQL over dlt's client, so that it works on any SQL destination. A connection stays open only for a block of queries:
+a DuckDB file has one writer, and extraction must not hold it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 
 @dataclass(frozen=True)
 class Growth:
-    """The schema as it has grown, and when each undeclared column was first loaded: ``{table: {column: time}}``."""
+    """Schema evolution: the schema with undeclared columns, and when each was first loaded: ``{table: {column: time}}``."""
 
     schema: dlt.Schema
     first_seen: Mapping[str, Mapping[str, datetime]]
@@ -47,12 +47,12 @@ class Warehouse:
     def __init__(self, pipeline: dlt.Pipeline) -> None:
         self._pipeline = pipeline
         self._open: Query | None = None
-        self._client_of: Any = None  # for SQL: to make one takes as long as a question
+        self._client_of: Any = None  # dlt's SQL client, kept: making one takes as long as a query
         self._grown: dlt.Schema | None = None
 
     @contextmanager
     def connect(self) -> Iterator[Query]:
-        """A connection, closed at the end of the block; blocks inside of it share it. One costs 20 ms to some seconds."""
+        """A connection, closed after the block and shared by nested blocks: opening one takes 20 ms to some seconds."""
         if self._open:
             yield self._open
             return
@@ -65,37 +65,37 @@ class Warehouse:
                 self._open = None
 
     def is_declared(self, schema: dlt.Schema) -> bool:
-        """Whether ``declare`` has made the tables of this very schema."""
+        """Whether ``declare`` has created the tables of exactly this schema."""
         with self.connect() as query:
             stored = f"SELECT count(*) FROM {query.table(schema.version_table_name)} WHERE version_hash = %s"
             try:
                 return bool(query.rows(stored, schema.stored_version_hash)[0][0])
-            except DestinationUndefinedEntity:  # of which DatabaseUndefinedRelation is one
+            except DestinationUndefinedEntity:  # base class of DatabaseUndefinedRelation
                 return False
 
     @contextmanager
     def declared(self, schema: dlt.Schema) -> Iterator[Query]:
-        """A connection as ``connect`` gives it, once the schema's tables are there."""
+        """Like ``connect``, but creates the schema's tables first if they are missing."""
         with ExitStack() as stack:
             query = stack.enter_context(self.connect())
             if not self.is_declared(schema):
-                stack.close()  # tables are made over a connection of dlt's own
+                stack.close()  # dlt creates tables over a connection of its own
                 self.declare(schema)
                 query = stack.enter_context(self.connect())
             yield query
 
     def declare(self, schema: dlt.Schema) -> None:
-        """Creates all tables of the schema with all their columns and comments; does nothing where it did so before.
+        """Creates all tables of the schema with all columns and comments; does nothing if that is done already.
 
-        A load creates only tables that get rows: an account without live streams would lack the table, and queries fail.
-        dlt's own table in the staging dataset is made, too: of parallel first loads that each make it, some fail.
+        A load creates only tables that get rows: an account without live streams would lack that table, and queries would
+        fail. Also creates dlt's version table in the staging dataset: parallel first loads that each create it can fail.
         """
         if self.is_declared(schema):
-            return  # a full refresh takes the stored versions of the schema along: its new tables are described here, too
+            return  # after a full refresh this is False, as dlt drops the stored versions: the new tables get comments, too
         client = self._client(schema)
         with table_lock(self._pipeline, TABLES), client:
             client.initialize_storage()
-            if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:  # nor did another run do it meanwhile
+            if client.get_stored_schema_by_hash(schema.stored_version_hash) is None:  # no other run did it meanwhile
                 client.update_stored_schema()
                 if isinstance(client, SqlJobClientWithStagingDataset):
                     with client.with_staging_dataset():
@@ -104,7 +104,7 @@ class Warehouse:
                     write_comments(Query(client.sql_client), schema, schema.data_table_names(include_incomplete=True))
 
     def rows_from(self, base_url: str) -> dict[str, int]:
-        """Tables of all resources whose rows came from there, and how many rows they have."""
+        """Row counts by table of the resources that were loaded from ``base_url``."""
         with self.connect() as query:
             if not query.exists(SYNCS):
                 return {}
@@ -114,20 +114,21 @@ class Warehouse:
         return {name: count for name, count in counts.items() if count}
 
     def drop_loaded_from(self, base_url: str) -> dict[str, int]:
-        """Drops tables of all resources whose rows came from there, and tells how many those were; ``declare`` makes them
-        again.
+        """Drops the tables of all resources that were loaded from ``base_url``; returns their row counts.
+
+        ``declare`` creates them again.
         """
         dropped: dict[str, int] = {}
         for name in self.rows_from(base_url):
             with table_lock(self._pipeline, name):
-                # Still: another run may have loaded others meanwhile.
+                # Check again: another run may have loaded other rows meanwhile.
                 if count := self.rows_from(base_url).get(name):
                     self._drop(name)
                     dropped[name] = count
         return dropped
 
     def _drop(self, name: str) -> None:
-        """Drops a resource's table and its child tables, also those of undeclared fields."""
+        """Drops a resource's table and its child tables, including those of undeclared fields."""
         grown = self.read_growth(schema_of([name])).schema
         with self.connect() as query:
             forget_all_rejected(query, name)
@@ -136,17 +137,17 @@ class Warehouse:
             client.drop_tables(*(str(table["name"]) for table in get_nested_tables(grown.tables, name)))
 
     def origin_of(self, resource: str | None) -> str | None:
-        """Where a resource was last loaded from; None where it was not."""
+        """The API that a resource was last loaded from; None if it was never loaded."""
         with self.connect() as query:
             return last_sync(query, resource or "").base_url
 
     def _client(self, schema: dlt.Schema) -> Any:
-        """What makes and drops tables in the destination: dlt's client, of another type for each of them."""
+        """The job client of dlt, which creates and drops tables; each destination has its own class."""
         of_dlt, dataset = self._pipeline.destination, self._pipeline.dataset_name
         return get_destination_clients(schema, of_dlt, destination_dataset_name=dataset)[0]
 
     def tidy(self, schema: dlt.Schema) -> None:
-        """Joins the small files that loads leave, where the destination is a folder of files."""
+        """Compacts the small files that loads leave, if the destination is a folder of files."""
         client = self._client(schema)
         if hasattr(client, "tidy"):
             with table_lock(self._pipeline, TABLES):
@@ -154,7 +155,7 @@ class Warehouse:
 
     @contextmanager
     def _is_free(self, table: str) -> Iterator[bool]:
-        """Whether nobody loads a table, and has it kept so for the block."""
+        """Whether nobody loads a table; if so, holds its lock for the block."""
         with ExitStack() as stack:
             try:
                 stack.enter_context(table_lock(self._pipeline, table, wait_s=0))
@@ -164,10 +165,10 @@ class Warehouse:
                 yield True
 
     def read_growth(self, declared: dlt.Schema) -> Growth:
-        """What loads have added to the declared schema for fields that nobody declared, and when.
+        """Merges all stored versions of the schema: which columns loads have added for undeclared fields, and when.
 
-        Parallel tasks each store their own version of the one schema, and dlt restores the newest: what another task had
-        added would be missing there, and in every data frame read through it.
+        Parallel tasks each store their own version, and dlt restores only the newest: it lacks the columns that other tasks
+        added, and so would every data frame read through it.
         """
         with self.connect() as query:
             versions = query.rows(
@@ -178,7 +179,7 @@ class Warehouse:
             grown, first_seen = declared.clone(), dict[str, dict[str, datetime]]()
             present: dict[str, list[str]] = {}
             for text, inserted_at in versions:
-                tables = json.loads(text)["tables"]  # plain: to build a schema of each version takes a second
+                tables = json.loads(text)["tables"]  # parsed only: building a Schema of each version would take a second
                 for name, table in tables.items():
                     if name.startswith("_dlt"):
                         continue
@@ -186,7 +187,7 @@ class Warehouse:
                     added = {column: hints for column, hints in table["columns"].items() if column not in known}
                     if added and name not in present:
                         present[name] = query.columns(name) if query.exists(name) else []
-                    # A full refresh may have dropped what an older version knew.
+                    # A full refresh may have dropped columns of an older version.
                     added = {column: hints for column, hints in added.items() if column in present[name]}
                     if added:
                         grown.update_table(cast(TTableSchema, {**table, "columns": added}))
@@ -196,9 +197,9 @@ class Warehouse:
         return Growth(grown, first_seen)
 
     def find_filled(self, endpoint: Endpoint, fields: Mapping[str, str], keys: Iterable[str]) -> list[str]:
-        """Those of ``fields`` (documented path by name) that two of these rows have a value for, or the only one.
+        """Names of those ``fields`` (documented path by name) that at least two of these rows fill, or the only row.
 
-        A part of many rows is enough to tell what they have in common.
+        Looks at the first ``KEYS_PER_QUERY`` rows: enough to show what they have in common.
         """
         key, some = snake(endpoint.key), list(islice(keys, KEYS_PER_QUERY))
         if not fields or not some:
@@ -217,14 +218,14 @@ class Warehouse:
         return filled
 
     def parents_of(self, endpoint: Endpoint) -> dict[str, str]:
-        """The parent of each child table, those nearest to the endpoint's first; undeclared ones once growth was read."""
+        """The parent of each child table, uppermost first; includes undeclared tables after ``read_growth``."""
         if self._grown and endpoint.name in self._grown.tables:
             family = get_nested_tables(self._grown.tables, endpoint.name)
             return {str(table["name"]): str(table["parent"]) for table in family if table.get("parent")}
         return dict.fromkeys(tables_of(endpoint)[1:], endpoint.name)
 
     def mark_removed(self, endpoint: Endpoint, keys: Sequence[str], now: datetime) -> None:
-        """Sets ``removed_at`` of these rows; doing it twice changes nothing."""
+        """Soft-deletes these rows by setting ``removed_at``; idempotent."""
         with self.connect() as query:
             for start in range(0, len(keys), KEYS_PER_QUERY):
                 some = keys[start : start + KEYS_PER_QUERY]
@@ -232,7 +233,7 @@ class Warehouse:
                 query.mark_removed(endpoint.name, key, f"{key} IN ({marks})", *some, now=now)
 
     def count_active(self, table: str) -> int | None:
-        """Rows of a table that are not removed; None where there is no such table."""
+        """Counts the rows of a table that are not removed; None if there is no such table."""
         with self.connect() as query:
             try:
                 ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(table)} WHERE removed_at IS NULL")

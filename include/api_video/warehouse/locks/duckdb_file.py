@@ -1,6 +1,7 @@
-"""One process at a time opens a file: others wait for its lock, ``<file>.lock``. The kernel frees it when its holder dies.
+"""Lets one process at a time open a DuckDB file: others wait for the lock ``<file>.lock``. The kernel releases it when its
+holder ends, however it ends.
 
-Works on one host: file locks on network shares cannot be trusted.
+Works on one host only: file locks on network shares are unreliable.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ SAID_AFTER_S, SAID_EVERY_S = 5.0, 60.0
 NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 OTHERS = "another task or program"
 log = logging.getLogger("api_video")
-_held: dict[str, list[int]] = {}  # file -> [descriptor of its lock, holders in this process]
+_held: dict[str, list[int]] = {}  # by file: [descriptor of its lock, holders in this process]
 _guard = threading.RLock()
 
 
 class FileBusyError(PassingError):
-    """Somebody kept the file open for longer than we wait."""
+    """Another process kept the file open for longer than we wait."""
 
 
 class NoLocksError(SettingsError):
-    """The file is where no two processes can wait for each other."""
+    """The file is on a file system without locks."""
 
 
 def timeout_s() -> float:
-    """How long a file is waited for.
+    """How long to wait for a file, in seconds: ``API_VIDEO_DUCKDB_TIMEOUT_S``.
 
     Raises:
-        SettingsError: the variable holds no number of seconds.
+        SettingsError: the variable is not a number of seconds.
     """
     value = os.environ.get(VARIABLE) or DEFAULT_TIMEOUT_S
     try:
@@ -52,7 +53,7 @@ def timeout_s() -> float:
 
 
 class Patience:
-    """Waits for a file that others have open, a little at a time, and says so once in a while."""
+    """Waits for a file that others have open, in small steps, and logs that from time to time."""
 
     def __init__(
         self, file: str, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
@@ -63,10 +64,10 @@ class Patience:
         self._said_at = self._began + SAID_AFTER_S - SAID_EVERY_S
 
     def wait(self, shortest_s: float, longest_s: float, holder: str = OTHERS) -> None:
-        """Waits for a moment of a length between these two.
+        """Waits between ``shortest_s`` and ``longest_s``.
 
         Raises:
-            FileBusyError: it was waited for long enough.
+            FileBusyError: the whole wait has reached its limit.
         """
         now = self._clock()
         waited_s = now - self._began
@@ -83,10 +84,10 @@ class Patience:
 
 
 def acquire(path: str, patience: Patience | None = None) -> str:
-    """Takes the lock of a file for this process, waiting for other processes; returns its real path.
+    """Takes the lock of a file for this process, waiting for other processes; returns the file's real path.
 
     Raises:
-        FileBusyError: it was not free in time.
+        FileBusyError: the lock was not released in time.
         NoLocksError: its file system has no locks.
     """
     file = os.path.realpath(path)
@@ -108,7 +109,7 @@ def acquire(path: str, patience: Patience | None = None) -> str:
 
 
 def _locked(descriptor: int, file: str) -> bool:
-    """Takes the lock, if nobody has it."""
+    """Tries to take the lock; returns whether it did."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -124,7 +125,7 @@ def _locked(descriptor: int, file: str) -> bool:
 
 
 def release(path: str) -> None:
-    """Gives back what ``acquire`` took; the last holder in this process frees the lock."""
+    """Undoes ``acquire``; the last holder in this process releases the lock."""
     file = os.path.realpath(path)
     with _guard:
         _held[file][1] -= 1

@@ -1,4 +1,4 @@
-"""Locks that the kernel or a database frees when their holder ends, however it ends."""
+"""Locks that the kernel or the database releases when their holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from include.api_video.errors import SettingsError
 from include.api_video.warehouse.locks.duckdb_file import NoLocksError
 
 SESSION_RENEW_S = 30.0
-APPLICATION = "api_video "  # begins the name that PostgreSQL shows of a session, as long as 63 bytes
+APPLICATION = "api_video "  # prefix of application_name, which PostgreSQL cuts at 63 bytes
 
 
 class SharedSessionError(Exception):
-    """A pooler stands in between: what one statement locks, another session may be left with."""
+    """A pooler shares sessions: the session that took the lock may serve somebody else next."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be locked, and for whom. ``holder`` is nobody else's."""
+    """What to lock, and for whom. ``holder`` is unique."""
 
     dataset: str
     table: str
@@ -36,13 +36,13 @@ class Claim:
 
     @property
     def name(self) -> str:
-        """Of the lock, within its destination."""
+        """Name of the lock within its destination."""
         return f"{self.dataset}.{self.table}"
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has a lock, as far as can be told."""
+    """Who holds a lock, as far as known."""
 
     run_id: str | None = None
     since: datetime | None = None
@@ -52,10 +52,10 @@ class TableLock(Protocol):
     """A kind of lock.
 
     Attributes:
-        ask_again_s: how long to wait between two tries.
-        renew_s: how often to renew it, 0 where that is not needed.
-        lasts_s: how long it is ours without being renewed.
-        proof_s: how old the proof that it is ours may be when a load changes the table.
+        ask_again_s: seconds between two attempts to take it.
+        renew_s: seconds between renewals; 0 if it needs none.
+        lasts_s: seconds that it stays ours without a renewal.
+        proof_s: seconds that the last proof of holding it stays good enough for a load to change the table.
     """
 
     ask_again_s: float
@@ -66,17 +66,17 @@ class TableLock(Protocol):
     def proof_s(self) -> float: ...
 
     def take(self) -> Holder | None:
-        """Takes it, without waiting; says who has it where somebody else does."""
+        """Takes the lock without waiting; returns the holder if somebody else has it."""
 
     def renew(self) -> bool:
-        """Keeps it; False where it is lost."""
+        """Renews the lock; False if it is lost."""
 
     def release(self) -> None:
-        """Gives it back."""
+        """Releases the lock."""
 
 
 class NoLock:
-    """Where nobody else can be."""
+    """For a destination that no other process can see."""
 
     ask_again_s = renew_s = lasts_s = proof_s = 0.0
 
@@ -84,7 +84,7 @@ class NoLock:
         """Nothing to do."""
 
     def renew(self) -> bool:
-        """It cannot be lost."""
+        """Always True: it cannot be lost."""
         return True
 
     def release(self) -> None:
@@ -92,9 +92,9 @@ class NoLock:
 
 
 class FileLock:
-    """The kernel's lock on the file ``<place>.locks/<dataset>.<table>``, which says who has it.
+    """A kernel lock on the file ``<place>.locks/<dataset>.<table>``, which also names its holder.
 
-    Works on one host: file locks on network shares cannot be trusted.
+    Works on one host only: file locks on network shares are unreliable.
     """
 
     ask_again_s, renew_s, lasts_s, proof_s = 0.2, 0.0, 0.0, 0.0
@@ -105,7 +105,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def take(self) -> Holder | None:
-        """As the protocol says.
+        """Takes the lock without waiting; returns the holder if somebody else has it.
 
         Raises:
             SettingsError: the folder cannot be written, or its file system has no locks.
@@ -115,8 +115,8 @@ class FileLock:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise SettingsError(
-                f"The lock {self._file} cannot be made: {error.strerror}. Give the user who runs this the right to write "
-                f"into {self._file.parent}, or remove that folder while nothing is loaded."
+                f"The lock {self._file} cannot be created: {error.strerror}. Give the user who runs this the right to "
+                f"write into {self._file.parent}, or remove that folder while nothing is loaded."
             ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,25 +131,25 @@ class FileLock:
             ) from None
         since = datetime.now(timezone.utc).isoformat()
         said = json.dumps({"run_id": self._claim.run_id, "since": since, "pid": os.getpid()})
-        with suppress(OSError):  # a full disk: others are not told who has it
+        with suppress(OSError):  # a full disk: only the holder's name is missing
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, said.encode(), 0)
         self._descriptor = descriptor
         return None
 
     def renew(self) -> bool:
-        """The kernel keeps it."""
+        """Always True: the kernel keeps it."""
         return True
 
     def release(self) -> None:
-        """As the protocol says. The file stays: another process may have it open."""
+        """Releases the lock. The file stays: another process may have it open."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def utc(moment: datetime | None) -> datetime | None:
-    """The same moment in UTC; a time without a zone is in UTC already."""
+    """Converts a time to UTC; a time without a zone is UTC already."""
     if moment is None:
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
@@ -160,14 +160,14 @@ def _read_holder(text: str) -> Holder:
         said = json.loads(text)
         return Holder(said["run_id"] or None, datetime.fromisoformat(said["since"]))
     except (ValueError, KeyError, TypeError):
-        return Holder()  # it is being written
+        return Holder()  # its holder is writing it right now
 
 
 class SessionLock:
-    """PostgreSQL's advisory lock, of a session of its own that stays open as long as the load runs."""
+    """A PostgreSQL advisory lock, in its own session, which stays open while the load runs."""
 
     ask_again_s, renew_s, lasts_s = 1.0, SESSION_RENEW_S, 3 * SESSION_RENEW_S
-    proof_s = 0.0  # to ask costs a millisecond
+    proof_s = 0.0  # always ask: it takes a millisecond
 
     def __init__(self, connect: Callable[[], Any], claim: Claim) -> None:
         self._connect, self._claim = connect, claim
@@ -176,17 +176,19 @@ class SessionLock:
         self._session: Any = None
 
     def take(self) -> Holder | None:
-        """As the protocol says. Who waits has no session open, so that the age of a session is that of its lock.
+        """Takes the lock without waiting; returns the holder if somebody else has it.
+
+        Closes the session if it does not get the lock, so that a session's age is the age of its lock.
 
         Raises:
-            SharedSessionError: a pooler is in between, which tells another process id than the server.
+            SharedSessionError: a pooler is in between: it reports another process id than the server does.
         """
         self._session = self._connect()
         try:
             ((server_pid,),) = self._ask("SELECT pg_backend_pid()")
             if server_pid != self._session.info.backend_pid:
                 raise SharedSessionError
-            # Named first: who sees the lock sees the name.
+            # Set the name first, so that whoever sees the lock sees its holder.
             name = f"{APPLICATION}{self._claim.run_id}"[:63]
             locking = "SELECT set_config('application_name', %s, false), pg_try_advisory_lock(%s)"
             if self._ask(locking, name, self._key)[0][1]:
@@ -209,15 +211,15 @@ class SessionLock:
 
     @property
     def _granted(self) -> str:
-        # How pg_locks shows the two halves of the key.
+        # pg_locks shows a 64-bit key as two halves (PostgreSQL documentation, pg_locks).
         high, low = (self._key >> 32) & 0xFFFFFFFF, self._key & 0xFFFFFFFF
         return f"l.locktype = 'advisory' AND l.classid = {high} AND l.objid = {low} AND l.objsubid = 1 AND l.granted"
 
     def renew(self) -> bool:
-        """Asks whether the session still has it, which also keeps firewalls from closing it."""
+        """Asks whether the session still holds the lock; the traffic also keeps firewalls from closing it."""
         try:
             return bool(self._ask(f"SELECT 1 FROM pg_locks l WHERE {self._granted} AND l.pid = pg_backend_pid()"))
-        except Exception:  # a session that broke has no locks
+        except Exception:  # a broken session holds no lock
             return False
 
     def release(self) -> None:

@@ -1,6 +1,6 @@
-"""Locks that last for a while and are renewed, where nothing notices that their holder is gone.
+"""Leases: locks that expire unless renewed, for destinations that cannot tell whether the holder is alive.
 
-Who finds one that ran out takes it over. Its holder stops to count on it a little before: a renewal may be under way.
+Whoever finds an expired lease takes it over. The holder stops relying on it a little earlier: a renewal may be under way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from include.api_video.warehouse.locks.kinds import Claim, Holder, utc
 
-READ_BACK = 3  # how often the smallest of several claims looks whether the others have gone
+READ_BACK = 3  # times that the smallest of several claims checks whether the others are gone
 LOCKS = "_locks"
 COLUMNS: dict[str, Any] = {
     "table_name": "text",
@@ -30,36 +30,36 @@ COLUMNS: dict[str, Any] = {
 
 
 class Lease:
-    """How long they last: ``lease_s`` for others, ``lasts_s`` for the holder."""
+    """How long a lease lasts: ``lease_s`` for others, ``lasts_s`` for its holder."""
 
     ask_again_s, renew_s, lease_s, lasts_s = 3.0, 60.0, 300.0, 240.0
 
     @property
     def proof_s(self) -> float:
-        """Others wait for the end of the lease in any case: no need to ask where it was renewed as it should be."""
+        """Long enough not to ask while renewals succeed: others wait for the lease to expire anyway."""
         return 2 * self.renew_s
 
     @property
     def grace_s(self) -> float:
-        """Between the two, seconds."""
+        """Seconds between ``lasts_s`` and ``lease_s``."""
         return self.lease_s - self.lasts_s
 
 
 class SqlLease(Lease):
     """A row in the dataset's table ``_locks``, in SQL that any destination knows, without unique constraints.
 
-    Claim, read back, and have it only if no other claim is there: of two at the same moment at least the later one sees
-    the other. Of several, the smallest stays and looks again, the others go; so one gets it. Times are the server's, so
-    that clocks of machines need not agree.
+    Insert a claim, read back, and hold the lock only if there is no other claim: of two simultaneous claims at least the
+    later sees the other. Of several, the smallest stays and checks again while the others withdraw, so one gets the lock.
+    Times are the server's, so the machines' clocks need not agree.
     """
 
     def __init__(self, client: SqlClientBase[Any], claim: Claim) -> None:
         self._client, self._claim = client, claim
         self._table = client.make_qualified_table_name(LOCKS)
-        self._ahead = timedelta()  # the server's clock, of ours
+        self._ahead = timedelta()  # of the server's clock to ours
 
     def take(self) -> Holder | None:
-        """As the protocol says."""
+        """Takes the lock without waiting; returns the holder if somebody else has it."""
         with self._client:
             self._read_clock()
             try:
@@ -69,7 +69,7 @@ class SqlLease(Lease):
                 self._create()
             try:
                 return self._claim_it()
-            except DatabaseTransientException:  # another statement on the table at the same moment
+            except DatabaseTransientException:  # a concurrent statement on the table
                 with suppress(DatabaseException):
                     self._delete()
                 return Holder()
@@ -96,7 +96,7 @@ class SqlLease(Lease):
         return others[0]
 
     def _others(self) -> list[Holder]:
-        """Who else has or claims it, the oldest first."""
+        """Others who hold or claim the lock, oldest first."""
         rows = self._run(
             f"SELECT holder, run_id, taken_at FROM {self._table} "
             "WHERE table_name = %s AND holder <> %s AND expires_at > %s ORDER BY taken_at, holder",
@@ -108,7 +108,7 @@ class SqlLease(Lease):
         return [Holder(run_id or None, utc(taken_at)) for _, run_id, taken_at in rows]
 
     def renew(self) -> bool:
-        """Moves the end on, unless it came already."""
+        """Extends the lease, unless it has expired for its holder."""
         mine = "table_name = %s AND holder = %s"
         with self._client:
             self._run(
@@ -127,7 +127,7 @@ class SqlLease(Lease):
         return bool(kept[0][0])
 
     def release(self) -> None:
-        """As the protocol says."""
+        """Releases the lock."""
         with self._client:
             self._delete()
 
@@ -149,7 +149,7 @@ class SqlLease(Lease):
         return self._now() + timedelta(seconds=self.lease_s)
 
     def _create(self) -> None:
-        """Makes the table, and the dataset of a first load; another run may do so at the same moment."""
+        """Creates the table, and the dataset of a first load; another run may do so at the same moment."""
         types = self._client.capabilities.get_type_mapper()
         columns = []
         for name, data_type in COLUMNS.items():
@@ -169,14 +169,14 @@ class SqlLease(Lease):
 
 
 class DeltaLease(Lease):
-    """A Delta table without rows, ``_locks/<table>`` in the dataset's folder, whose properties say who has it.
+    """A Delta table without rows, ``_locks/<table>`` in the dataset's folder, whose properties name the holder.
 
-    Each change is a commit, and of two commits upon the same version the store takes one: what keeps Delta tables whole
-    keeps the lock, in every bucket. The machines' clocks must agree to a minute (``grace_s``).
+    Each change is a commit, and of two commits on the same version the store accepts one: the lock is as safe as Delta
+    tables are, in every bucket. The machines' clocks must agree to a minute (``grace_s``).
     """
 
     PROPERTY = "api_video.lock"
-    # The log holds one small file for each change; without this, those of a month.
+    # The log has one small file per change; without this, it would keep those of a month.
     PROPERTIES: ClassVar = {"delta.checkpointInterval": "10", "delta.logRetentionDuration": "interval 1 hours"}
 
     def __init__(self, client: Any, claim: Claim) -> None:
@@ -185,7 +185,7 @@ class DeltaLease(Lease):
         self._since = 0.0
 
     def take(self) -> Holder | None:
-        """As the protocol says."""
+        """Takes the lock without waiting; returns the holder if somebody else has it."""
         self._open()
         said = self._read()
         if said.get("expires_at", 0.0) > time.time():
@@ -194,7 +194,7 @@ class DeltaLease(Lease):
         return None if self._write(self._lease()) else Holder()
 
     def renew(self) -> bool:
-        """Moves the end on, unless it came already or another one has it."""
+        """Extends the lease, unless it has expired for its holder or somebody else has it."""
         self._delta.update_incremental()
         said = self._read()
         if said.get("holder") != self._claim.holder or said["expires_at"] - self.grace_s <= time.time():
@@ -202,7 +202,7 @@ class DeltaLease(Lease):
         return self._write(self._lease())
 
     def release(self) -> None:
-        """As the protocol says."""
+        """Releases the lock, if it is still ours."""
         self._delta.update_incremental()
         if self._read().get("holder") == self._claim.holder:
             self._write({})
@@ -225,7 +225,7 @@ class DeltaLease(Lease):
             self._delta = DeltaTable(where, storage_options=options)
         except TableNotFoundError:
             schema = pa.schema([pa.field("nothing", pa.string())])
-            with suppress(CommitFailedError):  # another run made it at the same moment
+            with suppress(CommitFailedError):  # another run created it at the same moment
                 DeltaTable.create(where, schema, mode="ignore", configuration=self.PROPERTIES, storage_options=options)
             self._delta = DeltaTable(where, storage_options=options)
 
@@ -234,7 +234,7 @@ class DeltaLease(Lease):
         return said if isinstance(said, dict) else {}
 
     def _write(self, said: dict[str, Any]) -> bool:
-        """Commits it upon the version that was read; False where another commit was first."""
+        """Commits on top of the version that was read; False if another commit came first."""
         from deltalake import CommitProperties
         from deltalake.exceptions import CommitFailedError
 

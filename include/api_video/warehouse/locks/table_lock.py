@@ -1,15 +1,16 @@
-"""One load of a table at a time, whoever runs it: Airflow, a plain run, another machine.
+"""Only one load of a table at a time, whoever runs it: Airflow, the command line, another machine.
 
-A load decides by what is loaded, and only then loads: two at once would each insert the same news. So each takes the
-table's lock before it decides and gives it back when it has loaded. The destination holds the lock:
+A load first reads what the table holds, then decides what to insert: two loads at once would insert the same rows twice.
+So each takes the table's lock before it reads, and releases it after it has loaded. The lock is held by the destination:
 
-- a file of this machine (DuckDB, a lake's catalog, a folder of Delta tables): the kernel's lock on a file beside it;
-- PostgreSQL, also as a lake's catalog: an advisory lock of a session of its own;
-- anything else, and PostgreSQL behind a pooler that shares sessions: a lease that is renewed while the load runs.
+- a file or folder on this machine (DuckDB, a lake's catalog, Delta tables): a kernel lock on a file beside it;
+- PostgreSQL, also as a lake's catalog: an advisory lock in its own session;
+- anything else, and PostgreSQL behind a pooler that shares sessions: a lease, renewed while the load runs.
 
-The first two are free as soon as their holder ends, however it ends; a lease after five minutes (``lock_leases.Lease``).
+The first two are released as soon as their holder ends, however it ends; a lease expires after five minutes
+(``leases.Lease``).
 
-A process holds the lock of one table, and at most ``TABLES`` beside it, whose holder waits for no other: no deadlock.
+No deadlock: a process holds at most one table's lock and ``TABLES``, and the holder of ``TABLES`` waits for no other lock.
 """
 
 from __future__ import annotations
@@ -40,20 +41,20 @@ from include.api_video.warehouse.locks.kinds import (
 )
 from include.api_video.warehouse.locks.leases import DeltaLease, SqlLease
 
-TABLES = "_tables"  # the lock of who creates and drops tables
+TABLES = "_tables"  # the lock for creating and dropping tables
 TIMEOUT_VARIABLE = "API_VIDEO_LOCK_TIMEOUT_S"
 TIMEOUT_S = 600.0
 SAID_AGAIN_S = 60
 log = logging.getLogger("api_video")
-_held: dict[str, Held] = {}  # of this process, by dataset and table
+_held: dict[str, Held] = {}  # this process's locks, by dataset and table
 
 
 class TableBusyError(PassingError):
-    """Another run had the table for longer than we wait."""
+    """Another run held the table's lock for longer than we wait."""
 
     def __init__(self, claim: Claim, holder: Holder, waited_s: float) -> None:
         super().__init__(
-            f"{_busy(claim, holder)}, and this run has waited {waited_s:.0f} s for it. The next try begins anew; end that "
+            f"{_busy(claim, holder)}, and this run has waited {waited_s:.0f} s for it. The next try starts over; end that "
             f"run if it hangs, or set {TIMEOUT_VARIABLE} higher if it may take so long."
         )
 
@@ -64,23 +65,23 @@ class LockLostError(PassingError):
     def __init__(self, claim: Claim) -> None:
         super().__init__(
             f"The connection to {destination_name()} that kept other runs from loading {claim.table} broke while it was "
-            "read. Nothing was loaded, since another run may have begun; the next try begins anew."
+            "read. Nothing was loaded, since another run may have begun; the next try starts over."
         )
 
 
 @contextmanager
 def table_lock(pipeline: dlt.Pipeline, table: str, run_id: str = "", *, wait_s: float | None = None) -> Iterator[None]:
-    """Has a table to itself for the block. No file of the destination is open while it waits.
+    """Holds a table's lock for the block. No file of the destination is open while it waits.
 
     Args:
-        pipeline: that loads, or any other into the same dataset.
-        table: a resource, whose child tables and staging tables go with it, or ``TABLES``.
-        run_id: what others are told that wait.
-        wait_s: seconds; None: as set.
+        pipeline: any pipeline into the dataset.
+        table: a resource, for its table with child tables and staging tables, or ``TABLES``.
+        run_id: shown to runs that wait.
+        wait_s: longest wait in seconds; None for the setting.
 
     Raises:
-        TableBusyError: another run had it until the end of ``wait_s``.
-        SettingsError: the time to wait is no number.
+        TableBusyError: another run still held it after ``wait_s``.
+        SettingsError: the setting is not a number of seconds.
     """
     claim = Claim(pipeline.dataset_name, table, run_id)
     lock = _take(_locks(pipeline, claim), claim, timeout_s() if wait_s is None else wait_s)
@@ -94,10 +95,10 @@ def table_lock(pipeline: dlt.Pipeline, table: str, run_id: str = "", *, wait_s: 
 
 
 def check_held(dataset: str, table: str) -> None:
-    """Before a load changes a table: is it still ours alone? Nothing happens where no lock was taken.
+    """Verifies, before a load changes a table, that this process still holds its lock, if it took one.
 
     Raises:
-        LockLostError: it is not.
+        LockLostError: the lock was lost.
     """
     held = _held.get(Claim(dataset, table).name)
     if held and not held.is_proven:
@@ -105,10 +106,10 @@ def check_held(dataset: str, table: str) -> None:
 
 
 def timeout_s() -> float:
-    """How long to wait for a table, seconds: ``API_VIDEO_LOCK_TIMEOUT_S``.
+    """How long to wait for a table, in seconds: ``API_VIDEO_LOCK_TIMEOUT_S``.
 
     Raises:
-        SettingsError: it is no number of seconds.
+        SettingsError: the variable is not a number of seconds.
     """
     text = os.environ.get(TIMEOUT_VARIABLE) or str(TIMEOUT_S)
     try:
@@ -121,7 +122,7 @@ def timeout_s() -> float:
 
 
 class Held:
-    """A lock that we have: a thread renews it, where it has to be."""
+    """A lock that this process holds; a thread renews it if it needs to be."""
 
     def __init__(self, lock: TableLock, claim: Claim) -> None:
         self.claim = claim
@@ -146,29 +147,29 @@ class Held:
                     self._proven_at = begun_at
                 else:
                     self._is_lost = True
-            except Exception as error:  # tried again; without an answer for too long it is lost
+            except Exception as error:  # tried again later; it counts as lost after lasts_s without an answer
                 log.warning("the lock of %s could not be renewed: %s", self.claim.table, type(error).__name__)
 
     @property
     def is_proven(self) -> bool:
-        """Whether it is still ours; asks where that was not told lately, as after the machine slept."""
+        """Whether the lock is still ours; asks the destination if the last proof is too old, as after the machine slept."""
         if self._lock.renew_s and time.monotonic() - self._proven_at > self._lock.proof_s:
             self._renew()
         in_time = not self._lock.renew_s or time.monotonic() - self._proven_at <= self._lock.lasts_s
         return in_time and not self._is_lost
 
     def give_back(self) -> None:
-        """Lets others have it. Where that fails, it ends by itself."""
+        """Releases the lock. If that fails, it expires by itself."""
         self._over.set()
         with self._guard:
             try:
                 self._lock.release()
             except Exception as error:
-                log.warning("the lock of %s could not be given back: %s", self.claim.table, type(error).__name__)
+                log.warning("the lock of %s could not be released: %s", self.claim.table, type(error).__name__)
 
 
 def _take(locks: Iterator[TableLock], claim: Claim, wait_s: float) -> TableLock:
-    """Waits for the first of these locks that works here."""
+    """Waits for the lock; uses the first kind that works here."""
     lock, begun_at, said_at = next(locks), time.monotonic(), -float(SAID_AGAIN_S)
     while True:
         try:
@@ -195,7 +196,7 @@ def _busy(claim: Claim, holder: Holder) -> str:
 
 
 def _locks(pipeline: dlt.Pipeline, claim: Claim) -> Iterator[TableLock]:
-    """The kinds of locks that the destination can hold, the best one first."""
+    """Yields the kinds of locks that the destination supports, best first."""
     client = pipeline.destination_client()
     if place := _local_place(client):
         yield FileLock(place, claim)
@@ -212,7 +213,7 @@ def _locks(pipeline: dlt.Pipeline, claim: Claim) -> Iterator[TableLock]:
 
 
 def _local_place(client: Any) -> Path | None:
-    """The file or folder of this machine that everything is in."""
+    """The file or folder on this machine that holds the whole destination; None if there is none."""
     if destination_name() == FOLDER:
         return Path(client.dataset_path) if client.is_local_filesystem else None
     if file := duckdb_file():
@@ -222,16 +223,16 @@ def _local_place(client: Any) -> Path | None:
 
 
 def _catalog(client: Any) -> ConnectionStringCredentials | None:
-    """What opens a lake's catalog."""
+    """The credentials of a lake's catalog; None for other destinations."""
     return getattr(client.config.credentials, "catalog", None) if destination_name() == "ducklake" else None
 
 
 def _catalog_session(client: Any) -> Any:
-    """What connects to the PostgreSQL that holds a lake's catalog; None where another thing does."""
+    """Returns a function that connects to a lake's catalog in PostgreSQL; None if the catalog is elsewhere."""
     catalog = _catalog(client)
     if catalog is None or not catalog.drivername.startswith("postgres"):
         return None
-    with suppress(ModuleNotFoundError):  # DuckDB brings its own driver
+    with suppress(ModuleNotFoundError):  # optional: DuckDB has its own driver
         import psycopg2  # type: ignore[import-untyped]
 
         def connect() -> Any:

@@ -1,4 +1,4 @@
-"""The rooms of ``include/api_video``: their arrows run one way, and no two files import each other."""
+"""The rooms of ``include/api_video``: imports run one way, and no two files import each other."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from include.api_video.settings.config import PROJECT_DIR
 
 HOUSE = PROJECT_DIR / "include" / "api_video"
 PACKAGE = "include.api_video"
-# From the ground up: a room may import those before it, and what stands beside the rooms in ROOTS.
+# From the ground up: a room may import the rooms before it, and the modules in ROOTS.
 ROOMS = ["messages", "catalog", "settings", "api", "sync", "warehouse", "load", "proof", "docs"]
 GROUND, ROOF = {"errors", "own_process", "__init__"}, {"__main__"}
 FILES = sorted(HOUSE.rglob("*.py"))
 
 
 def name_of(file: Path) -> str:
-    """``warehouse.sql`` of a file."""
+    """The module name of a file, such as ``warehouse.sql``."""
     return ".".join(file.relative_to(HOUSE).with_suffix("").parts)
 
 
 def imports_of(file: Path) -> Iterator[str]:
-    """Modules of the package that a file imports anywhere, also within functions: ``warehouse.sql``."""
+    """Modules of the package that a file imports, even within functions: ``warehouse.sql``."""
     modules = {name_of(other) for other in FILES}
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{PACKAGE}."):
@@ -65,7 +65,7 @@ def test_a_room_imports_those_below_it_alone(room: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_says_what_it_imports(room: str) -> None:
-    """And nothing that it does not."""
+    """The list in ``__init__.py`` has no room that the folder does not import."""
     said = (ast.get_docstring(ast.parse((HOUSE / room / "__init__.py").read_text(encoding="utf-8"))) or "").splitlines()[2]
     used = {room_of(imported) for file in FILES if room_of(name_of(file)) == room for imported in imports_of(file)} - {
         room,

@@ -52,7 +52,7 @@ def test_nothing_is_sent_where_nothing_is_configured() -> None:
 
 
 def test_a_time_alone_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """config.toml may have the time, for an environment that sets the webhook."""
+    """It is no mistake: config.toml may have the time, for an environment that sets the webhook."""
     monkeypatch.setenv(f"{ENV}LATE_AFTER_MINUTES", "30")
     assert read_alert_settings() is None
 

@@ -88,7 +88,7 @@ def check_paths(words: list[str]) -> None:
 
 @cache
 def airflow_takes(*words: str) -> str:
-    """Whether Airflow's own parser accepts a command; in running text, arguments may be missing."""
+    """The error of Airflow's own parser for a command; empty if it accepts it, or if only arguments are missing."""
     script = "import sys; from airflow.cli.cli_parser import get_parser; get_parser().parse_args(sys.argv[1:])"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, *words], capture_output=True, text=True, check=False

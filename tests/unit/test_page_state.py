@@ -126,7 +126,7 @@ def test_without_a_word_of_the_ledger_a_table_is_not_proven_since_the_first_run_
 
 
 def test_a_table_that_the_newest_run_does_not_check_is_not_checked() -> None:
-    """Such a run was shown as equal, with 0 of 0 checks."""
+    """Such a table was shown as equal, with 0 of 0 checks."""
     state = page(proven(0, "videos"), proven(1, "videos", "players"))
 
     players = table(state, "players")

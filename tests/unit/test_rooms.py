@@ -65,7 +65,7 @@ def test_a_room_imports_those_below_it_alone(room: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_says_what_it_imports(room: str) -> None:
-    """The list in ``__init__.py`` has no room that the folder does not import."""
+    """Its ``__init__.py`` lists exactly the rooms that it imports."""
     said = (ast.get_docstring(ast.parse((HOUSE / room / "__init__.py").read_text(encoding="utf-8"))) or "").splitlines()[2]
     used = {room_of(imported) for file in FILES if room_of(name_of(file)) == room for imported in imports_of(file)} - {
         room,

@@ -1,4 +1,4 @@
-"""The source into every destination that can run here: a first load, changes of every kind, a load without local state, a
+"""The source into every destination that can run here: a first load, changes of every kind, a load without changes, a
 full refresh. After each, the tables equal the API's lists.
 
 PostgreSQL is a real server from a package, S3 is moto's. DuckLake's extensions come from packages, too, since DuckDB would

@@ -1,4 +1,4 @@
-"""The decisions of a sync as pure logic: pages go in, rows to load and an outcome come out; the warehouse is a dictionary."""
+"""The decisions of a sync as pure logic: pages go in, rows to load and an outcome come out; the warehouse is a dict."""
 
 from __future__ import annotations
 

@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 PY := "$(BIN)/python"
-# What is installed when: the least to run; what the notebook, and what the tests need, by the command that needs it.
+# Stamps of what is installed: packages to run, for the notebook, for tests. Each command installs what it needs.
 READY := $(VENV)/ready
 NOTEBOOK := $(VENV)/ready-notebook
 DEV := $(VENV)/ready-dev
 
-# The shell may be set up for another Airflow, whose database, folders and keys are none of ours. What counts of Airflow's
-# variables are Connections and where they are looked up; all others, and paths of Python, end here.
+# The shell may be set up for another Airflow, with its own database, folders and keys. Of Airflow's variables, only
+# Connections and secrets backends are kept; all others, and Python's paths, are dropped.
 KEPT := AIRFLOW_CONN_% AIRFLOW__SECRETS__%
 $(foreach name,$(filter-out $(KEPT),$(filter AIRFLOW% PYTHONPATH PYTHONHOME,$(.VARIABLES))),$(eval unexport $(name)))
 export AIRFLOW_HOME := $(CURDIR)
@@ -22,17 +22,17 @@ PORT ?= 8080
 ACCOUNT ?=
 DAG := api_video$(if $(filter-out default,$(ACCOUNT)),_$(ACCOUNT))
 OF_ACCOUNT := $(if $(ACCOUNT),--account $(ACCOUNT))
-# Not LOGGING_LEVEL: that one would empty the tasks' logs, too.
+# Not LOGGING_LEVEL, which would empty the tasks' logs, too.
 UI := AIRFLOW__API__HOST=127.0.0.1 AIRFLOW__API__PORT=$(PORT) AIRFLOW__API__BASE_URL=http://127.0.0.1:$(PORT) \
 	AIRFLOW__LOGGING__NAMESPACE_LEVELS="airflow=WARNING http=WARNING supervisor=WARNING" \
 	AIRFLOW__CORE__TEST_CONNECTION=Enabled PYTHONWARNINGS=ignore
 
-# What is local is reached without a proxy, whatever HTTP_PROXY says: the demo, Airflow's API, its health checks.
+# Local servers (the demo, Airflow's API, its health checks) are reached without a proxy, whatever HTTP_PROXY says.
 COMMA := ,
 export NO_PROXY := localhost,127.0.0.1,::1$(if $(NO_PROXY),$(COMMA)$(NO_PROXY))$(if $(no_proxy),$(COMMA)$(no_proxy))
 export no_proxy := $(NO_PROXY)
 
-# Tests: on all cores (JOBS=1: one after the other), in an order of their own each time (SEED: once more in that order).
+# Tests run on all cores (JOBS=1: one after another), in a new random order each time (SEED: repeat an order).
 JOBS ?= logical
 PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --no-loadscope-reorder \
 	$(if $(SEED),--random-order-seed=$(SEED))
@@ -43,9 +43,9 @@ PYTEST := $(PY) -m pytest --numprocesses=$(JOBS) --no-loadscope-reorder \
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv with what the package needs to run, and Airflow's home in this folder
+setup: $(READY) ## create .venv with the packages to run, and Airflow's home in this folder
 
-# Not with a Python of $(VENV), which may be half made.
+# Not with the Python of $(VENV), which may be half-made.
 WITH_PYTHON = PATH="$(PATH_BEFORE)" $(PYTHON)
 INSTALL = $(WITH_PYTHON) -m include.local.install --venv $(VENV)
 
@@ -80,7 +80,7 @@ ui: $(READY) ## a local Airflow with the DAG; prints its address and login (PORT
 		echo "No api.video API key is set: the DAG loads the demo API, until an Airflow Connection $(DAG) has your key."; \
 		$(UI) $(PY) -m include.demo_api exec --fallback -- "$(BIN)/airflow" standalone; fi
 
-doctor: $(READY) ## ask api.video, read-only, whether what the package relies on holds; for bug reports
+doctor: $(READY) ## check, read-only, what the package relies on at api.video; for bug reports
 	@$(PY) -m include.api_video doctor $(OF_ACCOUNT)
 
 notebook: $(NOTEBOOK) ## charts of the loaded data in the browser, on this machine only
@@ -96,26 +96,26 @@ bench: $(DEV) ## measure this package beside plain dlt, a Singer tap and the flo
 	@$(PY) -m tests.benchmarks
 	@$(PY) -m tests.benchmarks.first_minute
 
-screenshots: $(DEV) ## make the documents' pictures from a real run
+screenshots: $(DEV) ## take the documents' pictures from a real run
 	@$(PY) -m tests.screenshots
 
 lint: $(DEV) ## check style and types
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
-docs: $(READY) ## write what comes from the code: README.md's table, docs/data_dictionary.md
+docs: $(READY) ## write the documents that come from the code: README.md's table, docs/data_dictionary.md
 	@$(PY) -m include.api_video.docs
 
-update: $(DEV) ## take the newest supported versions of everything; kept where the tests pass
+update: $(DEV) ## update everything to the newest supported versions; kept if the tests pass
 	@$(PY) -m tests.versions.update update
 	@$(MAKE) --no-print-directory test-all || { $(PY) -m tests.versions.update back; \
 		echo "The tests do not pass with the newest versions: requirements and constraints are as before."; exit 1; }
 	@git diff --stat -- requirements.txt requirements-notebook.txt requirements-dev.txt constraints.txt
 
 oldest: VENV := .venv-oldest
-oldest: ## run the tests with the oldest versions that are supported, in .venv-oldest
+oldest: ## run the tests with the oldest supported versions, in .venv-oldest
 	@$(INSTALL) tests/versions/oldest.txt
 	@touch $(READY) $(NOTEBOOK) $(DEV)
-	@PYTEST_ADDOPTS="-W default" $(MAKE) --no-print-directory test-all VENV=.venv-oldest # what is deprecated since may warn
+	@PYTEST_ADDOPTS="-W default" $(MAKE) --no-print-directory test-all VENV=.venv-oldest # deprecations since then may warn
 
 clean: ## remove the environment and Airflow's files (its Connections and runs, too); keeps the warehouse
 	@rm -rf $(VENV) .venv-oldest .venv-singer airflow.cfg airflow.db* logs simple_auth_manager_passwords.json.generated

@@ -1,5 +1,6 @@
-"""A real Airflow whose home holds nothing but copies of ``dags/``, ``include/`` and ``plugins/``: its commands, and a
-running one (scheduler, dag processor, API server, LocalExecutor) with its REST API.
+"""A real Airflow whose home holds only copies of ``dags/``, ``include/`` and ``plugins/``.
+
+Tests run its commands, or start it (scheduler, dag processor, API server, LocalExecutor) and use its REST API.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tests.forker import Forker
 PROJECT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 PATIENCE_S = 240
-# Before, no deadline of ours is set, and Airflow's frame around a plugin shows the plugin's first page only.
+# Older ones have no deadlines, and their frame around a plugin shows only the plugin's first page.
 IS_3_3 = Version(version("apache-airflow-core")) >= Version("3.3")
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 
@@ -49,7 +50,7 @@ class Airflow:
         return self.home / "warehouse.duckdb"
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end; output and errors together. A forker has imported Airflow before."""
+        """Runs a command to its end; returns output and errors together. A forker has imported Airflow before."""
         if self.forker:
             return self._fork(*command, **environment)
         return subprocess.run(
@@ -77,13 +78,13 @@ class Airflow:
         return subprocess.CompletedProcess([program, *arguments], returned, said)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
-        """Rows of a question to the DuckDB file."""
+        """Rows of a query on the DuckDB file."""
         with duckdb.connect(str(self.file), read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
 
 def clean_environment(home: Path) -> dict[str, str]:
-    """The environment of a user who has set nothing but AIRFLOW_HOME, beside where data and temporary files go."""
+    """The environment of a user who has set only AIRFLOW_HOME, and the folders of data and temporary files."""
     ours = ("SOURCES__", "DESTINATION__", "API_VIDEO_", "DLT_", "AIRFLOW", "PROVIDERS__", "RUNTIME__", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     (home / "tmp").mkdir(exist_ok=True)
@@ -100,18 +101,18 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 def make_home(home: Path) -> Airflow:
-    """The copied folders, and a migrated database."""
+    """A home with copied folders and a migrated database."""
     for name in ("dags", "include", "plugins"):
         shutil.copytree(PROJECT / name, home / name, ignore=shutil.ignore_patterns("secrets.toml", "__pycache__"))
     airflow = Airflow(home, clean_environment(home))
     done = airflow.run("airflow", "db", "migrate")
     assert done.returncode == 0, done.stdout
-    # Copies keep the bytecode; else the first command of each test would compile the package again.
+    # Copies keep the bytecode. Otherwise the first command of each test would compile the package again.
     airflow.run("python", "-m", "compileall", "-q", "dags", "include", "plugins")
     return airflow
 
 
-# Airflow's part of what its commands import, and libraries; nothing of this package.
+# Modules of Airflow and libraries that its commands import; nothing of this package.
 IMPORTED = (
     "airflow.__main__",
     "airflow.cli.commands.dag_command",
@@ -128,9 +129,9 @@ IMPORTED = (
 
 @contextmanager
 def forking(airflow: Airflow) -> Iterator[Airflow]:
-    """The same home with commands that start faster: a process that has imported Airflow for it runs them.
+    """The same home with commands that start faster, forked from a process that has imported Airflow.
 
-    What Airflow reads while it is imported (its configuration file, secrets backends) is that of the home as it is now.
+    Airflow reads its configuration file and secrets backends while it is imported: later changes of them have no effect.
     """
     forker = Forker(airflow.environment, IMPORTED)
     try:
@@ -148,7 +149,7 @@ def own_home(migrated_home: Path, home: Path) -> Airflow:
 
 
 def wait_until(what: str, ask: Any) -> Any:
-    """Asks until there is an answer."""
+    """Polls until there is an answer."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         if answer := ask():
@@ -166,7 +167,7 @@ class Server:
     token: str = ""
 
     def call(self, method: str, path: str, dag_id: str = "api_video", **kwargs: Any) -> Any:
-        """The answer to a call about a DAG; None where it is refused."""
+        """The answer to a call about a DAG; None if it is refused."""
         headers = {"Authorization": f"Bearer {self.token}"}
         answer = requests.request(method, f"{self.url}/api/v2/dags/{dag_id}{path}", headers=headers, timeout=30, **kwargs)
         return answer.json() if answer.ok else None
@@ -177,13 +178,13 @@ class Server:
         return passwords[user]
 
     def log_in(self, user: str = "admin") -> str:
-        """A token of a user, from then on that of calls."""
+        """A user's token; later calls use it."""
         body = {"username": user, "password": self.password(user)}
         self.token = str(requests.post(f"{self.url}/auth/token", json=body, timeout=5).json()["access_token"])
         return self.token
 
     def is_ready(self) -> bool:
-        """Whether one can log in, and the dag processor has stored the DAG."""
+        """Whether login works and the dag processor has stored the DAG."""
         try:
             self.log_in()
         except (OSError, KeyError, ValueError):
@@ -191,13 +192,13 @@ class Server:
         return self.call("GET", "") is not None
 
     def trigger(self, dag_id: str = "api_video", **conf: Any) -> dict[str, Any]:
-        """Unpauses and triggers a DAG; the run once it has ended."""
+        """Unpauses and triggers a DAG; returns the run when it has ended."""
         self.call("PATCH", "", dag_id, json={"is_paused": False})
         started = self.call("POST", "/dagRuns", dag_id, json={"logical_date": None, "conf": conf})
         return self.finish(started["dag_run_id"], dag_id)
 
     def finish(self, run_id: str, dag_id: str = "api_video") -> dict[str, Any]:
-        """The run, once it has ended, with its tasks under ``tasks``."""
+        """Waits for a run to end; returns it with its tasks under ``tasks``."""
 
         def ended() -> Any:
             run = self.call("GET", f"/dagRuns/{run_id}", dag_id)
@@ -214,7 +215,7 @@ def running_airflow(airflow: Airflow, environment: Mapping[str, str]) -> Abstrac
 
 
 def api_server(airflow: Airflow, environment: Mapping[str, str]) -> AbstractContextManager[Server]:
-    """One more API server on the same home, until the block ends."""
+    """Another API server on the same home, until the block ends."""
     return _serving(airflow, environment, "api-server")
 
 

@@ -1,4 +1,4 @@
-"""A headless Chromium on a running Airflow: logging in, themes, pictures, and what a screen reader would miss."""
+"""A headless Chromium on a running Airflow: login, themes, pictures, accessibility."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from playwright.sync_api import Browser, Error, FrameLocator, Locator, Page, exp
 
 from tests.airflow_home import Server
 
-# Chromium, Chrome or Edge, as they are called on Linux, and where macOS has them.
+# Chromium, Chrome or Edge: their names on Linux and their places on macOS.
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 NAMES += ("microsoft-edge", "microsoft-edge-stable", "msedge")
 APPLICATIONS = (Path("/Applications"), Path.home() / "Applications")
 MACOS = ("Google Chrome", "Chromium", "Microsoft Edge")
-OWN = Path(sys.prefix) / "browsers"  # where Playwright's own is downloaded to
+OWN = Path(sys.prefix) / "browsers"  # folder of Playwright's own browser
 DOWNLOAD_S = 300
 HOW_TO_GET_ONE = "install Chromium, Chrome or Edge (apt-get install chromium, or brew install --cask chromium)"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -30,21 +30,21 @@ SERIOUS = ("serious", "critical")
 
 
 class NoBrowserError(RuntimeError):
-    """There is none on this machine, and Playwright's own could not be downloaded."""
+    """This machine has no browser, and Playwright's own could not be downloaded."""
 
 
 def installed_browser() -> str | None:
-    """The path of a browser of this machine."""
+    """The path of a browser on this machine, if there is one."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     bundles = [folder / f"{name}.app/Contents/MacOS/{name}" for name in MACOS for folder in APPLICATIONS]
     return found or next((str(path) for path in bundles if path.is_file()), None)
 
 
 def download_browser(folder: Path = OWN) -> None:
-    """Has Playwright fetch its headless shell into a folder; nothing is fetched where it is there already.
+    """Downloads Playwright's headless shell into a folder, unless it is there already.
 
     Raises:
-        NoBrowserError: it could not.
+        NoBrowserError: the download failed.
     """
     command = [sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]
     environment = {**os.environ, "PLAYWRIGHT_BROWSERS_PATH": str(folder)}
@@ -59,10 +59,10 @@ def download_browser(folder: Path = OWN) -> None:
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """A browser, until the block ends: one of this machine, else Playwright's own.
+    """A browser until the block ends: this machine's, else Playwright's own.
 
     Raises:
-        NoBrowserError: neither is to be had, or it does not start.
+        NoBrowserError: neither is available, or it does not start.
     """
     path = installed_browser()
     if path is None:
@@ -80,7 +80,7 @@ def browsing() -> Iterator[Browser]:
 
 
 def log_in(browser: Browser, server: Server, user: str = "admin", theme: str = "light", width: int = 1440) -> Page:
-    """A page of a logged-in user, Airflow's theme chosen."""
+    """A page of a logged-in user, with a theme of Airflow's."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)  # type: ignore[arg-type]
     context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
     page = context.new_page()
@@ -95,7 +95,7 @@ def log_in(browser: Browser, server: Server, user: str = "admin", theme: str = "
 
 
 def open_page(page: Page, server: Server, path: str = "/plugin/api_video") -> FrameLocator:
-    """The page "api.video" inside Airflow's own."""
+    """The page "api.video" inside Airflow's frame."""
     page.goto(server.url + path)
     frame = page.frame_locator("iframe[title='api.video']")
     frame.locator("main").wait_for()
@@ -103,14 +103,14 @@ def open_page(page: Page, server: Server, path: str = "/plugin/api_video") -> Fr
 
 
 def cells(frame: FrameLocator, resource: str) -> dict[str, str]:
-    """A row of the page's table of tables, by the heads of its columns."""
+    """A row of the page's table of tables, by column title."""
     heads = frame.locator("section[aria-labelledby=resources-title] thead th").all_inner_texts()
     row = frame.locator(f"tr[id={resource}]").locator("th, td").all_inner_texts()
     return dict(zip(heads, row, strict=True))
 
 
 def open_connection_form(page: Page, server: Server) -> Locator:
-    """Connections, Add, type api.video: the form, its id filled in."""
+    """Opens Connections, Add, type api.video; returns the form with its id filled in."""
     page.goto(f"{server.url}/connections")
     page.get_by_role("button", name="Add Connection").click()
     form = page.get_by_role("dialog")
@@ -121,6 +121,6 @@ def open_connection_form(page: Page, server: Server) -> Locator:
 
 
 def serious_findings(page: Page) -> list[dict[str, Any]]:
-    """What an accessibility check (axe) finds in a page that is open by itself."""
+    """Findings of an accessibility check (axe) on a page that is open by itself."""
     found = Axe().run(page).response["violations"]
     return [{"rule": f["id"], "where": f["nodes"][0]["html"]} for f in found if f["impact"] in SERIOUS]

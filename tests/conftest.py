@@ -1,4 +1,4 @@
-"""Every test runs in a clean world: no setting, key or file of the developer's is seen, and nothing leaves the machine."""
+"""Isolates every test: it sees no setting, key or file of the developer, and cannot reach other machines."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.lacking import closing_lines
 
-# Side by side, what takes long begins first, so that no core waits for it in the end. Within a file, the order is random.
+# In parallel, slow folders begin first, so that no core waits for them in the end. Within a file, the order is random.
 LONGEST_FIRST = ("e2e", "integration", "acceptance", "benchmarks", "unit")
 TESTS = Path(__file__).parent
-TOGETHER = "tests/e2e/test_dags_test.py tests/e2e/test_page.py"  # they look at the same runs
+TOGETHER = "tests/e2e/test_dags_test.py tests/e2e/test_page.py"  # they share the same runs
 settings.register_profile("few", max_examples=20)  # of `make test`
 OURS = ("SOURCES__", "DESTINATION__", "API_VIDEO_", "DLT_")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Once the order is random: folders that take long first."""
+    """Puts slow folders first, after the order was made random."""
     items.sort(key=lambda item: LONGEST_FIRST.index(item.path.relative_to(TESTS).parts[0]))
 
 
 class ByFile(LoadFileScheduling):
-    """A file's tests stay together, on one core, since they share what their module has set up."""
+    """Keeps the tests of a file together on one core, since they share fixtures of their module."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = str(super()._split_scope(nodeid))
@@ -40,12 +40,12 @@ class ByFile(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
-    """Whatever ``--dist`` says."""
+    """Uses ``ByFile``, whatever ``--dist`` says."""
     return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The last lines: what the machine lacks, and the order, which can be had again."""
+    """Prints at the end what the machine lacks, and the seed that repeats the order."""
     for line in closing_lines(terminalreporter.getreports("skipped")):
         terminalreporter.write_line(line)
     if terminalreporter.getreports("failed") or terminalreporter.getreports("error"):
@@ -54,7 +54,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 class NetworkBlockedError(RuntimeError):
-    """A test tried to reach a host beyond this machine. No ``OSError``: no retry may swallow it."""
+    """A test tried to reach another machine. Not an ``OSError``, so that no retry swallows it."""
 
 
 def is_local(address: Any) -> bool:
@@ -70,7 +70,7 @@ def is_local(address: Any) -> bool:
 
 @pytest.fixture(autouse=True)
 def _local_network_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sockets reach 127.0.0.1 only, and names are not looked up."""
+    """Lets sockets reach only 127.0.0.1, and looks up no names."""
 
     def guard(call: Callable[..., Any], address_of: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -88,7 +88,7 @@ def _local_network_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """No settings but the defaults; returns the empty folder in which dlt looks for ``.dlt``."""
+    """Removes all settings but the defaults; returns the empty folder in which dlt looks for ``.dlt``."""
     folder = tmp_path_factory.mktemp("project")
     for name in list(os.environ):
         if name.startswith(OURS):

@@ -1,4 +1,4 @@
-"""Steers a demo API in another process, over HTTP (``/_demo``): what it lists, how it fails, what it was asked."""
+"""Controls a demo API in another process, over HTTP (``/_demo``): its rows, its faults, its log of requests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import requests
 
 Row = dict[str, Any]
 LISTENS = "Ctrl-C stops it."  # the last line that ``python -m include.demo_api serve`` prints when it starts
-TIMEOUT_S = 600  # to list 100,000 rows takes a while
+TIMEOUT_S = 600  # listing 100,000 rows takes a while
 
 
 def read_settings(printed: str) -> dict[str, str]:
-    """Environment variables that point the package at a demo API, from what it printed when it started."""
+    """Environment variables that point the package at a demo API, read from its output at the start."""
     return dict(re.findall(r"export (\w+)='(.*)'", printed))
 
 
@@ -44,16 +44,16 @@ class DemoClient:
     def change_after(
         self, answers: int, path: str, change: str, resource: str = "videos", key: str = "", **words: Any
     ) -> None:
-        """The same, when so many answers were given on a path that matches."""
+        """Makes a change after so many answers on a matching path."""
         hook = {"path": path, "requests": answers, "change": _change(change, resource, key, words)}
         self._call("POST", "hooks", json=hook)
 
     def fail(self, path: str, kind: str, times: int = 1, **words: Any) -> None:
-        """Fails the next requests on a path that matches."""
+        """Fails the next requests on a matching path."""
         self._call("POST", "faults", json={"path": path, "kind": kind, "times": times, **words})
 
     def heal(self) -> None:
-        """No more faults."""
+        """Ends all faults."""
         self._call("DELETE", "faults")
 
     def behave(self, **settings: float) -> None:
@@ -61,39 +61,39 @@ class DemoClient:
         self._call("PATCH", "behaviour", json=settings)
 
     def be_odd(self, **oddities: float) -> None:
-        """Has the lists break promises (``include.demo_api.oddities.Oddities``)."""
+        """Makes the lists odd (``include.demo_api.oddities.Oddities``)."""
         self._call("PATCH", "oddities", json=oddities)
 
     def begin_traffic(self, **traffic: Any) -> None:
-        """Has customers change a list all the time (``include.demo_api.oddities.Traffic``)."""
+        """Starts constant changes to a list (``include.demo_api.oddities.Traffic``)."""
         self._call("POST", "traffic", json=traffic)
 
     def stop_traffic(self) -> int:
-        """The list stands still from now on; returns how many changes were made."""
+        """Stops the changes; returns how many were made."""
         made: int = self._call("DELETE", "traffic")["made"]
         return made
 
     def ids(self, resource: str) -> list[str]:
-        """Keys of all rows of a list; of details, of all that exist."""
+        """Keys of all rows of a list, or of all details that exist."""
         keys: list[str] = self._call("GET", f"ids/{resource}")
         return keys
 
     def listed(self, resource: str) -> list[Row]:
-        """All rows as they would be served now."""
+        """All rows as the demo would return them now."""
         rows: list[Row] = self._call("GET", f"listed/{resource}")
         return rows
 
     def requests(self, path_prefix: str = "") -> list[Row]:
-        """The log since it was last forgotten: method, path, query, status."""
+        """The log since ``forget_requests``: method, path, query, status."""
         log: list[Row] = self._call("GET", "requests", params={"path_prefix": path_prefix})["requests"]
         return log
 
     def forget_requests(self) -> None:
-        """Begins a new log."""
+        """Starts a new log."""
         self._call("DELETE", "requests")
 
     def close(self) -> None:
-        """Gives back connections."""
+        """Closes all connections."""
         self._session.close()
 
 

@@ -1,4 +1,4 @@
-"""The project's documents as tests read them: headings, links, blocks of code, commands."""
+"""Reads the project's documents for tests: headings, links, blocks of code, commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 PROGRAMS = ("airflow", "cp", "docker", "dlt", "git", "make", "marimo", "pip", "python", "rm")
-# What a command of several words begins with in running text; "git" or "rm" alone is no command.
+# First words of commands in running text; "git" or "rm" alone is no command.
 IN_TEXT = re.compile(rf"`((?:{'|'.join(PROGRAMS)}) [^`]+)`")
 
 
@@ -28,37 +28,37 @@ class Document:
 
     @cached_property
     def text(self) -> str:
-        """Without comments, which nobody sees."""
+        """Its text without comments, which readers do not see."""
         return re.sub(r"<!--.*?-->\n?", "", self.path.read_text(encoding="utf-8"), flags=re.DOTALL)
 
     def blocks(self, language: str) -> list[str]:
-        """Its blocks of code in a language; those without one have the name ""."""
+        """Its blocks of code in a language; "" for blocks without one."""
         found = re.findall(r"^```(\w*)\n(.*?)^```$", self.text, re.DOTALL | re.MULTILINE)
         return [block for name, block in found if name == language]
 
     @property
     def prose(self) -> str:
-        """Without blocks of code."""
+        """Its text without blocks of code."""
         return re.sub(r"^```.*?^```", "", self.text, flags=re.DOTALL | re.MULTILINE)
 
     @property
     def anchors(self) -> set[str]:
-        """What a link may have behind its ``#``, as GitHub makes it from a heading."""
+        """The anchors that GitHub makes from its headings, for links behind ``#``."""
         return {anchor_of(heading) for heading in re.findall(r"^#+ (.*)$", self.prose, re.MULTILINE)}
 
     @property
     def links(self) -> list[str]:
-        """Where its links and pictures lead to."""
+        """Targets of its links and pictures."""
         return re.findall(r"\]\(([^)\s]+)\)", self.prose)
 
     @property
     def table_rows(self) -> list[list[str]]:
-        """The cells of all of its tables' rows, titles and rulers among them."""
+        """The cells of all rows of its tables, including titles and rulers."""
         lines = [line for line in self.prose.splitlines() if line.startswith("|")]
         return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
     def commands(self) -> Iterator[list[str]]:
-        """The words of each command that it tells people to type."""
+        """The words of each command that it tells the reader to type."""
         for block in self.blocks("sh"):
             for line in block.splitlines():
                 yield from split(line)
@@ -67,7 +67,7 @@ class Document:
 
 
 def split(line: str) -> Iterator[list[str]]:
-    """The words of the commands in a line of a shell; ``&&`` stands between two."""
+    """The words of each command in a shell line, split at ``&&``."""
     words = [word for word in shlex.split(line, comments=True) if word != "..."]
     while words:
         end = words.index("&&") if "&&" in words else len(words)
@@ -76,7 +76,7 @@ def split(line: str) -> Iterator[list[str]]:
 
 
 def anchor_of(heading: str) -> str:
-    """GitHub's anchor: small letters, no signs but underscores and hyphens, a hyphen for each space."""
+    """GitHub's anchor of a heading: lowercase, no signs except underscores and hyphens, a hyphen for each space."""
     text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).replace("`", "")
     return re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-")
 

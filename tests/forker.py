@@ -1,16 +1,16 @@
-"""Starts Python code quickly: a process that has imported what it needs forks a child for each command.
+"""Starts Python code fast: a process that has imported its modules forks a child for each command.
 
-As a program (``python -m tests.forker dlt duckdb ...``) it imports the modules that are named, reads one JSON object per
-line and answers with another:
+As a program (``python -m tests.forker dlt duckdb ...``) it imports the named modules, reads one JSON object per line and
+answers with another:
 
     {"module": "include.api_video", "arguments": [], "environment": {...}, "folder": "/project", "output": "/file"}
         ->  {"pid": 123}
     {"wait": 123}
-        ->  {"code": 0}, or null while it runs; -9 where it was killed
+        ->  {"code": 0}, or null while it runs; -9 if it was killed
 
-``"code"`` in place of ``"module"`` is run as by ``python -c``. It has no threads but idle ones of libraries, since a fork
-copies only one. A child has a process group of its own, so that all of it can be killed. What a child imports beyond the
-named modules, it imports from its folder, as ``python -m`` does.
+``"code"`` instead of ``"module"`` runs as with ``python -c``. The process has no threads except idle ones of libraries,
+since a fork copies only one. Each child has its own process group, so that it can be killed with all its descendants. It
+imports other modules from its folder, as ``python -m`` does.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 class Forker:
-    """The other process, as a test sees it."""
+    """The test's side of the other process."""
 
     def __init__(self, environment: Mapping[str, str], imported: Sequence[str]) -> None:
-        self._lock = threading.Lock()  # tests may start runs beside each other
+        self._lock = threading.Lock()  # tests may start runs in parallel
         self._process = subprocess.Popen(
             [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.forker", *imported],
             cwd=PROJECT,
@@ -46,7 +46,7 @@ class Forker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # it sees the end of its input, whoever ended the tests, and ends its children
+            start_new_session=True,  # at the end of its input it ends its children, however the tests ended
         )
 
     def _ask(self, **words: Any) -> Any:
@@ -68,19 +68,19 @@ class Forker:
         folder: Path = PROJECT,
         code: str = "",
     ) -> int:
-        """Runs a module in a folder as ``python -m`` does, or code as ``python -c``; returns the child's process id."""
+        """Runs a module in a folder like ``python -m``, or code like ``python -c``; returns the child's process id."""
         what: dict[str, Any] = {"code": code} if code else {"module": module}
         words = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
         pid: int = self._ask(**what, **words, output=str(output))["pid"]
         return pid
 
     def poll(self, pid: int) -> int | None:
-        """The exit code of a child, None while it runs."""
+        """The exit code of a child; None while it runs."""
         code: int | None = self._ask(wait=pid)["code"]
         return code
 
     def wait(self, pid: int, seconds: float) -> int:
-        """The exit code of a child that ends within so many seconds."""
+        """The exit code of a child, which must end within so many seconds."""
         deadline = time.monotonic() + seconds
         while (code := self.poll(pid)) is None:
             assert time.monotonic() < deadline, f"process {pid} did not end within {seconds} s"
@@ -97,7 +97,7 @@ class Forker:
 
 
 def serve() -> None:
-    """The loop of the other process; ends with its input."""
+    """The loop of the other process, until the end of its input."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries print while they are imported
     for name in sys.argv[1:]:
@@ -114,7 +114,7 @@ def serve() -> None:
             answer = {"pid": children[-1]}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
-    for pid in children:  # left over by tests that were broken off
+    for pid in children:  # left over from interrupted tests
         if _reap(pid, codes)["code"] is None:
             os.kill(pid, signal.SIGKILL)
 
@@ -141,9 +141,9 @@ def _fork(words: Mapping[str, Any]) -> int:
         os.dup2(1, 2)
         os.environ.clear()
         os.environ.update(words["environment"])
-        tempfile.tempdir = None  # found before, for this process
+        tempfile.tempdir = None  # cached for the parent process
         os.chdir(words["folder"])
-        importlib.invalidate_caches()  # of folders as they were
+        importlib.invalidate_caches()  # folders may have changed
         sys.path[:1] = [words["folder"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         sys.argv = [words.get("module", "-c"), *words["arguments"]]
         if "code" in words:

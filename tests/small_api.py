@@ -1,4 +1,4 @@
-"""A small HTTP server on this machine that gives the answers of a list, and notes what it was asked."""
+"""A small HTTP server on this machine that returns a list of prepared answers, and logs the requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def limited(seconds: int) -> Answer:
 
 
 class Api:
-    """Gives the answers of a list, one per request; then goes on with the last one. Notes what was asked."""
+    """Returns the prepared answers, one per request, then the last one again and again. Logs the requests."""
 
     def __init__(self) -> None:
         self.answers: list[Any] = [answer()]
@@ -46,7 +46,7 @@ class Api:
                 api.give(self, api.answers.pop(0) if len(api.answers) > 1 else api.answers[0])
 
             def log_message(self, *args: Any) -> None:
-                """Keeps quiet."""
+                """Prints nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Payloads of any shape, inside and beside the documented fields, and what of them must be found again."""
+"""Payloads of any shape, in documented and undocumented fields, and the values of them that tables must hold."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ NAMES = [
     "text",
 ]
 
-# Secrets have tests of their own: nothing of them may be found.
+# Secrets have their own tests: no part of them may be stored.
 names = st.sampled_from(NAMES) | st.text(max_size=6).filter(lambda name: bare(name) not in SECRETS)
 scalars = (
     st.none()
@@ -192,7 +192,7 @@ values = st.recursive(
 
 @st.composite
 def strange_rows(draw: st.DrawFn, endpoint: Endpoint, key: str) -> dict[str, Any]:
-    """A row with a key, some documented fields, of which some hold what they should not, and some that nobody knows."""
+    """A row with a key, some documented fields (some with wrong values), and some unknown fields."""
     row = draw(st.dictionaries(names, values, max_size=5))
     for column in draw(st.lists(st.sampled_from(endpoint.columns), max_size=4)):
         *path, last = column.path.replace("[]", "").split(".")
@@ -207,7 +207,7 @@ def strange_rows(draw: st.DrawFn, endpoint: Endpoint, key: str) -> dict[str, Any
 
 
 def leaves(value: Any) -> Counter[Any]:
-    """What a payload says, as often as it says it: all that must be found in the tables. Null says nothing."""
+    """The values of a payload, with their number: all must be found in the tables. Nulls do not count."""
     found: Counter[Any] = Counter()
     todo = [value]
     while todo:
@@ -220,9 +220,9 @@ def leaves(value: Any) -> Counter[Any]:
 
 
 def meaning(item: Any) -> Any:
-    """What a value says, however a column of another type spells it."""
+    """The meaning of a value, however a column of another type spells it."""
     if isinstance(item, bool):
-        return ("number", Decimal(item))  # a documented flag that comes as 0 or 1 is one
+        return ("number", Decimal(item))  # a documented flag may come as 0 or 1
     if isinstance(item, (int, float)):
         item = storable_number(item)
     if isinstance(item, datetime):
@@ -236,7 +236,7 @@ def meaning(item: Any) -> Any:
             return ("number", Decimal(item.lower() == "true"))
     try:
         number = Decimal(str(item))
-        # As numbers only where the text is the number's own: 007 is a text.
+        # A text counts as a number only if it is that number's own spelling: 007 stays a text.
         own = {str(item), str(number)} if not isinstance(item, str) else {str(number), repr(float(number))}
         return ("number", number) if number.is_finite() and str(item) in own else item
     except (InvalidOperation, ValueError, OverflowError):
@@ -244,7 +244,7 @@ def meaning(item: Any) -> Any:
 
 
 def stored(rows: Iterable[dict[str, Any]], ours: Iterable[str]) -> Counter[Any]:
-    """What rows of tables say, without the columns ``ours``."""
+    """The values in rows of tables, without the columns ``ours``."""
     left_out = set(ours)
     found: Counter[Any] = Counter()
     for row in rows:
@@ -255,5 +255,5 @@ def stored(rows: Iterable[dict[str, Any]], ours: Iterable[str]) -> Counter[Any]:
 
 
 def sent(rows: Iterable[dict[str, Any]], key: str) -> Counter[Any]:
-    """What rows of the API say, without their key."""
+    """The values in rows of the API, without their key."""
     return sum((leaves({name: value for name, value in row.items() if name != key}) for row in rows), Counter[Any]())

@@ -1,4 +1,4 @@
-"""A real webhook on 127.0.0.1 that keeps what it is sent, and a mail server that does."""
+"""A real webhook and a mail server on 127.0.0.1, which keep what they receive."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = "T0SECRET/B0SECRET/who-knows-this-can-post"
 
 @dataclass
 class Webhook:
-    """What was posted, in order; ``status`` is the answer to the next posts."""
+    """The posts received, in order; ``status`` is the answer to the next ones."""
 
     url: str = ""
     status: int = 200
@@ -35,7 +35,7 @@ def running_webhook() -> Iterator[Webhook]:
             self.end_headers()
 
         def log_message(self, *args: Any) -> None:
-            """No line per request."""
+            """Prints nothing."""
 
     with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
         webhook.url = f"http://127.0.0.1:{port}/services/{SECRET}?token={SECRET}"
@@ -44,7 +44,7 @@ def running_webhook() -> Iterator[Webhook]:
 
 @contextmanager
 def running_mail_server() -> Iterator[tuple[int, list[str]]]:
-    """The port of an SMTP server, and the mails it was given."""
+    """The port of an SMTP server, and the mails that it receives."""
     mails: list[str] = []
 
     class Handler(socketserver.StreamRequestHandler):

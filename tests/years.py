@@ -1,4 +1,4 @@
-"""Writes years of ledger, checks and loads into a warehouse, as hourly runs leave them: copies of its newest run."""
+"""Fills a warehouse with years of ledger, checks and loads, as hourly runs leave them: copies of its newest run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from include.api_video.warehouse.ledger import SYNCS_COLUMNS
 from include.api_video.warehouse.schema import CHECKS_COLUMNS
 
 Ask = Callable[[str], list[tuple[Any, ...]]]
-Put = Callable[[str, list[str], str], object]  # table, its columns, a question for rows
+Put = Callable[[str, list[str], str], object]  # table, its columns, a query for rows
 LEDGER = ("_checks", "_syncs", "_dlt_loads")
 
 
@@ -22,10 +22,10 @@ COLUMNS = {
 
 
 def write_runs(ask: Ask, begin: datetime, end: datetime, put: Put | None = None, **checks: str) -> None:
-    """One run per hour from ``begin`` to ``end``, with what the newest run did and checked; a day's first looks at all.
+    """One run per hour from ``begin`` to ``end``, copied from the newest run; the first of a day is a reconciliation.
 
-    ``put`` stores what is asked for, where SQL cannot. ``checks`` are expressions for columns of ``_checks``, over the hour
-    ``h`` and the copied row ``r``.
+    ``put`` stores rows where SQL cannot. ``checks`` are expressions for columns of ``_checks``, with the hour ``h`` and the
+    copied row ``r``.
     """
     hours = (
         f"generate_series(TIMESTAMPTZ '{begin}', TIMESTAMPTZ '{end - timedelta(hours=1)}', INTERVAL '1' HOUR) AS hours(h)"
@@ -61,5 +61,5 @@ def write_runs(ask: Ask, begin: datetime, end: datetime, put: Put | None = None,
 
 
 def count(ask: Ask) -> dict[str, int]:
-    """Rows of the ledger's tables."""
+    """Number of rows in each table of the ledger."""
     return {table: int(ask(f"SELECT count(*) FROM {table}")[0][0]) for table in LEDGER}

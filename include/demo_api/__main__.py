@@ -4,7 +4,7 @@
     python -m include.demo_api exec --videos 300 -- command args...
 
 The command finds the demo's address and keys in its environment, under the names of the source's settings. With
-``--fallback`` it finds the address alone, which is read where no API key is set, and gives way to one that is set later.
+``--fallback`` it finds the address alone: the source then reads the demo only as long as no API key is set.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import HOST, Demo, running
 from include.demo_api.world import World
 
-LIMIT = 10_000  # a first look should not wait: a first load asks for two objects per video
+LIMIT = 10_000  # high, so that nobody waits: a first load requests two objects per video
 SECTION = "SOURCES__API_VIDEO_SOURCE__"
 
 
 def settings(demo: Demo) -> dict[str, str]:
-    """Environment variables that point the source at the demo, every resource switched on."""
+    """Environment variables that point the source at the demo, with every resource switched on."""
     values = {
         "BASE_URL": demo.url,
         "API_KEY": demo.api_key,
@@ -56,8 +56,8 @@ def serve(world: World, behaviour: Behaviour, host: str, port: int) -> int:
 
 
 def execute(world: World, behaviour: Behaviour, command: Sequence[str], *, fallback: bool = False) -> int:
-    """Run a command beside a demo API of its own; returns the command's exit code."""
-    # Ctrl-C reaches the command as well: let it end in its own way, and give the terminal back as it was.
+    """Run a command beside its own demo API; returns the command's exit code."""
+    # Ctrl-C reaches the command as well: let it end in its own way and restore the terminal.
     signal.signal(signal.SIGINT, lambda *_: None)
     with running(world, behaviour) as demo:
         address = {VARIABLE: demo.url} if fallback else settings(demo)

@@ -1,4 +1,7 @@
-"""What the API says, as functions from values to values: errors, the checks of a query, the envelope of a page."""
+"""The API's answers as pure functions: errors, the checks of a query, the envelope of a page.
+
+Source: OpenAPI and, for the Admin API, ``admin-api.yaml``.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,16 @@ from include.demo_api.samples import Row
 Pairs = Sequence[tuple[str, str]]
 DOCS = "https://docs.api.video/reference/"
 MIN_PAGE_SIZE, DEFAULT_PAGE_SIZE, ADMIN_PAGE_SIZE = 10, 25, 20
-# The 400 of GET /videos names the range 10 to 100, the parameter's description 1 to 100: the narrower one is refused.
+# OpenAPI contradicts itself: the 400 of GET /videos has the range 10 to 100, the parameter pageSize 1 to 100. The demo
+# takes the narrower one.
 SORTABLE = ("title", "name", "createdAt", "publishedAt", "updatedAt")
 ALSO_SORTABLE = {"/summaries": ("videoId",), "/tags": ("value",)}
-CONTAINS = ("title", "description", "name")  # the other filters ask for the whole value
-RELATIVE_LINKS = ("/live-streams", "/upload-tokens", "/tags")  # the other lists' examples show absolute ones
-LINKS_TO = {"/discarded/videos": "/videos"}  # as in the OpenAPI's example: following links reads another list
+CONTAINS = ("title", "description", "name")  # substring filters; the others compare the whole value
+RELATIVE_LINKS = ("/live-streams", "/upload-tokens", "/tags")  # OpenAPI's examples of other lists have absolute links
+LINKS_TO = {"/discarded/videos": "/videos"}  # as in OpenAPI's example: whoever follows links reads another list
 
-# status: last part of "type", title. The bodies of 401 and 500 are not documented; their titles are (reference/errors).
+# By status: last part of "type", and title. The bodies of 401 and 500 are undocumented, their titles are in the guide
+# (reference/errors).
 ERRORS: dict[int, tuple[str, str]] = {
     400: ("request-invalid-query-parameter", "A query parameter is invalid."),
     401: ("authentication-invalid-api-key", "The API key is invalid."),
@@ -48,18 +53,18 @@ def problem(status: int, **extra: Any) -> ApiError:
 
 
 def unexpected_parameter(name: str) -> ApiError:
-    """The 400 for a query parameter that an endpoint does not have."""
+    """The 400 for an unknown query parameter."""
     return problem(400, name=name, detail="This field was not expected.")
 
 
 def unauthorized(kind: str, title: str) -> ApiError:
-    """A 401; ``kind`` is the page of the documentation that explains it."""
+    """A 401; ``kind`` is the name of the guide's page about it."""
     return problem(401, type=DOCS + kind, title=title)
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a request for a page asks for. ``filters``: (parameter, key of a map or "", value)."""
+    """The query of a request for a page. ``filters``: (parameter, key of a map or "", value)."""
 
     page: int
     page_size: int
@@ -84,7 +89,7 @@ def read_query(entry: Endpoint, pairs: Pairs) -> Query:
 
 
 def sortable_by(entry: Endpoint) -> tuple[str, ...]:
-    """Values that ``sortBy`` takes: the fields that the API sorts its lists by, where the list has them."""
+    """Values that ``sortBy`` accepts: the fields that the API can sort by, if the list has them."""
     columns = {column.path for column in entry.columns}
     names = tuple(name for name in SORTABLE if name in columns) + ALSO_SORTABLE.get(entry.path, ())
     return names if entry.sort_by is None or entry.sort_by in names else (*names, entry.sort_by)
@@ -95,7 +100,7 @@ def _read_paging(values: dict[str, str]) -> tuple[int, int]:
     problems: list[Row] = []
     title = "This parameter is out of the allowed range of values."
     if page is None or page < 1:
-        problems.append({"title": title, "name": "page", "range": {"min": 1}})  # so named in the documented example
+        problems.append({"title": title, "name": "page", "range": {"min": 1}})  # so named in OpenAPI's example
     if size is None or not MIN_PAGE_SIZE <= size <= MAX_PAGE_SIZE:
         problems.append({"title": title, "name": "pageSize", "range": {"min": MIN_PAGE_SIZE, "max": MAX_PAGE_SIZE}})
     if problems or page is None or size is None:
@@ -120,7 +125,7 @@ def _read_filter(entry: Endpoint, name: str, value: str) -> tuple[str, str, str]
 
 
 def matcher(entry: Endpoint, query: Query) -> Callable[[Row], bool] | None:
-    """Whether a row passes all filters of a query; None where there are none."""
+    """A function that tells whether a row passes all filters of a query; None without filters."""
     if not query.filters:
         return None
     paths = {column.path.split(".")[-1]: column.path.split(".") for column in reversed(entry.columns)}
@@ -146,7 +151,7 @@ def uses_relative_links(entry: Endpoint) -> bool:
 
 
 def envelope(entry: Endpoint, query: Query, total: int, rows: list[Row], host: str | None) -> Row:
-    """A page as the API sends it; ``host`` makes its links absolute, which then name the page only."""
+    """A page as the API sends it. ``host`` makes its links absolute; these then contain only the page number."""
     pages = -(-total // query.page_size)
     pagination = {
         "currentPage": query.page,
@@ -172,7 +177,7 @@ def _links(entry: Endpoint, query: Query, pages: int, host: str | None) -> list[
 
 
 def admin_page(path: str, pairs: Pairs, rows: list[Row], key: str) -> Row:
-    """A page of the Admin API: its own parameters, its own envelope, links that name the size first."""
+    """A page of the Admin API, with its own parameters, envelope and form of links (the size first)."""
     values = dict(pairs)
     unknown = values.keys() - {"page", "page_size", "name", "sort_by", "sort_order"}
     page, size = _integer(values.get("page", "1")), _integer(values.get("page_size", str(ADMIN_PAGE_SIZE)))
@@ -195,7 +200,7 @@ def admin_page(path: str, pairs: Pairs, rows: list[Row], key: str) -> Row:
 
 
 def admin_problem(name: str) -> ApiError:
-    """A 400 of the Admin API, which has no status in its body."""
+    """A 400 of the Admin API; its body has no status (``admin-api.yaml``, BadRequest)."""
     detail = "An attribute is invalid."
     body = {"title": "Bad request.", "detail": detail, "name": name, "constraint": "invalid", "total_problems": 1}
     return ApiError(400, {"type": DOCS + "invalid-attribute", **body})

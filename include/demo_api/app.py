@@ -1,4 +1,4 @@
-"""The demo API's routes: one for each endpoint of the table, the Admin API's lists, /auth, and /_demo to steer it."""
+"""The demo API's routes: one per endpoint of the table, the Admin API's lists, /auth, and /_demo to control it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _page(world: World, behaviour: Behaviour, entry: Endpoint, request: Request)
     is_relative = behaviour.link_style == "relative" or (
         behaviour.link_style == "documented" and uses_relative_links(entry)
     )
-    # Absolute links name this server, where the API's name its own: following one must not leave the machine.
+    # Absolute links name this server instead of api.video: following one must not leave the machine.
     host = None if is_relative else str(request.base_url).rstrip("/")
     page = envelope(entry, query, total, _rewritten(behaviour, entry.name, rows), host)
     page = behaviour.rewrite_page(entry.name, page) if behaviour.rewrite_page else page
@@ -104,7 +104,7 @@ def _object_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Hand
 
 
 def _admin_routes(world: World, behaviour: Behaviour, entry: Endpoint) -> list[Route]:
-    """The Admin API's list, in the way it is documented and in the way that ``listed_path`` names."""
+    """The Admin API's list, at its documented path and at ``listed_path``."""
     via_path, via_key = entry.per_row_of or ("", "")
 
     async def answer_via(request: Request) -> Response:
@@ -151,7 +151,7 @@ def _auth_routes(tokens: Tokens) -> list[Route]:
 
 
 async def _field(request: Request, name: str) -> object:
-    """A field of a JSON body; None where there is no such body."""
+    """A field of a JSON body; None if there is no such body."""
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""How the demo API behaves beyond what it holds: how slow, how strict, and which requests it fails."""
+"""How the demo API behaves: how slow and how strict it is, and which requests fail."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from include.demo_api.samples import Row
 
 FaultKind = Literal["status", "html", "truncated", "dropped", "hang"]
 Clock = Callable[[], float]
-TOKEN_LIFE_S = 3600  # "expires_in": 3600
+TOKEN_LIFE_S = 3600  # OpenAPI, access-token: "expires_in": 3600
 
 
 @dataclass
 class Fault:
-    """Answers the next ``times`` requests whose path matches; None: until ``heal()``.
+    """A failure of the next ``times`` requests whose path matches; None: until ``heal()``.
 
     Attributes:
-        kind: status (the documented body), html (a proxy's page), truncated (Content-Length promises more than is
-            sent), dropped (closed without an answer), hang (answered after ``seconds``).
-        headers: sent instead of the rate limit's.
+        kind: status (the documented body), html (a proxy's page), truncated (fewer bytes than Content-Length says), dropped
+            (closed without an answer), hang (answered after ``seconds``).
+        headers: headers instead of the rate limit's.
     """
 
     path: str
@@ -37,7 +37,7 @@ class Fault:
 
 @dataclass
 class Hook:
-    """Runs ``change`` once, after the ``requests``-th answer on a path that matches and before it is sent."""
+    """Runs ``change`` once, when the ``requests``-th answer on a matching path is ready, but not yet sent."""
 
     path: str
     requests: int
@@ -46,7 +46,7 @@ class Hook:
 
 @dataclass
 class Request:
-    """A line of the log: no header is kept, so no key is. ``status`` is 0 until, or unless, an answer is sent."""
+    """An entry of the log. It keeps no headers, and so no keys. ``status`` is 0 as long as no answer was sent."""
 
     time_s: float
     method: str
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass
 class RateHeaders:
-    """State of a key's window. Source: OpenAPI, response headers; sent on every answer."""
+    """The state of a key's rate limit window, sent with every answer. Source: OpenAPI, response headers."""
 
     limit: int
     remaining: int
@@ -65,7 +65,7 @@ class RateHeaders:
     is_exceeded: bool = False
 
     def pairs(self) -> dict[str, str]:
-        """The three headers; seconds are relative, "until the current window resets"."""
+        """The three headers. The seconds are relative: "until the current window resets"."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -78,18 +78,18 @@ class Behaviour:
     """Settings that a test may change at any time, faults and hooks that wait for their request, and the log.
 
     Attributes:
-        latency_s: waited before each answer.
-        rate_limit, rate_window_s: reads per key and window; production's are 500 and 60.
-        link_style: of pagination links; "documented" differs from list to list, as the API's examples do.
-        admin_style: "documented" answers on /projects and /projects/{project_id}/api-keys, "listed" on
-            /projects/api-keys alone.
-        oddities: how lists break their promises.
-        traffic: who changes lists all the time.
-        names_itself: whether answers have the header by which the package tells the demo from other servers.
+        latency_s: delay before each answer.
+        rate_limit, rate_window_s: reads per key and window. Production has 500 and 60 (guide, reference/README).
+        link_style: form of pagination links; "documented" differs from list to list, as in OpenAPI's examples.
+        admin_style: "documented" answers on /projects and /projects/{project_id}/api-keys, "listed" on /projects/api-keys
+            alone.
+        oddities: how lists differ from their documentation.
+        traffic: changes that are made all the time.
+        names_itself: whether answers have the header by which the package recognises the demo.
         rewrite: changes a row before it is sent: (resource, row) -> row.
         rewrite_page: changes a page of a list before it is sent: (resource, body) -> body.
-        tells_limit: whether answers carry the rate limit's headers.
-        clock: seconds; a test passes its own to move the rate limit's window.
+        tells_limit: whether answers have the rate limit's headers.
+        clock: the time in seconds; a test passes its own to move the rate limit's window.
     """
 
     latency_s: float = 0
@@ -131,7 +131,7 @@ class Behaviour:
         self.hooks.append(Hook(path, requests, change))
 
     def requests(self, path_prefix: str = "") -> int:
-        """How many requests were made on paths that start so."""
+        """Number of requests whose path begins with the prefix."""
         return sum(request.path.startswith(path_prefix) for request in self.log)
 
     def reset_log(self) -> None:
@@ -139,7 +139,7 @@ class Behaviour:
         self.log.clear()
 
     def take_fault(self, path: str) -> Fault | None:
-        """The fault that this request meets, if any; it counts as used."""
+        """The fault for this request, if any; it counts as used."""
         for fault in self.faults:
             if re.fullmatch(fault.path, path) and fault.times != 0:
                 fault.times = None if fault.times is None else fault.times - 1
@@ -163,6 +163,6 @@ class Behaviour:
         is_exceeded = counts and used >= self.rate_limit
         used += counts and not is_exceeded
         self._windows[key] = start, used
-        # Rounded up: who waits so long finds a new window.
+        # Rounded up, so that a new window is open after that wait.
         retry_after_s = math.ceil(start + self.rate_window_s - now)
         return RateHeaders(self.rate_limit, max(0, self.rate_limit - used), retry_after_s, is_exceeded)

@@ -1,4 +1,4 @@
-"""One list of the API: rows made when they are read, sort orders kept in step while rows change."""
+"""One list of the API. Rows are made when they are read; sort orders follow each change."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from include.demo_api.samples import Row
 
 
 class Collection:
-    """Rows by key. Only a row that was changed or added is kept; the others are made again from their index.
+    """Rows by key. Only changed and added rows are stored; the others are made from their index each time.
 
-    A sort order is built at the first request that needs it, then kept in step with each change: a benchmark with
-    100,000 videos sorts them once.
+    A sort order is built at the first request that needs it and updated with each change, so a benchmark with 100,000
+    videos sorts them once.
     """
 
     def __init__(self, make: Callable[[int], Row], keys: Iterable[str], first_index: int = 0) -> None:
@@ -36,7 +36,7 @@ class Collection:
         return self._kept.get(key) or self.make(self.index[key])
 
     def put(self, key: str, row: Row, index: int) -> None:
-        """Add a row or replace it; ``index`` is what its children are made from."""
+        """Add or replace a row; its children are made from ``index``."""
         if key in self.index:
             self._leave_orders(key)
         self.index[key] = index
@@ -60,7 +60,7 @@ class Collection:
         where: Callable[[Row], bool] | None = None,
         name: Hashable = None,
     ) -> list[str]:
-        """All keys in order, those for which ``where`` holds; a selection is remembered by ``name`` until a change."""
+        """The keys in order for which ``where`` is true. A selection is cached by ``name`` until the next change."""
         selection = (sort_by, descending, name)
         if selection not in self._selections:
             keys = [key for _, key in self._order(sort_by)]
@@ -80,5 +80,5 @@ class Collection:
 
 
 def sort_value(row: Row, field: str) -> str:
-    """What a row is sorted by; one without the field comes first."""
+    """The sort key of a row; rows without the field come first."""
     return str(row.get(field) or "")

@@ -1,4 +1,4 @@
-"""Steering the demo API over HTTP, for a test whose server runs in another process.
+"""Controls the demo API over HTTP, for tests whose server runs in another process.
 
     PATCH  /_demo/behaviour  {"rate_limit": 10, "rate_window_s": 1, "latency_s": 0.2, "link_style": "relative", ...}
     PATCH  /_demo/oddities   {"total_off": 1, "is_shuffled": true, ...}
@@ -37,7 +37,7 @@ SETTINGS = ("latency_s", "rate_limit", "rate_window_s", "link_style", "admin_sty
 
 
 def apply_change(world: World, change: Row) -> str | None:
-    """Make a change that is named by words; returns the key of an added row."""
+    """Make a change described in JSON; returns the key of an added row."""
     kind, key, fields = change.get("change"), str(change.get("key", "")), change.get("fields") or {}
     resource, silently = str(change.get("resource", "videos")), bool(change.get("silently", False))
     if kind == "add":
@@ -56,7 +56,7 @@ def apply_change(world: World, change: Row) -> str | None:
 
 
 def control_routes(world: World, behaviour: Behaviour) -> list[Route]:
-    """The routes below ``/_demo``. They need no key: the server listens on this machine only."""
+    """The routes below ``/_demo``. They need no key, since the server listens on this machine only."""
     acts = [*_behaviour_acts(behaviour), *_odd_acts(behaviour), *_world_acts(world, behaviour)]
     return [Route(f"/_demo/{path}", _answer(act), methods=[method]) for path, method, act in acts]
 

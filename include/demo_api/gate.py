@@ -1,4 +1,4 @@
-"""What every request passes before its route: the log, faults, the key and the rate limit. Plain ASGI, to be quick."""
+"""What every request passes before its route: log, faults, key and rate limit. Plain ASGI, for speed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PROXY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad
 
 
 def json_response(body: object, status: int = 200, *, as_is: bool = False) -> Response:
-    """JSON as the API sends it. ``as_is`` writes what no strict parser reads, too: NaN, half an emoji, any depth."""
+    """JSON as the API sends it. ``as_is`` also writes what strict parsers refuse: NaN, half an emoji, any depth."""
     content = dump_json(body, lambda *_: True, lambda value: value).encode("utf-8", "backslashreplace") if as_is else None
     return Response(content or orjson.dumps(body), status, media_type="application/json")
 
 
 class Tokens:
-    """Bearer tokens handed out by ``/auth``; they live for an hour of the behaviour's clock."""
+    """Bearer tokens issued by ``/auth``, valid for an hour of the behaviour's clock."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
@@ -50,7 +50,7 @@ class Tokens:
         return self._behaviour.clock() < self._expiry_s.get(token, 0)
 
     def exchange(self, refresh_token: object) -> Row:
-        """A new pair for a refresh token, which is then spent."""
+        """A new pair for a refresh token, which is then used up."""
         if refresh_token not in self._refresh:
             raise wrong_credentials()
         self._refresh.discard(str(refresh_token))
@@ -58,7 +58,7 @@ class Tokens:
 
 
 def wrong_credentials() -> ApiError:
-    """A wrong key on ``/auth`` answers 400, not 401. Source: OpenAPI, POST /auth/api-key."""
+    """The answer to a wrong key on ``/auth``: 400, not 401. Source: OpenAPI, POST /auth/api-key."""
     return problem(
         400,
         type="https://docs.api.video/reference/authentication-invalid-user-credentials",
@@ -68,7 +68,7 @@ def wrong_credentials() -> ApiError:
 
 
 class Gate:
-    """Wraps the routes. ``admin_prefixes``: how paths start that the Admin API's key opens."""
+    """Wraps the routes. ``admin_prefixes``: prefixes of paths that need the Admin API's key."""
 
     def __init__(self, app: ASGIApp, behaviour: Behaviour, tokens: Tokens, admin_prefixes: tuple[str, ...]) -> None:
         self._app, self._behaviour, self._tokens = app, behaviour, tokens
@@ -93,14 +93,17 @@ class Gate:
         await answer(scope, receive, _sender(_named(send, behaviour), behaviour, entry, fault, rate))
 
     def _admit(self, scope: Scope, fault: Fault | None) -> tuple[ASGIApp, RateHeaders]:
-        """Who answers: the route, a fault, or a refusal."""
+        """What answers: the route, a fault or a refusal; with the rate limit's headers."""
         is_auth, key = scope["path"].startswith("/auth/"), ""
         refusal: ApiError | None = None
         try:
             key = "" if is_auth else self._read_key(scope)
         except ApiError as error:
             refusal = error
-        counts = bool(key) and scope["method"] in ("GET", "HEAD")  # "/auth is the only route without rate limiting"
+        counts = bool(key) and scope["method"] in (
+            "GET",
+            "HEAD",
+        )  # "/auth is the only route without rate limiting" (Node.js client, README)
         rate = self._behaviour.spend_read(key, counts=counts)
         if rate.is_exceeded:
             refusal = problem(429)
@@ -113,7 +116,7 @@ class Gate:
         return self._app, rate
 
     def _read_key(self, scope: Scope) -> str:
-        """Which key a request carries, "main" or "admin"; raises ApiError 401. The value is not kept."""
+        """Which key a request has, "main" or "admin"; raises ApiError 401. The key itself is not stored."""
         is_admin = scope["path"].startswith(self._admin_prefixes)
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
         if not header:
@@ -132,7 +135,9 @@ class Gate:
 
 
 def _basic_user(value: str) -> str | None:
-    """The user of ``base64("<key>:")``; None where it is not that. The colon is required, the password empty."""
+    """The user name in ``base64("<key>:")``; None if malformed. The colon is required and the password empty (guide,
+    reference/basic-authentication).
+    """
     try:
         user, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
@@ -147,14 +152,14 @@ async def _wait(behaviour: Behaviour, fault: Fault | None) -> None:
 
 
 async def _drop(receive: Receive, send: Send) -> None:
-    """Close the connection without an answer. ASGI has no word for it: uvicorn's ``send`` knows its transport."""
+    """Close the connection without an answer. ASGI cannot say that, but uvicorn's ``send`` knows its transport."""
     send.__self__.transport.abort()  # type: ignore[attr-defined]
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def _named(send: Send, behaviour: Behaviour) -> Send:
-    """A ``send`` that says whose answer it is: the package drops what the demo loaded, and no other server's rows."""
+    """A ``send`` that marks answers as the demo's: the package drops demo rows later, but no other server's."""
 
     async def named(message: Message) -> None:
         if message["type"] == "http.response.start" and behaviour.names_itself:
@@ -170,7 +175,7 @@ def _sender(send: Send, behaviour: Behaviour, entry: Request, fault: Fault | Non
     if not behaviour.tells_limit:
         headers = {}
     if fault and fault.kind == "html":
-        headers = fault.headers or {}  # a proxy in front of the API answers: it knows nothing of the limit
+        headers = fault.headers or {}  # a proxy that answers does not know the rate limit
 
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -178,7 +183,7 @@ def _sender(send: Send, behaviour: Behaviour, entry: Request, fault: Fault | Non
             message["headers"] = [*message["headers"], *((k.lower().encode(), v.encode()) for k, v in headers.items())]
             behaviour.run_hooks(entry.path)
         elif fault and fault.kind == "truncated":
-            # Content-Length is sent already; the body stays unfinished, and uvicorn closes the connection.
+            # Content-Length was sent already. The body stays incomplete, and uvicorn closes the connection.
             message = {**message, "body": message["body"][: len(message["body"]) // 2], "more_body": True}
         await send(message)
 

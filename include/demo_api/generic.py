@@ -1,4 +1,4 @@
-"""Rows of an endpoint that nobody wrote a sample for: its declared columns say what they hold."""
+"""Rows of an endpoint without a sample, made from its declared columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROWS = 30
 
 
 def make_row(endpoint: Endpoint, seed: int, index: int, ids: Mapping[str, Callable[[int], str]]) -> Row:
-    """Row ``index`` of ``endpoint``; ``ids`` makes the values of fields that name a row of another list: videoId."""
+    """Row ``index`` of ``endpoint``; ``ids`` makes the values of fields such as videoId, which refer to another list."""
     dice = Dice(seed, endpoint.name, index)
     row: Row = {}
     for column in endpoint.columns:
@@ -28,7 +28,7 @@ def make_row(endpoint: Endpoint, seed: int, index: int, ids: Mapping[str, Callab
 
 
 def make_key(endpoint: Endpoint, seed: int, index: int) -> str:
-    """A key in the API's form: ``watermarkId`` becomes ``watermark_`` and 22 letters."""
+    """A key in the API's form: for ``watermarkId``, ``watermark_`` and 22 letters."""
     return make_id(endpoint.key.removesuffix("_id").removesuffix("Id") + "_", seed, index)
 
 
@@ -46,7 +46,7 @@ def _value(data_type: str, leaf: str, index: int, dice: Dice) -> Any:
 
 
 def _set(row: Row, steps: list[str], value: Any) -> None:
-    """Put a value at a column's path; what stands behind ``[]`` is a list of one."""
+    """Put a value at a column's path; each ``[]`` becomes a list with one item."""
     step, rest = steps[0], steps[1:]
     name = step.removesuffix("[]")
     if not rest:

@@ -1,6 +1,6 @@
-"""How the demo's lists can differ from what their documentation promises, and how they can change all the time.
+"""Ways in which the demo's lists can differ from their documentation, and constant changes to them.
 
-Nothing here is known of api.video: it is what lists of other APIs do, and what a client has to get along with.
+None of this is known of api.video. Lists of other APIs do it, so a client must cope with it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ ALL = 10**9
 
 @dataclass
 class Oddities:
-    """What is odd about the lists of the main API; all off at first.
+    """Oddities of the main API's lists; all are off at first.
 
     Attributes:
-        total_off: added to ``itemsTotal``.
-        twice: how many rows are listed twice, one after the other.
-        is_shuffled: ``sortBy`` is ignored, the order is another one.
-        last_page: pages after this one are refused (400); 0: none.
-        most_rows: on a page, whatever was asked for; 0: as many as were asked for.
-        lag_s: seconds that ``itemsTotal`` lags behind the list.
-        has_empty_page_1: page 1 is empty, the rows are on those after it.
+        total_off: number added to ``itemsTotal``.
+        twice: number of rows listed twice in a row.
+        is_shuffled: whether ``sortBy`` is ignored and the order is another one.
+        last_page: pages beyond this one are refused (400); 0: none.
+        most_rows: most rows on a page, whatever was requested; 0: as many as requested.
+        lag_s: seconds by which ``itemsTotal`` lags behind the list.
+        has_empty_page_1: whether page 1 is empty and the rows begin on page 2.
     """
 
     total_off: int = 0
@@ -49,7 +49,7 @@ class Oddities:
         return replace(self, clock=time.monotonic, _totals={}) != Oddities()
 
     def page(self, resource: str, query: Query, rows: Sequence[Row], key: str) -> tuple[int, list[Row], Query]:
-        """What is said to be the total, the rows of a page, and the query as it was understood.
+        """The reported total, the rows of a page, and the query as applied.
 
         Raises:
             ApiError: the page is refused.
@@ -65,7 +65,7 @@ class Oddities:
         return total, listed[start : start + size] if start >= 0 else [], replace(query, page_size=size)
 
     def _lagging(self, resource: str, total: int) -> int:
-        """The total as it was ``lag_s`` ago, as far as requests saw it."""
+        """The total as it was ``lag_s`` ago, among those that requests saw."""
         now, seen = self.clock(), self._totals.setdefault(resource, deque())
         seen.append((now, total))
         while len(seen) > 1 and seen[1][0] <= now - self.lag_s:
@@ -75,12 +75,12 @@ class Oddities:
 
 @dataclass
 class Traffic:
-    """Customers who change a list all the time: before each page, the changes that are due by then are made.
+    """Constant changes to a list: before each page, it makes the changes due by then.
 
     Attributes:
-        per_second, per_page: how many changes, by the clock or by the pages that were asked for.
-        kinds: of changes, one of them drawn for each.
-        left: how many more; None: without end.
+        per_second, per_page: rate of changes, by the clock or by pages requested.
+        kinds: kinds of changes; each change draws one.
+        left: number of changes left; None: no limit.
     """
 
     per_second: float = 0

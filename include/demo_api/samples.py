@@ -1,7 +1,7 @@
 """Rows of an invented company that hosts its videos on api.video, in the shapes that the API documents.
 
-A row is made from the seed and its index and from nothing else, so a list of 100,000 videos needs no memory until it is
-read. Fields that the API may leave out are left out now and then; nulls stand only where the API documents them.
+A row depends on the seed and its index alone, so a list of 100,000 videos needs no memory until it is read. Fields that the
+API may omit are omitted now and then; nulls appear only where the API documents them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FIRST_S = int(datetime(2023, 6, 1, tzinfo=timezone.utc).timestamp())
 LAST_S = int(datetime(2026, 5, 31, 18, tzinfo=timezone.utc).timestamp())
 HOUR_S, DAY_S, PERIOD_S = 3600, 86_400, 30 * 86_400
 SUMMARY_EVERY, SUMMARY_OFFSET = 8, 3  # one video in eight has a summary: 12.5 %
-NEWEST_S_ROWS = 4  # so many of the newest videos were changed in the same second
+NEWEST_S_ROWS = 4  # number of the newest videos that were changed in the same second
 
 COLOURS: tuple[str, ...] = ("text", "link", "linkHover", "linkActive", "trackPlayed", "trackUnplayed")
 COLOURS += ("trackBackground", "backgroundTop", "backgroundBottom", "backgroundText")
@@ -30,7 +30,7 @@ SWITCHES = ("enableApi", "enableControls", "forceAutoplay", "hideTitle", "forceL
 
 
 class Dice:
-    """Choices that depend on (seed, kind, index) only. One hash serves a row, quicker than ``Random(seed)``."""
+    """Choices that depend on (seed, kind, index) alone. One hash per row is faster than ``Random(seed)``."""
 
     def __init__(self, seed: int, kind: str, index: int) -> None:
         digest = blake2b(f"{seed}/{kind}/{index}".encode(), digest_size=64).digest()
@@ -51,7 +51,7 @@ class Dice:
 
 
 def timestamp(seconds: float) -> str:
-    """The API's spelling of a moment: UTC with its offset, no fraction."""
+    """A time as the API writes it: UTC with its offset, no fraction (OpenAPI examples)."""
     return datetime.fromtimestamp(int(seconds), timezone.utc).isoformat()
 
 
@@ -69,13 +69,13 @@ def make_uuid(seed: int, kind: str, index: int) -> str:
 
 @dataclass(frozen=True)
 class Company:
-    """Makes the rows of one world. ``videos`` sets the size of every other list."""
+    """Makes the rows of one world. The number of ``videos`` determines the size of all lists."""
 
     videos: int
     seed: int
 
     def count(self, resource: str) -> int:
-        """How many rows a list starts with."""
+        """Number of rows that a list starts with."""
         counts = {
             "videos": self.videos,
             "discarded_videos": min(25, max(3, self.videos // 60)),
@@ -95,7 +95,7 @@ class Company:
         return index * SUMMARY_EVERY + SUMMARY_OFFSET
 
     def _video_times(self, index: int, dice: Dice) -> tuple[int, int]:
-        """Seconds of createdAt and updatedAt. A later index is a younger video; one in five was edited in bulk."""
+        """Seconds of createdAt and updatedAt. Higher indexes are newer videos; one in five was edited in bulk."""
         span = (LAST_S - FIRST_S) // max(self.videos, 1)
         place = index if index < self.videos else 37 * index % max(self.videos * 9 // 10, 1)  # discarded ones: any age
         created = FIRST_S + place * span + dice.below(max(span, 1))
@@ -110,7 +110,9 @@ class Company:
         return created, created + dice.below(min(60 * DAY_S, max(LAST_S - created, 1)))
 
     def video(self, index: int) -> Row:
-        """A row of ``/videos`` without its assets, whose private tokens are new on every read."""
+        """A row of ``/videos`` without its assets, whose private tokens are new at each read (guide,
+        delivery/video-privacy-access-management).
+        """
         dice = Dice(self.seed, "video", index)
         video_id = self.video_id(index)
         created_s, updated_s = self._video_times(index, dice)
@@ -141,7 +143,7 @@ class Company:
         return self._with_gaps(row, dice)
 
     def _with_gaps(self, row: Row, dice: Dice) -> Row:
-        """Recordings get their live stream; other rows lose fields, as the API's own examples do."""
+        """Adds the live stream to recordings, and omits fields of other rows, as OpenAPI's examples do."""
         kind = dice.below(24)
         if kind < 2:
             stream_id = make_id("li", self.seed, dice.below(7))
@@ -156,14 +158,14 @@ class Company:
         return row
 
     def discarded_video(self, index: int) -> Row:
-        """A row of ``/discarded/videos``; its index lies behind those of ``/videos``."""
+        """A row of ``/discarded/videos``; its indexes follow those of ``/videos``."""
         row = self.video(index)
         discarded_s = LAST_S - (index - self.videos + 1) % 30 * DAY_S
         times = {"discardedAt": timestamp(discarded_s), "deletesAt": timestamp(discarded_s + 90 * DAY_S)}
         return {**row, **times, "discarded": True}
 
     def summary(self, index: int) -> Row:
-        """A row of ``/summaries``; one in eight is not completed, each in another way."""
+        """A row of ``/summaries``; one in eight is not completed, in varying states."""
         dice = Dice(self.seed, "summary", index)
         state = ("missing", "waiting", "failed", "unprocessable")[index // 8 % 4] if index % 8 == 1 else "completed"
         video = self.summarized_video(index)
@@ -179,7 +181,7 @@ class Company:
         }
 
     def summary_source(self, index: int) -> Row:
-        """A body of ``/summaries/{summaryId}/source``: both parts, or only the one that was asked for."""
+        """A body of ``/summaries/{summaryId}/source``: both parts, or only the one that was requested."""
         dice = Dice(self.seed, "source", index)
         row: Row = {"abstract": dice.pick(texts.ABSTRACTS), "takeaways": list(texts.TAKEAWAYS[: 1 + dice.below(3)])}
         kind = dice.below(10)
@@ -262,7 +264,7 @@ def _colour(dice: Dice) -> str:
 
 
 def vod_assets(row: Row, token: str) -> Row | None:
-    """Addresses of a video; a private one's carry the token: guide, delivery/video-privacy-access-management."""
+    """URLs of a video's files; private ones contain the token (guide, delivery/video-privacy-access-management)."""
     if row.get("discarded"):
         return None
     private = row.get("public") is False
@@ -278,7 +280,7 @@ def vod_assets(row: Row, token: str) -> Row | None:
 
 
 def live_assets(row: Row, token: str) -> Row:
-    """Addresses of a live stream. How a private one's token looks is not documented: as a video's, we assume."""
+    """URLs of a live stream. The form of private tokens is undocumented; assumed to be as for videos."""
     private = row.get("public") is False
     player = f"https://embed.api.video/live/{row['liveStreamId']}" + (f"?token={token}" if private else "")
     base = "https://live.api.video" + (f"/token/{token}" if private else "") + f"/{row['liveStreamId']}"

@@ -28,7 +28,7 @@ START_TIMEOUT_S = 30
 
 @dataclass(frozen=True)
 class Demo:
-    """A running demo API. ``url`` serves the main API and the Admin API alike."""
+    """A running demo API. ``url`` serves both the main API and the Admin API."""
 
     url: str
     world: World
@@ -42,7 +42,7 @@ class Demo:
         return self.behaviour.log
 
     def requests(self, path_prefix: str = "") -> int:
-        """How many requests were made on paths that start so."""
+        """Number of requests whose path begins with the prefix."""
         return self.behaviour.requests(path_prefix)
 
     def reset_log(self) -> None:
@@ -66,7 +66,7 @@ class _Server(uvicorn.Server):
 def running(
     world: World | None = None, behaviour: Behaviour | None = None, port: int = 0, host: str = HOST
 ) -> Iterator[Demo]:
-    """Serve a world until the block ends. Port 0 takes a free one; OSError where ``port`` is taken."""
+    """Serve a world until the block ends. Port 0 takes a free one; raises OSError if ``port`` is in use."""
     world, behaviour = world or World(), behaviour or Behaviour()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -82,5 +82,5 @@ def running(
         try:
             yield Demo(f"http://{host}:{listener.getsockname()[1]}", world, behaviour)
         finally:
-            server.should_exit = server.force_exit = True  # open connections, hanging answers: none is waited for
+            server.should_exit = server.force_exit = True  # do not wait for open connections or hanging answers
             thread.join()

@@ -1,4 +1,4 @@
-"""Bodies of ``/videos/{videoId}/status``, one for every state that the API documents or its clients have met."""
+"""Bodies of ``/videos/{videoId}/status``, for each state that OpenAPI documents or api.video's clients handle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PART_BYTES = 128 * 1024 * 1024
 
 
 def state_of(index: int, videos: int) -> str:
-    """The twelve newest videos are busy in turns, so an old world costs no more polling than a young one."""
+    """The state of a video. Only the twelve newest are unfinished, so large worlds cost no more polling than small ones."""
     age = videos - 1 - index
     if 0 <= age < 2 * len(UNUSUAL) and age % 2 == 1:
         return UNUSUAL[age // 2]
@@ -29,7 +29,7 @@ def status_in(state: str, seed: int = 1, index: int = 0, *, mp4: bool = True) ->
 
 def _ingest(state: str, dice: Dice) -> Row | list[None]:
     if state == "never_uploaded":
-        return []  # the API's empty object: clients/templates/java/EmptyArrayFixTypeAdapterFactory
+        return []  # the API's empty object (api.video-api-client-generator, EmptyArrayFixTypeAdapterFactory)
     size_bytes = 2_000_000 + dice.below(3_000_000_000 if dice.one_in(25) else 300_000_000)
     starts = range(0, size_bytes, PART_BYTES)
     parts = len(starts)
@@ -70,7 +70,7 @@ def _metadata(dice: Dice, height: int) -> Row:
     return {
         "width": height * 16 // 9,
         "height": height,
-        "bitrate": kilobits + dice.below(1000) / 1000 if dice.one_in(2) else kilobits,  # a number, with a point or without
+        "bitrate": kilobits + dice.below(1000) / 1000 if dice.one_in(2) else kilobits,  # with or without a fraction
         "duration": 20 + dice.below(5400),
         "framerate": dice.pick((24, 25, 30, 60)),
         "samplerate": dice.pick((44_100, 48_000)),

@@ -1,4 +1,4 @@
-"""Words of an invented company: titles, descriptions, tags and summaries in the languages it publishes in."""
+"""Texts of an invented company: titles, descriptions, tags and summaries in several languages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TITLES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
         "参加できなかった方のための録画です。",
     ),
 }
-# English comes up more often than the others, as it does in such companies.
+# English is the most frequent, as in most companies.
 LANGUAGES = ("en", "en", "en", "en", "fr", "de", "de", "es", "ja")
 
 TAGS = (

@@ -1,4 +1,4 @@
-"""What the demo's api.video holds, how it changes, and a clock that only changes move.
+"""The content of the demo's api.video, its changes, and a clock that only changes move.
 
     world = World(videos=300, seed=1)           # the same arguments give the same rows
     world.update_video(world.ids("videos")[0], title="A new title")
@@ -32,12 +32,12 @@ ASSETS: dict[str, Callable[[Row, str], Row | None]] = {
 
 
 class World:
-    """Rows of every list in the table of endpoints, and the bodies behind each row.
+    """The rows of every list in the table of endpoints, and the single objects of each row.
 
     Attributes:
-        now: the clock, UTC; a change moves it by ``step_s`` and stamps updatedAt with it. Set it to move time.
+        now: the clock, in UTC. Each change moves it by ``step_s`` and sets updatedAt to it. Set it to move time.
         step_s: seconds per change; 0 gives several changes the same updatedAt.
-        lock: held while a page is read or a change is made, as tests change a world that a server reads.
+        lock: held while a page is read or a change is made, since tests change a world that a server reads.
     """
 
     def __init__(self, videos: int = 300, seed: int = 1, endpoints: Iterable[Endpoint] = ENDPOINTS) -> None:
@@ -69,14 +69,14 @@ class World:
             return Collection(lambda index: generic.make_row(entry, seed, index, self._known_ids()), keys)
         make, first = makers[name]
         indexes = range(first, first + company.count(name))
-        if first or name == "videos":  # the long list: its keys are known without making its rows
+        if first or name == "videos":  # the long list: make its keys without its rows
             return Collection(make, map(company.video_id, indexes), first)
         return Collection(make, (make(index)[self._key_fields[name]] for index in indexes))
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def ids(self, resource: str) -> list[str]:
-        """Keys of a list, in the order they were added; of the children, those that have a body."""
+        """Keys of a list in the order they were added; for children, of those that have a body."""
         with self.lock:
             if resource in self._lists:
                 return list(self._lists[resource])
@@ -84,7 +84,7 @@ class World:
             return [key for key in self._lists[parent] if self.body(resource, key) is not None]
 
     def listed(self, resource: str) -> list[Row]:
-        """Every row as the API would serve it now; a child carries the key of its parent."""
+        """All rows as the API would return them now; children with the key of their parent."""
         with self.lock:
             if resource in self._lists:
                 return [self._served(resource, row) for row in self._rows(resource)]
@@ -101,20 +101,20 @@ class World:
         where: Callable[[Row], bool] | None = None,
         name: Hashable = None,
     ) -> tuple[int, list[Row]]:
-        """How many rows there are, and ``count`` of them as served; ``name`` tells one ``where`` from another."""
+        """Number of all rows, and ``count`` rows as returned. ``name`` identifies ``where`` for the cache."""
         with self.lock:
             rows = self._lists[resource]
             keys = rows.keys(sort_by, descending, where, name)
             return len(keys), [self._served(resource, rows.row(key)) for key in keys[start : start + count]]
 
     def one(self, resource: str, key: str) -> Row | None:
-        """A row of a list as it is served on its own; None stands for a 404."""
+        """A row of a list as its single object; None stands for a 404."""
         with self.lock:
             rows = self._lists[resource]
             return self._served(resource, rows.row(key)) if key in rows else None
 
     def body(self, resource: str, key: str) -> Row | None:
-        """What the endpoint of one object answers for its parent's key; None stands for a 404."""
+        """A single object's body by its parent's key; None stands for a 404."""
         entry = self._entry(resource)
         parents = self._lists[entry.parent or ""]
         with self.lock:
@@ -139,7 +139,7 @@ class World:
         return generic.make_row(entry, company.seed, index, self._known_ids())
 
     def _known_ids(self) -> dict[str, Callable[[int], str]]:
-        """Makers of values for fields of an unknown list that name a video."""
+        """Makers of values for fields of a list without samples that refer to a video."""
         return {"videoId": lambda number: self.company.video_id(number % max(self.company.videos, 1))}
 
     def _rows(self, resource: str) -> Iterable[Row]:
@@ -147,7 +147,7 @@ class World:
         return map(rows.row, rows) if rows else ()
 
     def _served(self, resource: str, row: Row) -> Row:
-        """A copy with the addresses of its files: those of a private one carry a token that no read sees twice."""
+        """A copy of the row with the URLs of its files; private ones contain a token that is new at each read."""
         row = dict(row)
         if resource in ASSETS and "assets" not in row:
             self._reads += 1
@@ -157,13 +157,15 @@ class World:
     # --- changes -----------------------------------------------------------------------------------------------------
 
     def add(self, resource: str, **fields: Any) -> str:
-        """A new row, made like the others, with ``fields`` instead; returns its key."""
+        """Add a row, made like the others, but with these ``fields``; returns its key."""
         with self.lock:
             self._added += 1
             rows, index = self._list(resource), self.company.videos + 1000 + self._added
             row, now = rows.make(index), self._tick()
             row.update({name: now for name in (*CREATED, "updatedAt") if name in row})
-            if resource == "summaries":  # of a video that has none, as a video has one at most
+            if (
+                resource == "summaries"
+            ):  # for a video without one: a video has at most one (OpenAPI, 409 summary-already-exists)
                 row["videoId"] = next((key for key in self._lists["videos"] if key not in self._summary_of), "")
             row.update(fields)
             key: str = row[self._key_fields[resource]]
@@ -173,7 +175,7 @@ class World:
             return key
 
     def update(self, resource: str, key: str, *, silently: bool = False, **fields: Any) -> None:
-        """Change fields of a row. ``silently``: updatedAt stays as it is, as api.video does not say what moves it."""
+        """Change fields of a row. ``silently``: updatedAt stays, as api.video does not document what moves it."""
         with self.lock:
             rows, now = self._list(resource, key), self._tick()
             row = {**rows.row(key), **fields}
@@ -222,12 +224,12 @@ class World:
             self._patch("videos", video_id, {"discarded": False, "discardedAt": None, "deletesAt": None})
 
     def set_status(self, video_id: str, status: Mapping[str, Any]) -> None:
-        """What the status endpoint answers; ``statuses.status_in(state)`` makes one. The video stays as it is."""
+        """Set the answer of the status endpoint; ``statuses.status_in(state)`` makes one. The video does not change."""
         self._list("videos", video_id)
         self._bodies["video_status", video_id] = dict(status)
 
     def set_summary_source(self, summary_id: str, source: Mapping[str, Any] | None, *, silently: bool = False) -> None:
-        """Text of a summary and the status that goes with it; None: completed, and yet its source answers 404."""
+        """Set the text of a summary and the matching status; None: completed, but its source answers 404."""
         self.update("summaries", summary_id, silently=silently, sourceStatus="completed")
         self._bodies["summary_source", summary_id] = None if source is None else dict(source)
 
@@ -241,7 +243,7 @@ class World:
         rows.put(key, {**rows.row(key), **fields}, rows.index[key])
 
     def _tick(self) -> str:
-        """Move the clock by one change; its new reading."""
+        """Move the clock by one change; returns the new time."""
         self.now += timedelta(seconds=self.step_s)
         return self.now.replace(microsecond=0).isoformat()
 
@@ -259,11 +261,11 @@ class World:
 
 
 def via_name(entry: Endpoint) -> str:
-    """Name of the list that is walked before ``entry``: ``projects`` for ``/projects``."""
+    """Name of the list to walk before ``entry``: ``projects`` for ``/projects``."""
     return entry.per_row_of[0].strip("/") if entry.per_row_of else ""
 
 
 def is_detail(entry: Endpoint, endpoints: Mapping[str, Endpoint]) -> bool:
-    """Whether ``entry`` serves the rows of its parent's list one by one, as ``/videos/{videoId}`` does."""
+    """Whether ``entry`` returns the rows of its parent's list one by one, as ``/videos/{videoId}`` does."""
     parent = endpoints.get(entry.parent or "")
     return parent is not None and entry.path == f"{parent.path}/{{{parent.key}}}"

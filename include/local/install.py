@@ -23,9 +23,9 @@ from include.local.pip_settings import read_pip_options, uv_environment
 
 PROJECT = Path(__file__).resolve().parents[2]
 QUIET = ("--quiet", "--disable-pip-version-check", "--no-input")
-# pip would put packages elsewhere than into the environment that it is told.
+# With these, pip would install elsewhere than into the given environment.
 ASTRAY = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME")
-# pip --python, which installs into another environment than its own.
+# Whether pip has --python, to install into another environment than its own.
 REACHES_OUT = "import pip, sys; sys.exit(tuple(map(int, pip.__version__.split('.')[:2])) < (22, 3))"
 LOGIN = re.compile(r"(?<=://)[^/@\s]+@")
 NO_WAY = re.compile(

@@ -334,7 +334,7 @@ def test_a_late_run_is_told_once_while_it_goes_on(server: Server, late: Late) ->
     assert post["text"].split("\n") == [
         "api.video: the run is late, it has not ended 60 minutes after it was queued.",
         "It is still active, and the next run waits for it: until then, tables may be out of date.",
-        "Open the run to see which task takes long or waits, and its log for why.",
+        "Open the run to see which task takes long or waits; its log says why.",
         f"Run {run_id}: {server.url}/dags/api_video/runs/{run_id.replace(':', '%3A').replace('+', '%2B')}",
     ]
     assert wait_until("the callback to end", lambda: callbacks(server, run_id) == ["success"])

@@ -1,4 +1,4 @@
-"""A demo API, a DuckDB file of its own, and the source between them: the real parts, in this process."""
+"""A demo API, a DuckDB file and the source between them: the real parts, in this process."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ LISTS = tuple(endpoint.name for endpoint in ENDPOINTS if endpoint.is_list)
 
 @dataclass
 class Run:
-    """What a run left: its report, and per resource the error that it ended with."""
+    """The result of a run: its report, and the error of each resource that failed."""
 
     report: Report
     errors: dict[str, BaseException]
 
     def sync(self, resource: str) -> dict[str, Any]:
-        """The ledger's row of a resource."""
+        """The ledger's row for a resource."""
         return next(sync for sync in self.report.syncs if sync["resource"] == resource)
 
 
 @dataclass
 class FirstLoads:
-    """DuckDB files as a first load of some resources leaves them, kept for other tests."""
+    """DuckDB files after a first load of some resources, cached for other tests."""
 
     folder: Path
     files: dict[Any, Path] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class FirstLoads:
 
 
 class Warehouse:
-    """Loads the demo into one DuckDB file, and asks that file."""
+    """Loads the demo into one DuckDB file, and queries it."""
 
     def __init__(self, demo: Demo, file: Path, first_loads: FirstLoads | None = None) -> None:
         self.demo, self.file, self._first_loads = demo, file, first_loads
@@ -64,7 +64,7 @@ class Warehouse:
         self._runs = count(1)
 
     def load(self, *resources: str, full_refresh: bool = False, **settings: Any) -> Run:
-        """One run of these resources (none: all), with other settings where given."""
+        """One run of these resources (none given: all), with these settings."""
         chosen = replace(self.settings, resources=resources or ALL, **settings)
         run_id = f"run{next(self._runs)}"
         results = dict(load_all(chosen, run_id, full_refresh=full_refresh))
@@ -77,8 +77,9 @@ class Warehouse:
         )
 
     def begin(self, *resources: str) -> None:
-        """As after a first load of these (none: all), made once for all tests that list the same. The file alone is as
-        then: dlt's local state is that of another machine.
+        """Puts the file into its state after a first load of these resources (none given: all), cached across tests.
+
+        Only the file is restored; there is no local state of dlt, as on another machine.
         """
         assert self._first_loads
         assert not self.file.exists()
@@ -92,13 +93,13 @@ class Warehouse:
         self.demo.reset_log()
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of a question; tables need no dataset in front."""
+        """Rows of a query; tables need no dataset in front."""
         with duckdb.connect(str(self.file)) as connection:
             connection.execute(f"SET schema '{self.settings.account.dataset}'; SET TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 
     def active(self, resource: str) -> list[str]:
-        """Keys of the rows that are not removed, sorted, repeated where a row is there twice."""
+        """Sorted keys of the active rows; a key that occurs twice is listed twice."""
         key = {"videos": "video_id", "video": "video_id", "video_status": "video_id", "discarded_videos": "video_id"}
         key |= {"summaries": "summary_id", "summary_source": "summary_id", "players": "player_id"}
         key |= {"live_streams": "live_stream_id", "projects_api_keys": "api_key_id"}
@@ -111,7 +112,7 @@ class Warehouse:
 
 
 def change(world: World) -> None:
-    """New, changed, gone, into the bin and out of it, a parent and its details gone."""
+    """Makes changes of every kind: new, changed, deleted, discarded, restored rows, a parent deleted with its details."""
     first, second, third = world.ids("videos")[:3]
     world.update_video(first, title="changed", tags=["a"])
     world.delete_video(second)
@@ -122,21 +123,21 @@ def change(world: World) -> None:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries of a request follow each other soon: ``tests/unit/test_client.py`` has the pauses."""
+    """Shortens the pauses between attempts; ``tests/unit/test_client.py`` tests their real length."""
     wait_s = client._wait_s
     monkeypatch.setattr(client, "_wait_s", lambda state: wait_s(state) / 100)
 
 
 @pytest.fixture
 def demo() -> Iterator[Demo]:
-    """A demo API with 30 videos, without a limit that a test would have to wait for."""
+    """A demo API with 30 videos, and a rate limit so high that no test waits."""
     with running(World(30), Behaviour(rate_limit=100_000)) as demo:
         yield demo
 
 
 @pytest.fixture(scope="session")
 def first_loads(tmp_path_factory: pytest.TempPathFactory) -> FirstLoads:
-    """What ``Warehouse.begin`` has loaded so far."""
+    """The cache of ``Warehouse.begin``."""
     return FirstLoads(tmp_path_factory.mktemp("first_loads"))
 
 

@@ -1,4 +1,4 @@
-"""Destinations that fail, with their real drivers: the sentence that is said, once, and what stays whole."""
+"""Destinations that fail, with their real drivers: the message appears once, and loaded data stays intact."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def postgres(server: str, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[AnyWarehouse, str]:
-    """A warehouse that a role without rights loads into, and the owner's connection string."""
+    """A warehouse and a role without rights on it; gives the owner's connection string, too."""
     owner = new_database(server, re.sub(r"\W", "_", tmp_path.name).lower())
     monkeypatch.setenv("API_VIDEO_DESTINATION", "postgres")
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", owner.replace("postgres:@", "loader:hidden-word@"))
@@ -73,7 +73,7 @@ def test_a_role_that_may_not_create_schemas_is_told_what_to_grant_and_loads_into
         assert word in str(caught.value)
 
     advice = str(caught.value).partition("yourself: ")[2].rstrip(".")
-    execute(owner, *filter(str.strip, advice.split(";")))  # what it says, word for word
+    execute(owner, *filter(str.strip, advice.split(";")))  # follows the advice word for word
 
     first, second = warehouse.load(*NAMES), warehouse.load("videos", full_refresh=True)
     warehouse.assert_equal(*NAMES)
@@ -82,7 +82,7 @@ def test_a_role_that_may_not_create_schemas_is_told_what_to_grant_and_loads_into
 
 
 def test_a_full_refresh_keeps_views_of_the_user(postgres, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
-    """PostgreSQL drops no table under a view."""
+    """PostgreSQL refuses to drop a table that a view uses."""
     warehouse, owner = postgres
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", owner)
     warehouse.load(*NAMES)
@@ -109,7 +109,7 @@ def test_a_full_refresh_keeps_views_of_the_user(postgres, monkeypatch: pytest.Mo
 
 @contextmanager
 def pooler(uri: str, on_options: Callable[[socket.socket, bytes], bytes | None]) -> Iterator[str]:
-    """Stands before PostgreSQL as a pooler does; ``on_options`` gets the client and its first message."""
+    """A pooler in front of PostgreSQL; ``on_options`` gets the client and its first message."""
     folder = parse_qs(urlsplit(uri).query)["host"][0]
     listening = socket.create_server(("127.0.0.1", 0))
 
@@ -151,7 +151,7 @@ def pooler(uri: str, on_options: Callable[[socket.socket, bytes], bytes | None])
 
 
 def refuse(client: socket.socket, message: bytes) -> bytes | None:
-    """What PgBouncer answers."""
+    """Answers as PgBouncer does."""
     if b"\0options\0" not in message:
         return message
     fields = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0"
@@ -160,7 +160,7 @@ def refuse(client: socket.socket, message: bytes) -> bytes | None:
 
 
 def ignore(_: socket.socket, message: bytes) -> bytes:
-    """What it does with ``ignore_startup_parameters = options``."""
+    """Behaves as PgBouncer with ``ignore_startup_parameters = options``."""
     return re.sub(rb"\0options\0[^\0]*(?=\0)", b"", message)
 
 
@@ -174,7 +174,7 @@ def test_a_pooler_that_refuses_startup_options_is_named_with_the_setting_that_he
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", uri)
         run = warehouse.load(*NAMES)
     assert not run.report.failed
-    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", owner)  # these questions name no schema
+    monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", owner)  # these queries name no schema
     warehouse.assert_equal(*NAMES)
 
 
@@ -182,7 +182,7 @@ def test_a_pooler_that_refuses_startup_options_is_named_with_the_setting_that_he
 
 
 def checksum(block: bytes) -> int:
-    """DuckDB's, of a block."""
+    """DuckDB's checksum of a block."""
     result = 5381
     for (word,) in struct.iter_unpack("<Q", block):
         result ^= word * 0xBF58476D1CE4E5B9 % 2**64
@@ -192,7 +192,7 @@ def checksum(block: bytes) -> int:
 def of_a_newer_duckdb(file: Path) -> None:
     duckdb.connect(str(file)).close()
     content = bytearray(file.read_bytes())
-    content[12:20] = struct.pack("<Q", 999)  # the storage's version
+    content[12:20] = struct.pack("<Q", 999)  # storage version
     content[:8] = struct.pack("<Q", checksum(bytes(content[8:4096])))
     file.write_bytes(content)
 
@@ -242,7 +242,7 @@ def test_dlts_other_spelling_of_the_file_counts(warehouse: Warehouse, monkeypatc
 def test_a_malformed_limit_is_said_by_the_first_task_alone(
     warehouse: Warehouse, monkeypatch, name: str, value: str
 ) -> None:
-    """Parsing goes on: the DAG must not vanish."""
+    """Parsing must still work, so that the DAG does not vanish."""
     from include.api_video.warehouse.destinations.make import make_destination
 
     monkeypatch.setenv(name, value)
@@ -267,7 +267,7 @@ def test_a_file_that_another_program_holds_is_said_while_it_is_waited_for(caplog
 
 
 def test_a_file_system_without_locks_is_named(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None can be mounted here: what the system call would say is said in its place."""
+    """Tests cannot mount such a file system, so the system call is replaced by one that fails alike."""
 
     def no_locks(*_: Any) -> None:
         raise OSError(37, "No locks available")
@@ -297,7 +297,7 @@ def run_plain(demo: Demo, before: Callable[[], None] | None = None, **settings: 
 @pytest.mark.slow
 @pytest.mark.parametrize("most_bytes", [20_000, 400_000], ids=["nothing fits", "tables fit"])
 def test_a_full_disk_is_a_sentence_and_the_next_run_makes_up_for_it(warehouse: Warehouse, most_bytes: int) -> None:
-    """No file may grow beyond a size: DuckDB and Python see what they see on a full disk."""
+    """Limits the size of files: DuckDB and Python get the same errors as on a full disk."""
     for _ in range(1500):
         warehouse.demo.world.add_video(description="a text that needs some room " * 10)
 
@@ -316,7 +316,7 @@ def test_a_full_disk_is_a_sentence_and_the_next_run_makes_up_for_it(warehouse: W
 
 def test_a_folder_that_may_not_be_written_is_named(warehouse: Warehouse, tmp_path: Path) -> None:
     def as_anybody() -> None:
-        """Root may write anywhere: without CAP_DAC_OVERRIDE it is a user as others."""
+        """Drops root's right to write anywhere (CAP_DAC_OVERRIDE)."""
         for capability in (1, 2, 3):
             ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
@@ -329,7 +329,7 @@ def test_a_folder_that_may_not_be_written_is_named(warehouse: Warehouse, tmp_pat
 
 
 def test_what_stops_one_account_does_not_stop_the_next(warehouse: Warehouse, monkeypatch, capsys) -> None:
-    """Nobody foresaw it: its traceback is printed, and the next account is loaded."""
+    """The traceback of an unexpected error is printed, and the next account is loaded."""
     from include.api_video.__main__ import on_each
 
     monkeypatch.setenv("API_VIDEO_ACCOUNTS", '["default", "training"]')

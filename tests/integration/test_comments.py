@@ -1,4 +1,4 @@
-"""What tables and columns mean stands in the destination itself, from the first load on."""
+"""The destination has descriptions of tables and columns as comments, from the first load on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = build_schema()
 
 
 def comments(warehouse: Warehouse) -> dict[tuple[str, str], str | None]:
-    """What DuckDB says of each column, and of each table under the column ``""``; without dlt's own tables."""
+    """DuckDB's comments by table and column (``""`` for the table itself), without dlt's own tables."""
     where = "WHERE schema_name = 'api_video_data' AND NOT starts_with(table_name, '_dlt')"
     rows = warehouse.rows(
         f"SELECT table_name, column_name, comment FROM duckdb_columns() {where} "
@@ -30,7 +30,7 @@ def comments(warehouse: Warehouse) -> dict[tuple[str, str], str | None]:
 
 
 def described(*tables: str) -> dict[tuple[str, str], str | None]:
-    """What the schema says of them."""
+    """The descriptions in the schema."""
     said: dict[tuple[str, str], str | None] = {}
     for name in tables:
         table = SCHEMA.tables[name]
@@ -40,7 +40,7 @@ def described(*tables: str) -> dict[tuple[str, str], str | None]:
 
 
 def spy(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Tables that comments are written for from now on, call by call."""
+    """Collects the tables for which comments are written, call by call."""
     calls: list[list[str]] = []
 
     def noted(client: Any, schema: Any, tables: Any) -> Any:

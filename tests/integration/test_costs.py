@@ -1,4 +1,4 @@
-"""What a run costs: the requests that the demo API counted, and what the ledger said before and after."""
+"""The cost of a run: requests counted by the demo API, and the ledger's estimate and count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def library(first_loads: FirstLoads, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def sent(warehouse: Warehouse) -> list[str]:
-    """Paths with their page, of the requests since the last call."""
+    """Paths and pages of the requests since the last call."""
     log = [entry.path + "?" + entry.query.rpartition("currentPage=")[2] for entry in warehouse.demo.log]
     warehouse.demo.reset_log()
     return log
@@ -39,7 +39,7 @@ def test_a_run_in_which_nothing_changed_costs_one_request_per_list(library: Ware
 
 
 def test_a_first_load_costs_its_pages_the_first_one_once_more_and_one_where_the_last_is_full(library: Warehouse) -> None:
-    """And one by which a wrong key would be told."""
+    """Including the request that detects a wrong key."""
     run = library.load("videos")
 
     pages = [f"/videos?{number}" for number in range(1, 12)]
@@ -72,7 +72,7 @@ def test_150_changed_videos_cost_their_pages_and_one_request_more(library: Wareh
 
 
 def test_discarded_and_restored_videos_are_followed_without_reading_the_list(library: Warehouse) -> None:
-    """Neither moves updatedAt here, and the number of videos stays the same."""
+    """Neither change moves updatedAt here, and the number of videos stays the same."""
     library.begin("videos", "discarded_videos")
     world = library.demo.world
     restored, discarded = world.ids("discarded_videos")[0], world.ids("videos")[500]
@@ -115,7 +115,7 @@ def test_one_that_goes_and_one_that_comes_between_two_pages_are_both_seen(librar
 
 
 def test_what_a_list_will_cost_is_said_once(library: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
-    """Only its first page tells how long it is: "1 requests are expected" was said before, then 12."""
+    """Only page 1 tells the length of the list: the estimate was 1 request before, then 12."""
     with caplog.at_level("INFO", "api_video"):
         library.load("videos", "players")
 

@@ -1,4 +1,4 @@
-"""Delta tables in a folder: killed loads, rows handed on twice, small files, and dlt's own reader of the same tables."""
+"""Delta tables in a folder: killed loads, duplicate rows, small files, and dlt's own reader of the same tables."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def table(lake: AnyWarehouse, name: str) -> DeltaTable:
 @pytest.mark.parametrize("name", ["videos__tags", "videos"])
 @pytest.mark.parametrize("is_first", [True, False])
 def test_what_a_killed_load_left_is_loaded_again(lake: AnyWarehouse, name: str, is_first: bool) -> None:
-    """Each table has a commit of its own: some are there, others not."""
+    """Each table has its own commit, so a killed load may have written some and not others."""
     if not is_first:
         lake.load("videos")
     change(lake.demo.world)
@@ -69,11 +69,11 @@ def test_what_a_killed_load_left_is_loaded_again(lake: AnyWarehouse, name: str, 
 
 
 def test_of_a_row_that_was_handed_on_twice_the_newest_counts(lake: AnyWarehouse) -> None:
-    """It changed while the list was read: once with the old tags, once with the new one."""
+    """A video that changes during the reading is read twice: with the old tags, then with the new one."""
     world = lake.demo.world
     for number in range(90):  # more than one page
         world.add_video(title=f"more {number}", tags=["old"])
-    first = world.ids("videos")[-1]  # what came last stands on page 1
+    first = world.ids("videos")[-1]  # the newest video is on page 1
     lake.demo.behaviour.after(1, "/videos", lambda: world.update_video(first, tags=["new"]))
 
     run = lake.load("videos")
@@ -90,7 +90,7 @@ def test_small_files_are_joined_and_nothing_is_lost(lake: AnyWarehouse, monkeypa
         lake.demo.world.update_video(lake.demo.world.ids("videos")[0], title=f"change {number}")
         load_resource("videos", lake.settings, f"run {number}")
     loads = lake.file / lake.settings.account.dataset / "_dlt_loads"
-    (loads / "api_video_source__1.jsonl").write_text('{"load_id": "1", "stat', encoding="utf-8")  # by a run that was killed
+    (loads / "api_video_source__1.jsonl").write_text('{"load_id": "1", "stat', encoding="utf-8")  # left by a killed run
     before = len(list(loads.iterdir())), len(table(lake, "_syncs").file_uris()), lake.rows("SELECT count(*) FROM _syncs")
 
     prepare_warehouse(lake.settings)

@@ -1,4 +1,4 @@
-"""The demo API over HTTP: the contract that a client relies on, and the faults that a test can ask for."""
+"""The demo API over HTTP: the behaviour that a client relies on, and the faults that a test can request."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from include.demo_api.world import World
 
 LISTS = [entry for entry in ENDPOINTS if entry.is_list and entry.host is Host.MAIN]
 OBJECTS = [entry for entry in ENDPOINTS if not entry.is_list]
-CLOCK = [1000.0]  # seconds, which pass when a test says so
+CLOCK = [1000.0]  # seconds; tests move it
 DOCS = "https://docs.api.video/reference/"
 
 
 @pytest.fixture(scope="module")
 def steady() -> Iterator[Demo]:
-    """One server for the tests that only read."""
+    """One server for tests that only read."""
     with running(World(videos=70), Behaviour(rate_limit=100_000)) as demo:
         yield demo
 
@@ -44,7 +44,7 @@ def get(demo: Demo, path: str, query: Any = None, key: str = DEMO_API_KEY, **opt
 
 
 def walk(demo: Demo, path: str, **query: Any) -> list[dict[str, Any]]:
-    """All pages of a list, counted as the vendor's examples count them."""
+    """All pages of a list, read by the loop of the vendor's examples."""
     rows: list[dict[str, Any]] = []
     for page in itertools.count(1):
         answer = get(demo, path, {"currentPage": page, "pageSize": 20, **query}).json()
@@ -63,7 +63,7 @@ def test_the_pages_of_a_list_hold_every_row_once(steady: Demo, entry: Endpoint) 
 
 
 def test_a_page_says_where_it_stands(steady: Demo) -> None:
-    """Beyond the last page: no rows. That is our choice, as the API does not say."""
+    """No rows beyond the last page. This is our choice: the API does not document it."""
     beyond = get(steady, "/videos", {"currentPage": 99, "pageSize": 100}).json()
     assert (beyond["data"], beyond["pagination"]["itemsTotal"]) == ([], 70)
     answer = get(steady, "/live-streams", {"currentPage": 1, "pageSize": 10}).json()
@@ -230,7 +230,7 @@ def test_an_answer_can_hang_and_does_not_hold_up_the_end(demo: Demo) -> None:
 
 
 def test_a_list_can_shift_while_it_is_read(demo: Demo) -> None:
-    """A video deleted between page 1 and page 2 pulls a row that was not read yet onto page 1."""
+    """A video deleted between page 1 and page 2 moves an unread row onto page 1."""
     newest = get(demo, "/videos", {"sortBy": "updatedAt", "sortOrder": "desc"}).json()["data"][0]["videoId"]
     before = set(demo.world.ids("videos"))
     demo.behaviour.after(1, "/videos", lambda: demo.world.delete_video(newest))
@@ -283,7 +283,7 @@ sys.exit(answer["pagination"]["itemsTotal"] + len(json.loads(setting["RESOURCES"
 
 
 def test_serving_from_the_command_line_says_where_and_ends_when_told() -> None:
-    """After the end nothing listens any more."""
+    """After the block, nothing listens any more."""
     command = [sys.executable, "-m", "include.demo_api", "serve", "--port", "0", "--videos", "3"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout

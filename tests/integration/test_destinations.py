@@ -1,8 +1,8 @@
-"""The source into every destination that can run here: a first load, changes of every kind, a load that is told nothing,
-a full refresh; after each, the tables equal what the API lists.
+"""The source into every destination that can run here: a first load, changes of every kind, a load without changes, a
+full refresh. After each, the tables equal the API's lists.
 
-PostgreSQL is a real server from a package, S3 is moto's; DuckLake's extensions are packages, too, since DuckDB would
-download them. The DAG loads into DuckLake with PostgreSQL and S3 in ``tests/e2e/test_other_warehouse.py``.
+PostgreSQL is a real server from a package, S3 is moto's. DuckLake's extensions come from packages, too, since DuckDB would
+download them. ``tests/e2e/test_other_warehouse.py`` runs the DAG into DuckLake with PostgreSQL and S3.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RESOURCES = ("videos", "video_status")
 
 
 class AnyWarehouse(Warehouse):
-    """Asks through dlt's client of the destination."""
+    """Queries through dlt's client of the destination."""
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         account = self.settings.account
@@ -49,7 +49,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture
 def database(postgres: str, tmp_path: Path) -> str:
-    """An empty database, as its connection string."""
+    """The connection string of an empty database."""
     return new_database(postgres, tmp_path.name.replace("-", "_").lower())
 
 
@@ -80,7 +80,7 @@ def anywhere(request: pytest.FixtureRequest, demo: Demo, tmp_path: Path, monkeyp
 
 
 def places(*names: str) -> pytest.MarkDecorator:
-    """Where a test loads into; lakes take their time."""
+    """The destination of a test; lakes are slow."""
     quick = ("duckdb", "postgres")
     marked = [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
     return pytest.mark.parametrize("anywhere", marked, indirect=True)
@@ -109,7 +109,7 @@ def test_a_load_and_the_next_ones_equal_the_api(anywhere: AnyWarehouse) -> None:
 
 @places("postgres", "filesystem", "ducklake in sqlite")
 def test_a_text_without_characters_stays_one(anywhere: AnyWarehouse) -> None:
-    """Some formats between dlt and a warehouse know no difference between it and null."""
+    """Some file formats between dlt and a warehouse cannot tell an empty text from null."""
     texts = {"": "", 'a,"b"\nc\\n': 'a,"b"\nc\\n', "NULL": "NULL", "%s é 😀": "%s é 😀"}
     ids = [anywhere.demo.world.add_video(title=title, description=text) for title, text in texts.items()]
     anywhere.load("videos")
@@ -121,7 +121,7 @@ def test_a_text_without_characters_stays_one(anywhere: AnyWarehouse) -> None:
 
 @places("postgres", "filesystem", "ducklake in sqlite", "ducklake in postgres")
 def test_parallel_processes_load_into_one_destination(anywhere: AnyWarehouse) -> None:
-    """As the tasks of the DAG do."""
+    """Loads each resource in its own process, as the DAG's tasks do."""
     load = "import sys; from include.api_video.load.runner import *; from include.api_video.settings.settings import *\n"
     load += "name, settings = sys.argv[1], read_settings()\n"
     load += "prepare_warehouse(settings) if name == 'prepare' else load_resource(name, settings, 'r')"

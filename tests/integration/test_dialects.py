@@ -1,7 +1,7 @@
-"""Our SQL in the dialects of warehouses that cannot run here: written for each by dlt's capabilities of it, read back by
-sqlglot as that dialect, and answered by a real DuckDB, which must make no difference to any load.
+"""Our SQL in the dialects of warehouses that cannot run here.
 
-What this does not prove: that the warehouse itself accepts it.
+It is written by dlt's capabilities for each, parsed by sqlglot as that dialect, and run by a real DuckDB; every load must
+have the same result. This does not prove that the warehouse itself accepts the SQL.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tests.years import count, write_runs
 
 pytestmark = pytest.mark.slow
 
-RESOURCES = ("videos", "video_status", "discarded_videos")  # each kind of question is asked for them
+RESOURCES = ("videos", "video_status", "discarded_videos")  # they need each kind of query
 DIALECTS = [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake", "filesystem")]
-# Words that a warehouse takes for its own where they stand without quotes, from the vendors' lists of reserved words.
+# Reserved words that a warehouse does not accept without quotes, from the vendors' lists.
 RESERVED = {
     "bigquery": "all and any array as asc assert_rows_modified at between by case cast collate contains create cross "
     "cube current default define desc distinct else end enum escape except exclude exists extract false "
@@ -69,7 +69,7 @@ RESERVED["motherduck"] = RESERVED["postgres"]
 
 
 class Foreign(Query):
-    """Writes for another warehouse, and has DuckDB answer."""
+    """Writes SQL for another warehouse, and lets DuckDB run it."""
 
     capabilities: Any
     dialect: str
@@ -122,7 +122,7 @@ def test_every_question_is_understood_and_answered_alike(foreign: type[Foreign],
     for table in RESOURCES:
         warehouse.rows(f"INSERT INTO {table} FROM {table}")
     warehouse.rows("INSERT INTO videos__tags SELECT * REPLACE ('nobody' AS _dlt_parent_id) FROM videos__tags")
-    third = warehouse.load(*RESOURCES)  # mends them
+    third = warehouse.load(*RESOURCES)  # repairs them
 
     assert not first.report.failed + second.report.failed + third.report.failed
     warehouse.assert_equal(*RESOURCES)

@@ -1,4 +1,4 @@
-"""The data dictionary against what a load really creates: each table, column, type and nullability, both ways."""
+"""The data dictionary equals what a load creates: each table, column, type and nullability, in both directions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_dictionary_is_what_a_load_creates(warehouse: Warehouse) -> None:
 
 
 def test_keys_are_what_they_are_said_to_be(warehouse: Warehouse) -> None:
-    """A primary key is unique and never null; a key of another table finds its row, but where the API left one out."""
+    """Primary keys are unique and never null. Foreign keys find their row, except where the API left one out."""
     warehouse.begin()
 
     for table in tables():
@@ -44,12 +44,12 @@ def test_keys_are_what_they_are_said_to_be(warehouse: Warehouse) -> None:
 
 
 def test_deletes_are_captured_where_the_dictionary_says_so(warehouse: Warehouse) -> None:
-    """One row of each list is deleted: its row and its detail's get a ``removed_at``, as the dictionary says."""
+    """One row of each list is deleted: it and its details get a ``removed_at``, as the dictionary says."""
     warehouse.begin()
     world = warehouse.demo.world
     deleted = {e.name: world.ids(e.name)[0] for e in ENDPOINTS if e.sync is not Sync.PER_PARENT}
     for resource, key in deleted.items():
-        if key in world.ids(resource):  # a video takes its summary along
+        if key in world.ids(resource):  # deleting a video also deletes its summary
             world.delete(resource, key)
 
     warehouse.load(full_check_hours=0)

@@ -1,4 +1,4 @@
-"""The doctor in worlds that keep their promises and in odd ones; what it prints can be shown to anybody."""
+"""The doctor examines normal and odd APIs; its output is safe to publish."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ask(demo: Demo, **others: Any) -> Examination:
 
 
 def odd(seen: Examination) -> list[tuple[str, str, str, str, str]]:
-    """Lines that do not hold."""
+    """Lines about promises that do not hold."""
     found = [f for f in seen.findings if f.holds is not Holds.YES]
     return [(f.promise, f.where, f.holds.value, f.found, f.otherwise) for f in found]
 
@@ -71,7 +71,7 @@ def test_of_an_account_that_keeps_its_promises_all_hold(demo: Demo) -> None:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """All texts of a payload that are long enough not to stand in another one by chance."""
+    """All texts of a payload that are too long to match other text by chance."""
     if isinstance(value, dict):
         for part in value.values():
             yield from texts(part)
@@ -100,7 +100,7 @@ def test_what_it_prints_has_no_value_of_any_row_nor_a_key_nor_an_address(demo: D
         text for name in (*lists, "video_status", "summary_source", "projects") for text in texts(demo.world.listed(name))
     ]
     assert len(set(rows)) > 2000
-    # The API's own words: states, not values of somebody.
+    # The API's own words for states, not a customer's values.
     known = {"failed", "missing", "public", "uploaded", "encoded", "player"}
     words = set(re.split(r"[^\w'-]+", printed))
     assert not {text for text in rows if text in (words if text.isalpha() else printed)} - known

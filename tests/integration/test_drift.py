@@ -1,4 +1,4 @@
-"""The API changes what it sends: the load goes on, no value is lost, and the report names the field and since when."""
+"""Schema evolution: if the API's fields change, the load continues, no value is lost, and the report names the field."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.integration.conftest import Run, Warehouse
 
 
 def fields_of(run: Run, table: str) -> str:
-    """What the report says of a table's fields."""
+    """The report's finding about a table's fields."""
     return next(check.found for check in run.report.checks if (check.table, check.name) == (table, "fields"))
 
 
 def rewrite(warehouse: Warehouse, resource: str, **fields: Any) -> None:
-    """From now on each row of a list has these fields; Ellipsis takes one away."""
+    """Makes each row of a list have these fields from now on; Ellipsis removes one."""
 
     def change(name: str, row: dict[str, Any]) -> dict[str, Any]:
         changed = {**row, **fields} if name == resource else row
@@ -107,7 +107,7 @@ def test_a_full_look_says_how_far_the_cursor_can_be_trusted(warehouse: Warehouse
     [("enableApi", 7731), ("enableApi", 2**63), ("views", 2**63 + 5), ("name", {"en": "Hall"}), ("text", ["a", "b"])],
 )
 def test_a_value_that_the_column_cannot_hold_is_kept(warehouse: Warehouse, field: str, value: Any) -> None:
-    """dlt took 7731 for True, and a number of more than 64 bits failed the load."""
+    """dlt stored 7731 as True, and a number of more than 64 bits failed the load."""
     warehouse.begin("players")
     rewrite(warehouse, "players", **{field: value})
 
@@ -128,7 +128,7 @@ def test_a_value_that_the_column_cannot_hold_is_kept(warehouse: Warehouse, field
     ("field", "column"), [("removedAt", "api_removed_at"), ("Name", "api_name"), ("_dlt_id", "api_dlt_id")]
 )
 def test_a_new_field_never_takes_the_column_of_another(warehouse: Warehouse, field: str, column: str) -> None:
-    """A field removedAt would have made every row look removed."""
+    """A field removedAt made every row look removed."""
     warehouse.begin("players")
     rewrite(warehouse, "players", **{field: "2024-01-01"})
 

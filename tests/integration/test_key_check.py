@@ -1,4 +1,4 @@
-"""A wrong key is told by one request, before anything is sent, dropped or loaded with it; a good one costs none."""
+"""A wrong key is detected by one request, before anything else is sent, dropped or loaded. A good key costs none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.integration.conftest import Warehouse
 
 
 def prepare(warehouse: Warehouse, **settings: str) -> int:
-    """Requests that it took to prepare the warehouse, or to refuse to."""
+    """Number of requests to prepare the warehouse, or to refuse to."""
     warehouse.demo.reset_log()
     chosen = replace(warehouse.settings, **settings)
     if chosen.api_key == warehouse.settings.api_key:
@@ -41,7 +41,7 @@ def test_a_good_run_is_proof_enough_for_the_next_one(warehouse: Warehouse) -> No
 
 
 def test_after_a_run_that_failed_the_key_is_asked_about(warehouse: Warehouse) -> None:
-    """It was withdrawn, say: five lists were refused then, one request is refused from then on."""
+    """A key that was withdrawn: that run had five refused requests, the next ones have one."""
     warehouse.load("players")
     failed = warehouse.load("players", "live_streams", api_key="withdrawn")
     assert set(failed.errors) == {"players", "live_streams"}

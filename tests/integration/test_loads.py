@@ -1,4 +1,4 @@
-"""The source against the demo API and a real DuckDB: after each run, the tables equal what the API lists."""
+"""The source against the demo API and a real DuckDB: after each run, the tables equal the API's lists."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_summary_without_a_source_is_asked_for_once(warehouse: Warehouse) -> N
 
 @pytest.mark.slow
 def test_a_status_that_turns_missing_while_its_video_stays_is_counted_once(warehouse: Warehouse) -> None:
-    """A removed detail that was not final counted both as missing and as waiting, and items_total went below zero."""
+    """A removed detail that was not final was counted as missing and as waiting, so items_total went below zero."""
     world = warehouse.demo.world
     video_id = world.ids("videos")[0]
     world.set_status(video_id, status_in("encoding"))
@@ -367,7 +367,7 @@ def test_a_run_that_dies_before_its_checks_claims_nothing(warehouse: Warehouse) 
 
 
 def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
-    """Also those of resources that are switched on in the demo alone; and it is said."""
+    """Including the rows of resources that only the demo switches on. The log says so."""
     warehouse.begin()
     warehouse.demo.behaviour.names_itself = False  # from now on, this is a server as any other
     caplog.clear()
@@ -390,7 +390,7 @@ def test_the_demos_rows_give_way_to_an_account(warehouse: Warehouse, caplog: pyt
 
 @pytest.mark.slow
 def test_rows_read_through_a_proxy_on_this_machine_are_not_the_demos(warehouse: Warehouse, demo: Demo) -> None:
-    """When the address changes, they stay, and nothing is mixed; another port is another server."""
+    """If the address changes, the rows stay and the load is refused; another port is another server."""
     demo.behaviour.names_itself = False
     names = ("videos", "video_status")
     warehouse.load(*names)
@@ -423,7 +423,7 @@ def test_the_demo_is_the_demo_whatever_its_port(warehouse: Warehouse, demo: Demo
 
 
 def test_rows_that_an_older_version_loaded_from_this_machine_stay(warehouse: Warehouse) -> None:
-    """It called each server here "local": the demo, or a proxy to the account."""
+    """Older versions called every local server "local": the demo, or a proxy to the account."""
     warehouse.begin("videos")
     warehouse.rows("UPDATE _syncs SET base_url = 'local'")
     with pytest.raises(
@@ -439,7 +439,7 @@ def test_rows_that_an_older_version_loaded_from_this_machine_stay(warehouse: War
 
 
 def test_a_key_that_is_withdrawn_costs_one_request_per_list_and_says_what_to_do(warehouse: Warehouse) -> None:
-    """One that was never good is told before (test_key_check)."""
+    """A key that never worked is detected earlier (test_key_check)."""
     warehouse.load("videos", "video_status", "players")
     warehouse.demo.reset_log()
     warehouse.settings = replace(warehouse.settings, api_key="wrong")
@@ -510,7 +510,7 @@ def test_every_list_is_in_this_files_tests() -> None:
 
 
 def test_concurrent_details_use_the_limit_and_do_not_exceed_it(warehouse: Warehouse) -> None:
-    """Requests that were under way when the window ended used to come back as 429, eleven in four windows."""
+    """Requests under way at the end of a window were answered 429: eleven in four windows."""
     warehouse.begin("videos")
     warehouse.demo.behaviour.rate_limit, warehouse.demo.behaviour.rate_window_s = 10, 1
 

@@ -1,4 +1,4 @@
-"""Keys that stand twice and child rows without their row, however they came about: the next run leaves neither."""
+"""The next run repairs duplicate keys and orphaned child rows, however they came about."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOADED = ("videos", "video_status")
 
 @pytest.fixture
 def loaded(anywhere: AnyWarehouse) -> AnyWarehouse:
-    """Videos with tags, and a field of theirs that nobody declared, which became a child table."""
+    """Videos with tags, and with an undeclared list that became a child table."""
 
     def rewrite(resource: str, row: dict[str, Any]) -> dict[str, Any]:
         return {**row, "chaptersNew": [{"at": 1, "marks": [{"x": 1}]}]} if resource == "videos" else row
@@ -33,7 +33,7 @@ def loaded(anywhere: AnyWarehouse) -> AnyWarehouse:
 
 
 def run(warehouse: AnyWarehouse, *statements: str) -> None:
-    """Statements on the dataset, which they call ``d``."""
+    """Runs statements on the dataset, which they call ``d``."""
     dataset = warehouse.settings.account.dataset
     with short_lived_pipeline("spoil", warehouse.settings.account) as pipeline, pipeline.sql_client() as client:
         for statement in statements:
@@ -41,7 +41,7 @@ def run(warehouse: AnyWarehouse, *statements: str) -> None:
 
 
 def columns(warehouse: AnyWarehouse, table: str, **other: str) -> str:
-    """A table's columns for a copy of its rows, some with other values."""
+    """A table's column list for a copy of its rows, with some values replaced."""
     with short_lived_pipeline("ask", warehouse.settings.account) as pipeline, Warehouse(pipeline).connect() as query:
         return ", ".join(other.get(name, query.column(name)) for name in query.columns(table))
 
@@ -51,7 +51,7 @@ def copy_rows(warehouse: AnyWarehouse, table: str, where: str = "1 = 1", **other
 
 
 def assert_healed(warehouse: AnyWarehouse, before: dict[str, int]) -> None:
-    """One run equals the API and passes all checks, and the one after it has nothing to do."""
+    """After one run, the tables equal the API and all checks pass; the run after it has nothing to do."""
     first = warehouse.load(*LOADED)
 
     assert not first.report.failed
@@ -70,7 +70,7 @@ def counts(warehouse: AnyWarehouse) -> dict[str, int]:
 
 @places("duckdb", "ducklake in sqlite")
 def test_rows_that_stand_twice_in_every_column(loaded: AnyWarehouse) -> None:
-    """As two loads leave that shared a staging table. (PostgreSQL has an index that forbids it.)"""
+    """The state after two loads that shared a staging table. (PostgreSQL has an index that prevents it.)"""
     before = counts(loaded)
     for table in before:
         copy_rows(loaded, table)
@@ -80,7 +80,7 @@ def test_rows_that_stand_twice_in_every_column(loaded: AnyWarehouse) -> None:
 
 @SQL
 def test_rows_of_one_key_with_ids_of_their_own(loaded: AnyWarehouse) -> None:
-    """As two loads leave of which neither saw the other's rows."""
+    """The state after two loads of which neither saw the other's rows."""
     before = counts(loaded)
     copy_rows(loaded, "video_status", _dlt_id="'again_' || _dlt_id")
     copy_rows(loaded, "videos", _dlt_id="'again_' || _dlt_id", title="'older'", _content_hash="'other'")
@@ -97,7 +97,7 @@ def test_a_key_of_which_one_row_is_marked_removed(loaded: AnyWarehouse) -> None:
     copy_rows(loaded, "videos", f"video_id = '{one}'", removed_at="_read_at", _dlt_id="'removed'")
     loaded.demo.world.delete_video(gone)
     loaded.load(*LOADED)
-    copy_rows(loaded, "videos", f"video_id = '{gone}'", _dlt_id="'again'")  # both removed, and not listed any more
+    copy_rows(loaded, "videos", f"video_id = '{gone}'", _dlt_id="'again'")  # both are removed and no longer listed
 
     assert_healed(loaded, before)
 
@@ -121,7 +121,7 @@ def test_a_row_that_somebody_deleted_comes_back_with_its_child_rows(loaded: AnyW
 
 @places("filesystem")
 def test_delta_tables(loaded: AnyWarehouse, tmp_path: Path) -> None:
-    """There, SQL only reads."""
+    """In a Delta lake, SQL can only read."""
     before = counts(loaded)
     folder = tmp_path / "lake" / loaded.settings.account.dataset
     for table in before:

@@ -1,4 +1,4 @@
-"""Adding a plain list of api.video is one entry in the table, and nothing else."""
+"""Adding a plain list of api.video takes one entry in the table, and nothing else."""
 
 from __future__ import annotations
 

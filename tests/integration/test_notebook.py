@@ -1,4 +1,4 @@
-"""The notebook on really loaded data: it runs without an error, and what it shows is what the tables hold."""
+"""The notebook on loaded data: it runs without an error, and its figures equal the tables'."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NOTEBOOK = Path(__file__).resolve().parents[2] / "include/notebooks/api_video.py
 
 
 def run() -> tuple[str, dict[str, Any]]:
-    """All that the notebook shows, as HTML, and the values behind it; an error in a cell is raised."""
+    """The notebook's output as HTML, and its values; raises the error of a failed cell."""
     outputs, values = app.run()
     return "\n".join(output.text for output in outputs if output is not None), dict(values)
 
 
 def figures(html: str) -> dict[str, str]:
-    """The row of key figures: ``{label: value}``."""
+    """The key figures: ``{label: value}``."""
     stats = re.findall(r"<marimo-stat (.*?)>", html, re.DOTALL)
     found = {}
     for stat in stats:
@@ -41,7 +41,7 @@ def figures(html: str) -> dict[str, str]:
 
 
 def judged(values: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    """What the notebook says of each table, and why."""
+    """The notebook's state of each table, and the reason."""
     return {
         row.resource: judge(row.resource, row.run_id, values["last_checks"]) for row in values["freshness"].itertuples()
     }
@@ -49,7 +49,7 @@ def judged(values: dict[str, Any]) -> dict[str, tuple[str, str]]:
 
 @pytest.fixture
 def changed(warehouse: Warehouse) -> Warehouse:
-    """Loaded twice, with videos deleted, discarded, changed and failed between the two."""
+    """Data of two loads, with videos deleted, discarded, changed and failed in between."""
     warehouse.begin()
     world = warehouse.demo.world
     ids = world.ids("videos")
@@ -114,7 +114,7 @@ def test_the_charts_hold_the_rows_of_the_tables(changed: Warehouse) -> None:
     listed = changed.demo.world.listed("videos")
     assert values["untagged"]["videos"] == sum(not row.get("tags") for row in listed)
     assert "<script>alert(1)</script>" in set(values["failures"].title)
-    assert "<script>" not in html  # a title is text
+    assert "<script>" not in html  # titles are escaped
     assert values["renditions"].renditions.sum() == sum(
         len(status["encoding"]["qualities"]) for status in changed.demo.world.listed("video_status")
     )
@@ -205,7 +205,7 @@ def test_an_account_without_videos_is_shown(tmp_path: Path, monkeypatch: Any) ->
 
 
 def test_it_runs_as_a_program_and_leaves_the_file_free(warehouse: Warehouse, tmp_path: Path) -> None:
-    """marimo's own export reports each cell that failed; the working folder is not the project's."""
+    """marimo's own export reports each failed cell. It runs outside of the project's folder."""
     warehouse.begin("videos", "video_status")
     page = tmp_path / "page.html"
     command = [sys.executable, "-m", "marimo", "export", "html", str(NOTEBOOK), "-o", str(page)]

@@ -1,4 +1,4 @@
-"""Lists that break their promises, and lists that change while they are read: rows are loaded, and no claim is untrue."""
+"""Odd lists, and lists that change while they are read: all rows are loaded, and nothing untrue is reported."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_totals_that_lag_behind_the_list_end_equal(demo, warehouse):
 
 
 def test_what_was_read_before_the_api_went_down_is_loaded(demo, warehouse):
-    """Its error is told, the run fails, and the next one loads the rest."""
+    """The run reports the error and fails, and the next one loads the rest."""
     demo.behaviour.after(2, "/videos", lambda: demo.behaviour.fail("/videos", status=503, times=None))
 
     run = warehouse.load("videos", "video_status")
@@ -207,7 +207,7 @@ def test_a_list_that_changes_all_the_time_is_loaded_and_equal_once_it_stops(demo
     run, requests = requests_of(demo, warehouse, full_check_hours=0)
 
     assert not run.errors
-    # A list of four pages is read three times at most, its top again, two pages for each row that went, one for it alone.
+    # At most three readings of four pages, the top again, and for each deleted row two pages and one single request.
     assert requests <= 3 * (4 + 2) + 3 * traffic.made
     stayed = at_first & set(demo.world.ids("videos"))
     assert stayed <= set(warehouse.active("videos")), "a row that was listed all the time"

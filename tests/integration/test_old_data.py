@@ -1,4 +1,4 @@
-"""What a run says of tables that it did not read: their checks are about what an earlier run left."""
+"""A run's report on tables that it did not read: their checks are about an earlier run's rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a killed load, a full refresh or an object that comes and goes may leave behind, and how the next run mends it."""
+"""The next run repairs what a killed load, a full refresh or an object that comes and goes leaves behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.integration.conftest import Warehouse
 
 
 def kill_before_the_load_was_noted(warehouse: Warehouse, resource: str) -> None:
-    """The rows of the newest load are merged, but dlt did not get to note the load as complete."""
+    """Makes the newest load look killed: its rows are merged, but dlt has not marked it complete."""
     warehouse.rows(
         "DELETE FROM _dlt_loads WHERE load_id IN "
         f"(SELECT load_id FROM _syncs WHERE resource = '{resource}' ORDER BY finished_at DESC LIMIT 1)"
@@ -26,7 +26,7 @@ def kill_before_the_load_was_noted(warehouse: Warehouse, resource: str) -> None:
 
 @pytest.mark.slow
 def test_rows_of_a_load_that_was_killed_are_loaded_again(warehouse: Warehouse) -> None:
-    """They counted as known, so nothing loaded them again and the check of loads failed for ever."""
+    """Such rows counted as known, so nothing reloaded them, and the check "loads" failed for ever."""
     for resource in ("videos", "video_status"):
         warehouse.load("videos", "video_status")
         warehouse.demo.world.update_video(warehouse.demo.world.ids("videos")[0], title=f"before {resource}")
@@ -40,7 +40,7 @@ def test_rows_of_a_load_that_was_killed_are_loaded_again(warehouse: Warehouse) -
 
 
 def test_a_full_look_that_was_killed_is_due_again(warehouse: Warehouse) -> None:
-    """Its row in the ledger had landed, so a silent edit on a later page waited for another day."""
+    """Its ledger row was stored, so a silent edit on a later page waited another day."""
     warehouse.begin("players")
     warehouse.demo.world.update("players", warehouse.demo.world.ids("players")[0], silently=True, name="Silent")
     warehouse.rows("UPDATE _syncs SET finished_at = finished_at - INTERVAL 2 DAY")
@@ -133,7 +133,7 @@ def test_details_alone_wait_for_their_parents_without_failing(warehouse: Warehou
 
 
 def test_the_umbrella_pipeline_shows_what_another_task_added(warehouse: Warehouse) -> None:
-    """Each task stores its own version of the schema; the newest one lacked what a task before it had added."""
+    """Each task stores its own version of the schema; the newest one lacked what an earlier task had added."""
 
     def rewrite(resource: str, row: dict[str, Any]) -> dict[str, Any]:
         return {**row, "shapeRadius": 4} if resource == "players" else row
@@ -147,7 +147,7 @@ def test_the_umbrella_pipeline_shows_what_another_task_added(warehouse: Warehous
 
 
 def test_rows_of_a_list_that_is_empty_now_are_gone(warehouse: Warehouse) -> None:
-    """dlt left child tables out of a merge that brought them no row: the tags of before stayed, without their video."""
+    """dlt left child tables without new rows out of a merge, so old tags stayed without their video."""
     warehouse.begin("videos")
     ((video_id, tags),) = warehouse.rows("SELECT video_id, count(*) FROM videos__tags GROUP BY 1 ORDER BY 2 DESC LIMIT 1")
     assert tags
@@ -216,7 +216,7 @@ def test_working_files_that_a_killed_run_left_are_removed_after_some_days(wareho
 
 
 def test_an_object_that_the_api_fails_on_keeps_no_other_away_and_is_loud(warehouse: Warehouse) -> None:
-    """One video whose status answered 500 kept the statuses of all others from being loaded, run after run."""
+    """One video whose status answered 500 prevented the statuses of all others from being loaded, run after run."""
     warehouse.begin("videos")
     broken = warehouse.demo.world.ids("videos")[7]
     warehouse.demo.behaviour.fail(f"/videos/{broken}/status", status=500, times=None)
@@ -233,7 +233,7 @@ def test_an_object_that_the_api_fails_on_keeps_no_other_away_and_is_loud(warehou
 
 
 def test_more_objects_that_fail_for_good_than_a_run_bears_keep_no_others_out_for_ever(warehouse: Warehouse) -> None:
-    """Those that wait longest are asked for first, and 25 that always fail would be those in every run."""
+    """The longest-waiting objects are requested first, so 25 that always fail would come first in every run."""
     warehouse.begin("videos")
     world = warehouse.demo.world
     oldest = [key for (key,) in warehouse.rows("SELECT video_id FROM videos ORDER BY updated_at, video_id LIMIT 25")]
@@ -263,7 +263,7 @@ def test_an_api_that_answers_nothing_is_not_asked_for_every_object(warehouse: Wa
 
 
 def test_a_row_dated_in_the_future_hides_no_change(warehouse: Warehouse) -> None:
-    """It was the newest, so that reading stopped after page 1 until then."""
+    """Such a row became the cursor, so reading stopped after page 1 until that time."""
     world = warehouse.demo.world
     world.update("videos", world.ids("videos")[0], silently=True, updatedAt="2099-01-01T00:00:00+00:00")
     for number in range(120):
@@ -279,7 +279,7 @@ def test_a_row_dated_in_the_future_hides_no_change(warehouse: Warehouse) -> None
 
 
 def test_a_killed_run_does_not_hide_that_the_bin_changed(warehouse: Warehouse) -> None:
-    """It had marked a video as gone, and left no line in the ledger that said so: the bin was read a day later."""
+    """The killed run had marked a video removed, but left no ledger row, so the bin was read only a day later."""
     world = warehouse.demo.world
     for key in world.ids("videos")[:3]:
         world.discard_video(key)
@@ -299,7 +299,7 @@ def test_a_killed_run_does_not_hide_that_the_bin_changed(warehouse: Warehouse) -
 
 
 def test_a_row_that_changed_while_the_list_was_read_is_loaded_once(warehouse: Warehouse) -> None:
-    """Rows are not looked through for doubles, which takes memory for all of them, unless one was handed on twice."""
+    """Rows are deduplicated, which takes memory for all of them, only if one was emitted twice."""
     world = warehouse.demo.world
     for number in range(220):
         world.add("videos", title=f"Video {number}")

@@ -1,4 +1,4 @@
-"""Every destination with credentials that are wrong, malformed or lead nowhere: no secret in anything that comes out."""
+"""Every destination with wrong, malformed or unreachable credentials: no output contains a secret."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from include.demo_api.server import Demo
 
 NOWHERE = "127.0.0.1:1"
 PASSWORDS = ("s3cretword", "p@ss/wo:rd#hidden?it", "per%cent%20hidden", "hidden word")
-# `{}` is the password, as it is or percent-encoded: connection strings that lead nowhere, and malformed ones.
+# Unreachable and malformed connection strings. `{}` is the password, as it is or percent-encoded.
 URLS = (
     "{scheme}://loader:{}@127.0.0.1:1/warehouse",
     "{scheme}://loader:{}@127.0.0.1:port/warehouse",
@@ -34,7 +34,7 @@ ELSEWHERE = {"SERVER_HOSTNAME": NOWHERE, "HTTP_PATH": "/sql/1", "CATALOG": "main
 
 @pytest.fixture(autouse=True)
 def plain_process(monkeypatch: pytest.MonkeyPatch, demo: Demo) -> Iterator[None]:
-    """What ``main`` sets up in a process, and takes along when it ends."""
+    """Sets up the process as ``main`` does, and undoes it."""
     factory, dlt_log = logging.getLogRecordFactory(), logging.getLogger("dlt")
     filters = list(dlt_log.filters)
     for name, value in demo_settings(demo).items():
@@ -48,7 +48,7 @@ def plain_process(monkeypatch: pytest.MonkeyPatch, demo: Demo) -> Iterator[None]
 
 
 class Said:
-    """What a run of the command prints and logs."""
+    """The output and log of a run of the command."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, path: Path) -> None:
         self._capfd, self._caplog, self._path = capfd, caplog, path
@@ -98,7 +98,7 @@ def test_a_connection_string_is_never_repeated(
 def test_the_fields_of_credentials_are_never_repeated(
     said: Said, monkeypatch: pytest.MonkeyPatch, destination: str
 ) -> None:
-    """Also where a driver is not installed, or the fields do not fit the destination."""
+    """Also if a driver is not installed, or the fields do not fit the destination."""
     monkeypatch.setenv("API_VIDEO_DESTINATION", destination)
     secrets = {name: f"{name.lower()}-hidden" for name in ("PASSWORD", "ACCESS_TOKEN", "PRIVATE_KEY", "CLIENT_SECRET")}
     fields = {"USERNAME": "loader", "PROJECT_ID": "p", "CLIENT_EMAIL": "e", "PORT": "no-number", **ELSEWHERE, **secrets}
@@ -129,7 +129,7 @@ def test_a_whole_string_is_never_repeated(
 def test_a_bucket_s_key_is_never_repeated(
     said: Said, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, demo: Demo, destination: str
 ) -> None:
-    """Nothing is asked of api.video, either, before the bucket has answered."""
+    """api.video gets no request, either, before the bucket has answered."""
     prefix = "DESTINATION__FILESYSTEM__" if destination == "filesystem" else "DESTINATION__DUCKLAKE__CREDENTIALS__STORAGE__"
     monkeypatch.setenv("API_VIDEO_DESTINATION", destination)
     monkeypatch.setenv("DESTINATION__DUCKLAKE__CREDENTIALS__CATALOG", f"sqlite:///{tmp_path}/catalog.sqlite")

@@ -1,4 +1,4 @@
-"""What a load leaves out, since it only costs time: imports, dlt's normalizer for plain rows, opening the file again."""
+"""Work that a load skips to save time: imports, dlt's normalizer for plain rows, reopening the file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLES = ("videos", "videos__tags", "videos__metadata")
 
 
 def rows_of(file: Path, dataset: str) -> Mapping[str, list[Any]]:
-    """The rows of the tables of videos, without the ids that differ from load to load, children under their video's key."""
+    """The rows of the tables of videos, children by their video's key, without ids that differ between loads."""
     found: dict[str, list[Any]] = {}
     with duckdb.connect(str(file)) as connection:
         for table in TABLES:
@@ -37,8 +37,8 @@ def rows_of(file: Path, dataset: str) -> Mapping[str, list[Any]]:
 
 
 def test_rows_are_the_same_past_dlts_normalizer_and_through_it(warehouse: Warehouse, tmp_path: Path) -> None:
-    """Into a pipeline of the user's own, rows go through dlt: its destination does not know our files."""
-    warehouse.demo.world.update("videos", warehouse.demo.world.ids("videos")[0], oddField=7)  # one that is not plain
+    """In a user's own pipeline, rows go through dlt, since its destination does not know our files."""
+    warehouse.demo.world.update("videos", warehouse.demo.world.ids("videos")[0], oddField=7)  # makes the row not plain
     warehouse.load("videos")
     ids = [row[0] for row in warehouse.rows("SELECT _dlt_id FROM videos")]
     assert len({key[:12] for key in ids}) == 2, "all rows but the odd one are numbered"
@@ -63,7 +63,7 @@ def test_a_plain_run_imports_neither_pandas_nor_sqlalchemy_and_collects_rarely(t
             "DESTINATION__DUCKDB__CREDENTIALS": str(tmp_path / "plain.duckdb"),
             "DLT_DATA_DIR": str(tmp_path / "dlt"),
         }
-        # As where only what a run needs is installed: dlthub imports both.
+        # As if only the packages of a run were installed: dlthub imports both.
         code = (
             "import atexit, gc, runpy, sys; sys.modules['dlthub'] = None; "
             "atexit.register(lambda: print('collects at', gc.get_threshold()[0])); "

@@ -1,4 +1,4 @@
-"""Strange rows: one never stops a table, and no value is lost, through the real source into a real warehouse."""
+"""Strange rows through the real source into a real warehouse: none stops a table, and no value is lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EMOJI, NUL, TOO_LATE = "cut \ud83d", "a\0b", "9999-12-31T23:59:59-05:00"
 
 
 def rewrite(warehouse: Warehouse, resource: str, rows: dict[str, Any]) -> None:
-    """From now on the API lists these in the place of the rows of these keys."""
+    """Makes the API list these values in place of the rows with these keys."""
     key = by_name()[resource].key
 
     def change(name: str, row: dict[str, Any]) -> Any:
@@ -36,7 +36,7 @@ def rewrite(warehouse: Warehouse, resource: str, rows: dict[str, Any]) -> None:
 
 
 def give(warehouse: Warehouse, resource: str, **fields: Any) -> str:
-    """From now on the first row of a list has these fields; returns its key."""
+    """Gives the first row of a list these fields from now on; returns its key."""
     key = warehouse.demo.world.ids(resource)[0]
     own = by_name()[resource].key
 
@@ -48,7 +48,7 @@ def give(warehouse: Warehouse, resource: str, **fields: Any) -> str:
 
 
 def give_each(warehouse: Warehouse, resource: str, fields: list[dict[str, Any]]) -> list[str]:
-    """From now on the first rows of a list have these fields; returns their keys."""
+    """Gives the first rows of a list these fields from now on; returns their keys."""
     keys, own = warehouse.demo.world.ids(resource)[: len(fields)], by_name()[resource].key
     given = dict(zip(keys, fields, strict=True))
     warehouse.demo.behaviour.rewrite = lambda name, row: {**row, **given.get(row[own], {})} if name == resource else row
@@ -56,12 +56,12 @@ def give_each(warehouse: Warehouse, resource: str, fields: list[dict[str, Any]])
 
 
 def load(warehouse: Warehouse, *resources: str) -> Run:
-    """A run that reads all of the lists."""
+    """A run that reads the lists whole."""
     return warehouse.load(*resources, full_check_hours=0)
 
 
 def assert_loaded_once(warehouse: Warehouse, *resources: str) -> None:
-    """The load works, and a second one has nothing to do."""
+    """Checks that a load succeeds and a second one has nothing to do."""
     first, second = load(warehouse, *resources), load(warehouse, *resources)
     assert not first.errors
     assert not first.report.failed, first.report
@@ -72,7 +72,7 @@ def assert_loaded_once(warehouse: Warehouse, *resources: str) -> None:
 
 
 def value(warehouse: Warehouse, resource: str, key: str, column: str) -> Any:
-    """What a row has in a column."""
+    """A row's value in a column."""
     own = snake(by_name()[resource].key)
     ((found,),) = warehouse.rows(f"SELECT \"{column}\" FROM {resource} WHERE {own} = '{key}'")
     return found
@@ -113,7 +113,7 @@ def test_a_page_with_half_an_emoji_is_read(warehouse: Warehouse) -> None:
 
 
 def test_a_text_that_looks_like_something_else_is_stored_as_it_is(warehouse: Warehouse) -> None:
-    """DuckDB guesses types from a file, and dlt takes some characters for marks of its own."""
+    """DuckDB guesses types from a file, and dlt reads some characters as its own marks."""
     texts = ["2024-01-01T10:00:00Z", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "2024-1-1", "\uf0261.5", "1e5"]
     keys = give_each(warehouse, "players", [{"name": text} for text in texts])
 
@@ -209,7 +209,7 @@ def test_one_field_in_all_types_keeps_each_value(warehouse: Warehouse) -> None:
 
 
 def test_a_column_keeps_its_type_from_run_to_run_and_what_does_not_fit_goes_beside_it(warehouse: Warehouse) -> None:
-    """dlt takes 7 for True, and a text that is no time for none, in columns that it made itself."""
+    """In columns of its own making, dlt turns 7 into True, and a text that is not a time into null."""
     for new in (True, 7, "2024-01-01T00:00:00Z"):
         key = give(warehouse, "players", new=new)
         assert_loaded_once(warehouse, "players")
@@ -284,7 +284,7 @@ def test_a_rejected_row_that_stands_twice_is_written_anew(warehouse: Warehouse) 
 
 
 def test_rejected_rows_of_two_resources_do_not_meet_on_their_way(warehouse: Warehouse) -> None:
-    """All resources share the table: a merge would share its staging table, which each load empties."""
+    """All resources share the table. A merge would share its staging table, too, which each load empties."""
     rewrite(warehouse, "players", {warehouse.demo.world.ids("players")[1]: {"name": "no key"}})
     load(warehouse, "players")
     assert not warehouse.rows(
@@ -300,7 +300,7 @@ def test_a_row_that_stays_rejected_fails_the_run_in_the_end(warehouse: Warehouse
 
 
 def test_rejected_rows_cost_no_more_requests(warehouse: Warehouse) -> None:
-    """They count: without them the table would seem to lack rows that the list has, at each run."""
+    """Rejected rows count as read. Otherwise the table would seem to lack rows of the list at each run."""
     key = warehouse.demo.world.ids("videos")[3]
     load(warehouse, "videos")
     rewrite(warehouse, "videos", {key: {"title": "no key", "updatedAt": "2024-01-01T00:00:00Z"}})
@@ -357,7 +357,7 @@ FUZZED = ("videos", "video_status", "players", "live_streams", "summaries")
 
 
 def tables_of_key(rows: dict[str, list[dict[str, Any]]], column: str) -> dict[str, Counter[Any]]:
-    """What the rows of all tables of a resource say, by the key of the resource's row."""
+    """The values in all tables of a resource, by the key of the resource's row."""
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for table in rows.values():
         for row in table:
@@ -372,7 +372,7 @@ def tables_of_key(rows: dict[str, list[dict[str, Any]]], column: str) -> dict[st
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 @given(data=st.data())
 def test_any_payload_is_loaded_and_all_of_it(warehouse: Warehouse, data: st.DataObject) -> None:
-    """One file goes through all the examples, so that each meets the columns that the ones before it left."""
+    """All examples use one file, so that each meets the columns that earlier ones left."""
     sent: dict[str, dict[str, Any]] = {name: {} for name in FUZZED}
     warehouse.demo.behaviour.rewrite = None
     load(warehouse, *FUZZED)
@@ -420,7 +420,7 @@ def warehouse_rows(warehouse: Warehouse, resource: str) -> dict[str, list[dict[s
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A PostgreSQL of its own."""
+    """Its own PostgreSQL server."""
     folder: Path = tmp_path_factory.mktemp("postgres")
     with postgres_server(folder) as uri:
         yield uri

@@ -1,4 +1,4 @@
-"""The lock of a table, of every kind that can run here: never two at once, free when its holder is killed."""
+"""The lock of a table, of every kind that can run here: one holder at a time, released when its holder is killed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KINDS = {
     "ducklake": SessionLock,
     "filesystem on s3": DeltaLease,
 }
-# Leases that a test can wait for; PostgreSQL is told to use them in the place of its own locks.
+# Leases short enough for tests; PostgreSQL uses them in place of its own locks.
 SHORT = """
 import sys
 from include.api_video.warehouse.locks import table_lock as locks
@@ -63,7 +63,7 @@ with short_lived_pipeline("holder", DEFAULT_ACCOUNT) as pipeline, locks.table_lo
 
 @contextmanager
 def held(kind: str = "") -> Iterator[subprocess.Popen[str]]:
-    """Another process that has the lock of ``videos``."""
+    """Another process that holds the lock of ``videos``."""
     command = [sys.executable, "-W", "ignore", "-c", HOLD, kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as holder:
         try:
@@ -115,7 +115,7 @@ def test_never_two_at_once(tmp_path: Path) -> None:
     def take_turns(_: int) -> None:
         for _ in range(4):
             with locked(wait_s=60):
-                inside.touch(exist_ok=False)  # fails where another one is inside
+                inside.touch(exist_ok=False)  # fails if another process is inside
                 time.sleep(0.02)
                 inside.unlink()
 
@@ -131,17 +131,17 @@ def test_who_waits_is_told_for_whom_and_goes_on_when_that_one_is_killed(
     caplog.set_level(logging.INFO, "api_video")
     with held(kind) as holder:
         if isinstance(lock_of("videos"), Lease):
-            time.sleep(2)  # longer than a lease: it is renewed
+            time.sleep(2)  # longer than a lease, which must be renewed
         with pytest.raises(TableBusyError, match=r"videos is being loaded by run run_of_holder since .* UTC"), locked():
             pass
-        with locked("players"):  # another table is free
+        with locked("players"):  # another table is not locked
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait()
         with locked(run_id="next", wait_s=30):
             pass
     waits = [record.message for record in caplog.records if "waiting" in record.message]
-    assert len(waits) <= 1  # no wait at all where the kernel frees it at once
+    assert len(waits) <= 1  # no wait if the kernel releases it at once
     assert all(re.fullmatch(r"videos is being loaded by run run_of_holder since .* UTC; waiting, .*", w) for w in waits)
     if kind == "lease":
         assert waits
@@ -167,9 +167,9 @@ def test_the_file_is_free_for_other_tables_while_one_is_waited_for(caplog: pytes
 @places("postgres: lease")
 @pytest.mark.usefixtures("_short_leases", "kind")
 def test_a_load_whose_lease_ran_out_loads_nothing(anywhere: AnyWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after a machine slept: another one may have begun."""
+    """For example after the machine slept: another run may have begun meanwhile."""
     anywhere.load("videos")
-    for _ in range(120):  # the second page takes a second: time to notice
+    for _ in range(120):  # the second page takes a second, time to notice
         anywhere.demo.world.add_video(title="new")
     before = anywhere.active("videos")
     monkeypatch.setattr(Lease, "renew_s", 1000)  # not in time
@@ -216,7 +216,7 @@ def test_another_table_of_the_same_name_is_another_lock(tmp_path: Path) -> None:
 
 @contextmanager
 def pooler(database: str) -> Iterator[str]:
-    """In front of PostgreSQL, and like PgBouncer: a client is told a process id that is not the server's."""
+    """A pooler in front of PostgreSQL. Like PgBouncer, it tells clients a process id that is not the server's."""
     place = Path(parse_qs(urlsplit(database).query)["host"][0]) / ".s.PGSQL.5432"
 
     class Session(socketserver.BaseRequestHandler):
@@ -249,7 +249,7 @@ def pooler(database: str) -> Iterator[str]:
 def test_behind_a_pooler_that_shares_sessions_a_lease_holds_the_table(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session's lock would stay with the server's session, for whoever comes next."""
+    """A session lock would stay with the server's session, for its next client."""
     with pooler(database) as pooled:
         monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", pooled)
         with locked("videos", "pooled"):

@@ -1,4 +1,4 @@
-"""Two accounts in one destination: each has its tables, its ledger and its state, and no row of the other."""
+"""Two accounts in one destination: each has its own tables, ledger and state, and no row of the other."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_each_account_has_its_own_rows_and_goes_on_from_its_own_state(warehouse:
     assert not ours & theirs
 
     names = ("videos", "video_status")
-    for _ in range(2):  # the second time, each has a state to find
+    for _ in range(2):  # the second run finds a state
         assert not warehouse.load(*names).report.failed
         assert not training.load(*names).report.failed
         warehouse.demo.world.delete_video(warehouse.demo.world.ids("videos")[0])
@@ -55,7 +55,7 @@ def test_each_account_has_its_own_rows_and_goes_on_from_its_own_state(warehouse:
 def test_a_restored_state_of_one_account_does_not_lead_into_the_dataset_of_the_other(
     warehouse: Warehouse, training: Warehouse, tmp_path: Path
 ) -> None:
-    """dlt's restored state has a dataset name, which wins over the one that a pipeline is made with."""
+    """The dataset name in dlt's restored state wins over the one given to the pipeline."""
     warehouse.load("players")
     training.load("players")
 
@@ -66,7 +66,7 @@ def test_a_restored_state_of_one_account_does_not_lead_into_the_dataset_of_the_o
         report = read_last_report(account)
         assert report is not None
         assert [sync["active_rows"] for sync in report.syncs] == [len(loaded.demo.world.ids("players"))]
-        # What a user's own code sees: dlt's local copy, found by the pipeline's name alone.
+        # As a user's own code: dlt finds its local copy by the pipeline's name alone.
         players = dlt.attach(account.pipeline).dataset().players.df()
         assert sorted(players["player_id"]) == sorted(loaded.demo.world.ids("players"))
 

@@ -1,4 +1,4 @@
-"""Two runs of everything at the same moment leave what one run leaves."""
+"""Two full runs at the same time have the same result as one."""
 
 from __future__ import annotations
 

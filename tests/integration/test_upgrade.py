@@ -1,4 +1,4 @@
-"""The tables that an older version of the package left are gone on with: nothing is loaded anew, nothing is lost."""
+"""A run continues with the tables of an older version of the package: nothing is reloaded, nothing is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RELEASES = sorted((Path(__file__).parent / "releases").glob("*.zip"))
 
 
 def restore(archive: Path, warehouse: Warehouse, folder: Path) -> None:
-    """Makes the warehouse's file what the archive holds."""
+    """Restores the archive into the warehouse's file."""
     shutil.unpack_archive(archive, folder)
     load = folder / "load.sql"
     load.write_text(re.sub(r"FROM '[^']*/", f"FROM '{folder}/", load.read_text(encoding="utf-8")), encoding="utf-8")
@@ -31,7 +31,7 @@ def test_an_older_versions_tables_are_gone_on_with(archive: Path, warehouse: War
     before = warehouse.rows("SELECT video_id, removed_at FROM videos")
     gone = warehouse.rows("SELECT video_id FROM videos WHERE removed_at IS NOT NULL")
     world = warehouse.demo.world
-    for video_id in world.ids("videos"):  # the demo has 30 videos, of which the older version knew some
+    for video_id in world.ids("videos"):  # the demo has 30 videos; the older version loaded some of them
         if video_id not in dict(before):
             world.delete_video(video_id)
     for (video_id,) in gone:

@@ -1,4 +1,4 @@
-"""Old runs are forgotten: the ledger stays small over the years, and what the package asks of it has the same answer."""
+"""Old runs are deleted: the ledger stays small over the years, and the package's queries on it have the same answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ everywhere = pytest.mark.parametrize("place", ["duckdb", *OTHERS], indirect=True
 
 
 class Place(AnyWarehouse):
-    """Writes what SQL cannot, too, and knows the day after the newest run."""
+    """A warehouse that can also write where SQL cannot, and that knows the day after the newest run."""
 
     def __init__(self, demo: Demo, folder: Path) -> None:
         super().__init__(demo, folder)
@@ -42,7 +42,7 @@ class Place(AnyWarehouse):
         self.tomorrow = self.midnight + timedelta(days=1)
 
     def put(self, table: str, columns: list[str], question: str) -> None:
-        """Stores what a question gives in a Delta lake."""
+        """Stores the rows of a query in a Delta lake."""
         with short_lived_pipeline("ask", self.settings.account) as pipeline, pipeline.sql_client() as client:
             lake: DeltaClient = client.remote_client
             with client.execute_query(question) as cursor:
@@ -58,7 +58,7 @@ class Place(AnyWarehouse):
             forget_old_runs(Tables(pipeline), days, now or self.tomorrow)
 
     def known(self) -> list[Any]:
-        """What a run would ask of the ledger before it reads, and what it would check."""
+        """The answers that a run would get from the ledger before it reads, and its checks."""
         with short_lived_pipeline("ask", self.settings.account) as pipeline:
             tables = Tables(pipeline)
             videos, status, bin_ = (by_name()[name] for name in RESOURCES)
@@ -81,7 +81,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for the DuckDB file that all tests begin with: the first one that needs it makes it."""
+    """A folder for the DuckDB file with which all tests begin; the first test creates it."""
     return tmp_path_factory.mktemp("templates")
 
 
@@ -89,7 +89,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(
     request: pytest.FixtureRequest, demo: Demo, templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Place:
-    """A warehouse after two runs, and hourly ones over the days before."""
+    """A warehouse after two runs, with hourly runs over the days before."""
     name, template = request.param, templates / f"{request.param}.duckdb"
     monkeypatch.setenv("API_VIDEO_DESTINATION", name)
     if name == "duckdb":
@@ -125,9 +125,9 @@ def test_of_old_days_one_run_stays_and_nothing_is_decided_otherwise(place: Place
     place.upkeep()
 
     rows = count(place.rows)
-    runs = HISTORY * 24 - 24 + OLDER  # of the days kept whole, today's two are beside them
+    runs = HISTORY * 24 - 24 + OLDER  # of days kept whole, without today's two
     assert rows["_checks"] == (runs + 2) * checks
-    # The first of each old day, the full look, and its last.
+    # Of each old day: its first run, its reconciliation and its last run.
     assert rows["_syncs"] == (runs + OLDER + 2) * len(RESOURCES)
     assert rows["_dlt_loads"] == 4 + 1 + (HISTORY - 1) * 24 * 4 + OLDER * (2 * len(RESOURCES) + 1)
     assert place.known() == before
@@ -144,7 +144,7 @@ def test_of_old_days_one_run_stays_and_nothing_is_decided_otherwise(place: Place
 
 @pytest.fixture
 def old(place: Place) -> datetime:
-    """An hour of a day that is not kept whole, neither its first nor its last."""
+    """An hour in the middle of a day that is not kept whole."""
     return place.midnight - timedelta(days=HISTORY + OLDER // 2) + timedelta(hours=7)
 
 
@@ -171,7 +171,7 @@ def test_changes_of_outcome_stay_but_not_each_run_of_a_long_failure(
 
 @pytest.mark.slow
 def test_what_runs_ask_of_the_ledger_stays_however_old_it_is(place: Place, old: datetime) -> None:
-    """A table that was left out for long; a full look that was never finished; fields lost, rows restored, another API."""
+    """A table left out for long, an unfinished reconciliation, lost fields, restored rows, another API."""
     newest_full = f"resource = 'videos' AND finished_at >= '{old - timedelta(hours=7)}'"
     place.rows(f"UPDATE _syncs SET mode = 'changes' WHERE {newest_full}")
     place.rows(f"UPDATE _syncs SET mode = 'full' WHERE resource = 'videos' AND finished_at = '{old}'")
@@ -196,7 +196,7 @@ def test_what_runs_ask_of_the_ledger_stays_however_old_it_is(place: Place, old: 
 
 
 def test_a_load_stays_finished_as_long_as_any_row_is_of_it(place: Place, old: datetime) -> None:
-    """Rows of tables that nobody loads any more, and of a table that an older version of the package made."""
+    """Including rows of tables that are no longer loaded, and of a table of an older version of the package."""
     loads = place.rows(f"SELECT load_id FROM _dlt_loads WHERE inserted_at = '{old}' ORDER BY 1")
     place.rows(f"UPDATE videos SET _dlt_load_id = '{loads[0][0]}'")
     place.rows(f"CREATE TABLE older AS SELECT '{loads[1][0]}' AS _dlt_load_id")

@@ -1,4 +1,4 @@
-"""api.video's own Python client reads every resource that it knows from the demo API, and understands each answer."""
+"""api.video's own Python client can read every resource that it knows from the demo API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def client(demo: Demo) -> Iterator[Any]:
 
 
 def connect(demo: Demo) -> Any:
-    """The vendor's client, logged in; it has no setting for the address."""
+    """The vendor's client, logged in. It has no setting for the address."""
     client = apivideo.AuthenticatedApiClient(demo.api_key)
     client.configuration.host = demo.url
     client.connect()
@@ -37,7 +37,7 @@ def connect(demo: Demo) -> Any:
 
 
 def read_all(list_page: Any, key: str) -> list[str]:
-    """Keys of all pages, by the loop of the vendor's own examples."""
+    """Keys of all pages, read by the loop of the vendor's examples."""
     keys: list[str] = []
     page = 0
     while True:
@@ -66,7 +66,7 @@ def test_the_client_lists_what_the_demo_holds(
 
 
 def test_the_client_reads_each_video_and_its_status(demo: Demo, client: Any) -> None:
-    """Also of a video that was never uploaded, whose ``ingest`` is an empty list."""
+    """Also the status of a video that was never uploaded, whose ``ingest`` is an empty list."""
     api = apis.VideosApi(client)
     for row in demo.world.listed("video_status"):
         assert api.get(row["videoId"]).video_id == row["videoId"]

@@ -1,4 +1,4 @@
-"""Several processes load into one DuckDB file: they wait for each other, and a dead one holds nobody up."""
+"""Several processes load into one DuckDB file: they wait for each other, and a killed one blocks nobody."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_file_that_never_gets_free_is_an_error_that_says_what_to_do(tmp_path: 
 
 
 def test_a_large_file_gets_more_memory_than_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A merge keeps its keys in memory: those of a million videos are more than a small file has."""
+    """A merge keeps its keys in memory: a million videos need more than the limit for a small file."""
 
     def limit_mb(file: Path) -> float:
         monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(file))

@@ -1,4 +1,4 @@
-"""A lake's DuckDB serves question after question, and between them lets go of the lake."""
+"""One DuckDB instance serves several queries on a lake, and releases the lake in between."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = "SELECT count(*) FROM numbers"
 
 @pytest.fixture
 def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A lake with a table of one row; what attaches it."""
+    """A lake with a table of one row; gives the SQL that attaches it."""
     for extension in ("ducklake", "sqlite_scanner"):
         import_extension(extension)
     monkeypatch.setenv("API_VIDEO_DESTINATION", "ducklake")
@@ -32,7 +32,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def ask(sql: str, *before: str) -> tuple[int, duckdb.DuckDBPyConnection]:
-    """The answer, of a pipeline of its own, and the DuckDB that gave it."""
+    """The answer to a query by a new pipeline, and the DuckDB instance that gave it."""
     with short_lived_pipeline("ask", DEFAULT_ACCOUNT) as pipeline, pipeline.sql_client() as client:
         for statement in before:
             client.execute_sql(statement)
@@ -42,7 +42,7 @@ def ask(sql: str, *before: str) -> tuple[int, duckdb.DuckDBPyConnection]:
 
 def test_one_duckdb_serves_two_pipelines_and_sees_what_others_wrote_in_between(lake: str) -> None:
     rows, first = ask(ROWS)
-    with duckdb.connect() as other:  # as another task would: the catalog is a file that is not held between questions
+    with duckdb.connect() as other:  # like another task: the catalog file is not held between queries
         other.execute(lake)
         other.execute("INSERT INTO lake.api_video_data.numbers (n, _dlt_load_id, _dlt_id) VALUES (2, 'x', 'y')")
 
@@ -96,7 +96,7 @@ def test_what_was_read_from_a_bucket_leaves_the_memory() -> None:
         cached = "SELECT sum(memory_usage_bytes) > 100_000 FROM duckdb_memory() WHERE tag = 'EXTERNAL_FILE_CACHE'"
         question = "SELECT count(DISTINCT id) FROM 's3://videos/ids.parquet'"
 
-        for _ in range(2):  # it is not switched off for good
+        for _ in range(2):  # emptying the cache must not switch it off for good
             assert connection.execute(question).fetchall() == [(50_000,)]
             assert connection.execute(cached).fetchall() == [(True,)]
             assert empty(connection)

@@ -1,4 +1,4 @@
-"""What somebody who waits is told: how far it is, in a log, in a terminal, in a pipe; numbers are the demo API's."""
+"""Progress shown to a waiting user: in a log, in a terminal, in a pipe; its numbers match the demo API's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehou
 
 
 def told(library: Warehouse, caplog: pytest.LogCaptureFixture, resource: str, seconds: float, **settings: int) -> list[str]:
-    """Loads a resource by a clock on which so many seconds go by from one answer to the next; what was said of progress."""
+    """Loads a resource with a clock that moves so many seconds per answer; returns the lines about progress."""
     caplog.set_level(logging.INFO, "api_video")
     caplog.clear()
     source = api_video_source([resource], settings=replace(library.settings, **settings), clock=count(0, seconds).__next__)
@@ -51,7 +51,7 @@ def test_a_first_load_says_how_many_of_how_many_pages_it_has(library: Warehouse,
     assert told(library, caplog, "videos", 4) == [
         "videos: 4 of 10 pages, 0.25/s, 24 s left",
         "videos: 7 of 10 pages, 0.25/s, 12 s left",
-        "videos: 10 of 11 pages, 0.25/s, 4 s left",  # the last one is full: is there another?
+        "videos: 10 of 11 pages, 0.25/s, 4 s left",  # a full last page: there may be another one
     ]
 
 
@@ -61,7 +61,7 @@ def test_a_list_that_changed_meanwhile_has_a_few_pages_more(library: Warehouse, 
     lines = told(library, caplog, "videos", 10)
 
     assert lines[0] == "videos: 2 of 10 pages, 0.10/s, 80 s left"
-    assert 11 < library.demo.requests("/videos") < 20  # not read anew
+    assert 11 < library.demo.requests("/videos") < 20  # not read from the start again
     assert lines[-1].endswith("0 s left")
     library.assert_equal("videos")
 
@@ -94,7 +94,7 @@ def test_a_run_in_which_nothing_changed_says_nothing_of_progress(library: Wareho
 
 
 def plain_run(demo: Demo, folder: Path, terminal: int | None = None) -> subprocess.Popen[bytes]:
-    """``python -m include.api_video`` with videos and their states; in a terminal where one is given."""
+    """``python -m include.api_video`` with videos and their statuses, in a terminal if one is given."""
     environment = {
         **os.environ,
         **demo_settings(demo),
@@ -108,13 +108,13 @@ def plain_run(demo: Demo, folder: Path, terminal: int | None = None) -> subproce
 
 
 def read_terminal(process: subprocess.Popen[bytes], terminal: int, own_end: int) -> str:
-    """All that was written into the terminal until the process ended."""
+    """Everything written to the terminal until the process ended."""
     os.close(own_end)
     written = b""
     while True:
         try:
             written += os.read(terminal, 65536)
-        except OSError:  # nobody has it open any more
+        except OSError:  # no process has it open any more
             process.wait(30)
             return written.decode()
 
@@ -147,7 +147,7 @@ def test_a_bar_that_an_error_ends_is_cleared_as_well(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_pipe_gets_lines_beside_the_output(tmp_path: Path) -> None:
-    """Twenty requests in six seconds: the third six are the first in which ten seconds have gone by."""
+    """With twenty requests per six seconds, ten seconds have passed in the third such window."""
     with running(World(45), Behaviour(rate_limit=20, rate_window_s=6)) as demo:
         process = plain_run(demo, tmp_path)
         output, said = (stream.decode() for stream in process.communicate(timeout=120))

@@ -1,4 +1,4 @@
-"""Several accounts: which there are, whose settings are whose, and that no account ever takes another's key."""
+"""Several accounts: their names, their own settings, and that no account ever uses another's key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TRAINING = Account("training")
 
 @pytest.fixture
 def write(clean_environment: Path):
-    """Writes a file of ``.dlt``."""
+    """Writes a file into ``.dlt``."""
 
     def to(name: str, text: str) -> None:
         folder = clean_environment / ".dlt"
@@ -81,7 +81,7 @@ def test_an_impossible_list_is_refused_with_an_example(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("name", [option.name for option in fields(Settings)])
 def test_an_account_cannot_have_the_name_of_a_setting(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """``[sources.api_video_source.environment]`` would be its section, and the environment of all others."""
+    """Its section ``[sources.api_video_source.environment]`` would be the setting ``environment`` of all others, too."""
     monkeypatch.setenv("API_VIDEO_ACCOUNTS", f'["default", "{name}"]')
     monkeypatch.setenv(f"{PREFIX}API_KEY", "k")
     with pytest.raises(SettingsError, match=rf"cannot be called '{name}': \[sources\.api_video_source\.{name}\] would be"):
@@ -133,7 +133,7 @@ def test_an_account_has_its_own_settings_and_takes_the_others_from_the_general_o
 
 @pytest.mark.parametrize("key", ["api_key", "admin_api_key"])
 def test_an_account_never_takes_the_general_key(monkeypatch: pytest.MonkeyPatch, write, key: str) -> None:
-    """It would load one account's videos into another's tables."""
+    """Another account's key would load its videos into this account's tables."""
     write("secrets.toml", f'[sources.api_video_source]\n{key} = "general"\n')
     monkeypatch.setenv(PREFIX + key.upper(), "general")
     monkeypatch.setenv(PREFIX + "TRAINING__API_KEY", "" if key == "api_key" else "own")

@@ -1,4 +1,4 @@
-"""Which settings alerts have, and what an alert says."""
+"""The settings of alerts, and the text of an alert."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_nothing_is_sent_where_nothing_is_configured() -> None:
 
 
 def test_a_time_alone_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be in config.toml, for an environment in which the webhook is set."""
+    """It is no mistake: config.toml may have the time, for an environment that sets the webhook."""
     monkeypatch.setenv(f"{ENV}LATE_AFTER_MINUTES", "30")
     assert read_alert_settings() is None
 
@@ -75,7 +75,7 @@ def test_the_environment_wins_and_an_empty_variable_is_none(files: Path, monkeyp
 
 
 def test_a_webhook_in_the_configuration_is_refused(files: Path) -> None:
-    """It would be ignored there, as each secret is: who set it thinks that alerts are on."""
+    """A secret is ignored there, so whoever set the URL would wrongly believe that alerts are on."""
     write(files, config=f'[api_video.alerts]\nwebhook_url = "{URL}"\n')
     with pytest.raises(SettingsError, match=r"move it from config\.toml to include/\.dlt/secrets\.toml"):
         read_alert_settings()
@@ -134,7 +134,7 @@ def test_every_setting_is_in_its_document_and_in_the_commented_files() -> None:
         assert setting.name in "".join(files), setting.name
 
 
-# What an alert says
+# The text of an alert
 
 
 def test_a_failed_run_names_its_tables_once_per_reason_and_what_to_do() -> None:

@@ -1,4 +1,4 @@
-"""What answers mean: envelopes, totals, rate limits and errors, from values to values."""
+"""What answers mean: envelopes, totals, rate limits and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from include.api_video.errors import (
 
 DOCS = "https://docs.api.video/reference/"
 KEY_SETTING = "SOURCES__API_VIDEO_SOURCE__API_KEY"
-# Every status that the API documents (facts, section 5), those of a proxy in front, and what the user can do about it.
+# Every status that the API documents (guide, reference/errors) or that a proxy sends, by what the user can do about it.
 DOCUMENTED = {
     400: ApiVideoRequestError,
     401: ApiVideoKeyError,
@@ -90,7 +90,7 @@ def test_the_admin_api_is_read_on_while_it_links_to_a_next_page():
 
 
 def test_the_admin_apis_item_count_is_not_taken_as_a_total():
-    """Its guide says that answers hold no total, its schema says they do."""
+    """The Admin API's guide says that answers have no total; its schema says that they have one."""
     page = read_page(admin_envelope([{"project_id": "p1"}, {"project_id": "p2"}], "self"))
     assert page == Page(
         [{"project_id": "p1"}, {"project_id": "p2"}], number=1, pages_total=None, items_total=None, has_next=False
@@ -199,13 +199,13 @@ def test_every_error_names_the_status_or_host_and_the_environment(status):
 @pytest.mark.parametrize("status", DOCUMENTED)
 @pytest.mark.parametrize("body", [None, "<html>Bad gateway</html>", [], {}, {"title": None}, {"problems": None}], ids=str)
 def test_every_status_is_understood_with_any_body(status, body):
-    """No sample of a 401 or 5xx is published, and a proxy answers with HTML."""
+    """api.video publishes no sample of a 401 or 5xx, and a proxy answers with HTML."""
     assert isinstance(error_of(status, body), DOCUMENTED[status])
 
 
 @pytest.mark.parametrize("status", DOCUMENTED)
 def test_every_message_is_whole_sentences(status):
-    """Without a title, the reason must not run into the next sentence ("forbidden Ask api.video's support")."""
+    """Without a title, two sentences ran together: "forbidden Ask api.video's support"."""
     message = str(error_of(status))
     assert message.endswith(".")
     assert not any(f"{word} {following}" in message for word in ("forbidden", "given") for following in ("Ask", "Check"))
@@ -288,7 +288,7 @@ def test_the_error_of_ours_is_found_inside_those_of_dlt():
 
 
 def test_an_admin_page_whose_count_says_more_is_followed_by_the_next_one():
-    """A listing that contradicts itself must not look complete: rows that were not read would be marked removed."""
+    """A list that contradicts itself must not look complete: rows not read would be marked removed."""
     body = {"items": [{}], "pagination": {"page": 1, "page_size": 100, "item_count": 136}, "links": []}
     assert read_page(body).has_next
     assert not read_page({**body, "pagination": {"page": 1, "page_size": 100, "item_count": 100}}).has_next

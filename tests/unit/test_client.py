@@ -1,6 +1,6 @@
-"""The session against a small HTTP server on this machine: the rate limit, retries, and errors in plain words.
+"""The session against a small HTTP server on this machine: rate limit, retries, and errors in plain words.
 
-Time is an argument of the session: a test hands over a list's ``append`` and reads which waits were asked for.
+``sleep`` is an argument of the session: tests pass a list's ``append`` and read the waits from the list.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture
 def sleeps() -> list[float]:
-    """The waits that the session asked for, seconds."""
+    """The waits that the session asked for, in seconds."""
     return []
 
 
@@ -84,7 +84,7 @@ def test_without_an_admin_key_nothing_is_sent_to_the_admin_api():
         ApiVideoSession(Settings(KEY), Host.ADMIN)
 
 
-# --- what cannot pass --------------------------------------------------------------------------------------------------
+# --- no retry can help -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_problem_json_is_understood_like_json(api, session):
         session.get(api.url + "/videos")
 
 
-# --- what can pass -----------------------------------------------------------------------------------------------------
+# --- a retry may help --------------------------------------------------------------------------------------------------
 
 
 @passing
@@ -185,7 +185,7 @@ def test_a_server_that_says_nothing_is_a_server_error(session, sleeps):
 
 
 def test_a_429_waits_exactly_as_long_as_told(api, session, sleeps):
-    """Once: the same answer also says that nothing remains, which must not be waited for a second time."""
+    """The 429 also says that nothing remains. That must not cause a second wait."""
     api.answers = [limited(7), answer()]
     assert session.get(api.url + "/videos").json() == PAGE
     assert sleeps == [7]
@@ -232,7 +232,7 @@ def test_when_nothing_remains_the_next_request_waits_for_the_window(api, session
 
 
 def test_where_others_use_the_account_too_the_last_requests_of_a_window_are_left_to_them(api, session, sleeps):
-    """Two or three go at a time, one of them ours: were all to take the last ones at once, most would come back as 429."""
+    """If all readers took the last requests of a window at once, most would be answered 429."""
     api.answers = [(200, PAGE, limit(remaining, 9, of=10)) for remaining in (8, 5, 3)] + [answer()]
     for _ in range(3):
         session.get(api.url + "/videos")
@@ -242,7 +242,7 @@ def test_where_others_use_the_account_too_the_last_requests_of_a_window_are_left
 
 
 def test_what_others_used_before_costs_nothing(api, session, sleeps):
-    """The task before this one, say: nobody else reads now, so the window is used to its end."""
+    """Earlier use by others, such as a previous task: nobody else reads now, so the window is used to its end."""
     api.answers = [(200, PAGE, limit(remaining, 9, of=10)) for remaining in (3, 2, 1, 0)] + [answer()]
     for _ in range(4):
         session.get(api.url + "/videos")
@@ -269,7 +269,7 @@ def test_a_window_is_waited_for_once_also_where_the_next_answer_says_nothing(api
 
 
 def test_when_nothing_remains_every_thread_waits(api):
-    """dlt asks for details in several threads: while one waits for the window, no other may send."""
+    """dlt requests details in several threads: while one waits for the window, no other may send."""
     api.answers = [(200, PAGE, limit(0, 41)), answer()]
     sent_meanwhile: list[int] = []
     window = threading.Event()
@@ -279,7 +279,7 @@ def test_when_nothing_remains_every_thread_waits(api):
             window.wait()
             return
         other.start()
-        other.join(timeout=0.3)  # ends at once where it does not wait
+        other.join(timeout=0.3)  # ends at once if it does not wait
         sent_meanwhile.append(len(api.paths) - 1)
         window.set()
 
@@ -319,7 +319,7 @@ def test_only_some_pages_are_read_ahead(api, session):
     session.read_ahead(first.request, (page_url(api, number) for number in pages))
     session.get(page_url(api, AT_ONCE + 1))
     assert session.requests_sent <= 1 + AT_ONCE
-    # A list of a million rows names ten thousand pages after each page: those far ahead cost nothing.
+    # For a million rows, ten thousand URLs are passed after each page: those far ahead must cost nothing.
     assert next(pages) == 2 + AT_ONCE
     session.close()
 
@@ -342,7 +342,7 @@ def test_single_objects_come_in_the_order_they_were_asked_for_and_none_where_the
         list(session.find_all([api.url + "/videos/vi1"]))
 
 
-# --- what 404 can mean -------------------------------------------------------------------------------------------------
+# --- meanings of a 404 -------------------------------------------------------------------------------------------------
 
 
 def test_where_a_404_says_there_is_none_it_is_an_answer(api):
@@ -384,7 +384,7 @@ def test_a_refusal_does_not_say_whether_a_path_is_known(api, session, status, er
 
 
 def test_hooks_see_the_last_answer_only(api, session):
-    """dlt's hook would raise an error of its own at the first 500."""
+    """dlt's hook would raise dlt's error at the first 500, before any retry."""
     api.answers = [PASSING["500"], answer()]
     seen: list[int] = []
     session.get(api.url + "/videos", hooks={"response": [lambda response, **_: seen.append(response.status_code)]})
@@ -406,7 +406,7 @@ def test_requests_of_several_threads_are_all_counted(api, session):
 
 @pytest.mark.parametrize(("told", "waited"), [(0, 1.0), (999_999, 300.0)])
 def test_a_wait_of_no_seconds_is_a_second_and_of_days_some_minutes(api, session, sleeps, told, waited):
-    """Whole seconds may be rounded down: waiting none, all attempts were gone within milliseconds."""
+    """The header's seconds may be rounded down to 0. Without a wait, all attempts were used up within milliseconds."""
     api.answers = [limited(told), answer()]
 
     session.get(api.url + "/videos")

@@ -1,4 +1,4 @@
-"""docker-compose.yaml and what it needs beside it: no secret in a file, and each service kept within bounds."""
+"""docker-compose.yaml and its files: no secret in any file, and limits for each service."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_values_for_the_helm_chart_name_settings_that_there_are() -> None:
     dockerfile = (PROJECT_DIR / "Dockerfile").read_text(encoding="utf-8")
 
     assert f"FROM apache/airflow:{values['airflowVersion']}\n" in dockerfile
-    # The chart takes these two as texts.
+    # The Helm chart expects these two as text.
     (setting,) = yaml.safe_load(values["extraEnv"])
     assert (setting["name"], setting["value"] in FILE_FORMATS) == (VARIABLE, True)
     assert yaml.safe_load(values["extraEnvFrom"]) == [{"secretRef": {"name": "api-video"}}]
@@ -111,7 +111,7 @@ def test_the_values_for_the_helm_chart_name_settings_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name not in ("postgres", "redis")])
 def test_no_service_is_reached_through_a_proxy(name: str) -> None:
-    """Whatever HTTP_PROXY says in .env: the execution API, the demo and health checks are local."""
+    """The execution API, the demo and health checks are local, whatever HTTP_PROXY in .env says."""
     environment = SERVICES[name]["environment"]
     called = set(re.findall(r"http://([\w-]+):\d", TEXT + EXAMPLE))
     assert {"localhost", "api-server", "demo-api"} <= called

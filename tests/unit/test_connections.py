@@ -1,6 +1,6 @@
-"""Airflow's Connections: what is not there, what could not be looked up, and what is no Connection are three things.
+"""Looking up Airflow's Connections tells three cases apart: none exists, the lookup failed, the entry is malformed.
 
-Airflow's own backends are asked, those of a task but for the API server's.
+The tests use Airflow's own backends, those of a task except the API server's.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def environment() -> EnvironmentVariablesBackend:
 
 @pytest.fixture
 def vault(tmp_path: Path) -> LocalFilesystemBackend:
-    """A backend with nothing in it; its file may be broken by a test."""
+    """An empty backend; a test may break its file."""
     (tmp_path / "vault.json").write_text("{}", encoding="utf-8")
     return LocalFilesystemBackend(connections_file_path=str(tmp_path / "vault.json"))
 
@@ -94,7 +94,7 @@ def test_what_is_no_connection_is_said_with_the_form_that_works_and_without_the_
 
 @pytest.fixture
 def api_server(monkeypatch: pytest.MonkeyPatch):
-    """What a task hears from Airflow's API server through its supervisor, which a test cannot be the child of."""
+    """The answers of Airflow's API server to a task. They come through a supervisor, which a test does not have."""
 
     def answers(error: ErrorType) -> ExecutionAPISecretsBackend:
         class Supervisor:
@@ -108,7 +108,7 @@ def api_server(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_an_api_server_that_fails_is_not_read_as_none(api_server):
-    """Airflow's backend says None for it. (That "not found" is none, each run of the DAG shows that has no Connection.)"""
+    """Airflow's backend returns None for it, as for "not found", which every DAG run without a Connection covers."""
     backend = api_server(ErrorType.API_SERVER_ERROR)
     assert backend.get_connection("api_video") is None
     with pytest.raises(SecretsBackendError, match=r"Airflow's API server failed \(API_SERVER_ERROR\)"):
@@ -116,7 +116,7 @@ def test_an_api_server_that_fails_is_not_read_as_none(api_server):
 
 
 def test_make_run_does_not_take_a_connection_that_cannot_be_read_for_none(monkeypatch):
-    """It would load the demo in place of the account."""
+    """Otherwise the run would load the demo in place of the account."""
     monkeypatch.setenv(VARIABLE, f"api_video://:{KEY}@")
     assert api_video_run.has_key(Account())
 

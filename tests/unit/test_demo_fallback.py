@@ -1,4 +1,4 @@
-"""The demo in the place of an account: where no key is set, and nowhere else."""
+"""The demo takes an account's place only if no key is set."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_key_in_the_environment_wins_over_the_demo(monkeypatch: pytest.MonkeyP
 
 
 def test_the_demo_wins_over_an_address_that_came_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its key would go there."""
+    """The account's key would be sent there."""
     monkeypatch.setenv(f"{PREFIX}BASE_URL", "https://proxy.example.com")
     assert read_settings().base_url == URL
 
@@ -72,7 +72,7 @@ def test_one_of_several_accounts_is_never_the_demo() -> None:
 
 @pytest.mark.parametrize("resource", ["video", "projects_api_keys"])
 def test_what_only_the_demo_switched_on_is_left_out_once_an_account_is_read(resource: str) -> None:
-    """The DAG was parsed while no key was set, so that it has the demo's tasks."""
+    """The DAG was parsed while no key was set, so it has the demo's tasks."""
     account = read_settings(connection_values("", "k3y", {}))
 
     with pytest.raises(LeftOutError, match=f"{resource} was switched on for the demo only, and this run reads https://ws"):

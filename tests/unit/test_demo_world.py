@@ -1,4 +1,4 @@
-"""The demo's data: the same on every machine, in the shapes that are documented, and true to every change."""
+"""The demo's data: the same on every machine, in documented shapes, and consistent after every change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def world() -> World:
 
 
 def paths(value: Any, path: str = "") -> Iterator[str]:
-    """Paths of all values in a row, spelled as the table of columns spells them."""
+    """Paths of all values in a row, in the spelling of ``Column.path``."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from paths(inner, f"{path}.{name}" if path else name)
@@ -63,7 +63,7 @@ def test_the_same_arguments_give_the_same_rows(entry: Endpoint) -> None:
 
 @pytest.mark.parametrize("entry", ENDPOINTS, ids=lambda entry: entry.name)
 def test_rows_hold_every_documented_column_and_no_other(world: World, entry: Endpoint) -> None:
-    """A column that never occurs would be a column that no test of the warehouse has seen filled."""
+    """If a column never had a value here, no test of the warehouse would fill it."""
     found = {path for row in world.listed(entry.name) for path in paths(row)}
     secret = {path for path in found if path.split(".")[-1] in entry.secrets}
     missing = {"discardedAt", "deletesAt"} if entry.name in ("videos", "video") else set()
@@ -247,7 +247,7 @@ def test_pages_are_sorted_and_complete_after_any_changes(
     changes: list[tuple[str, int]], sort_by: str, descending: bool
 ) -> None:
     world = World(30)
-    world.page("videos", 0, 10, sort_by)  # the order exists, and must be kept in step
+    world.page("videos", 0, 10, sort_by)  # from here on, the order exists and must follow changes
     for kind, number in changes:
         ids = world.ids("videos") or [world.add_video()]
         key = ids[number % len(ids)]

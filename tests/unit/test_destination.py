@@ -1,4 +1,4 @@
-"""Which destination is loaded into, and what is said where it cannot be."""
+"""The choice of a destination, and the messages about wrong settings of it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_another_destination_has_no_file(monkeypatch: pytest.MonkeyPatch, name: 
 
 @pytest.fixture
 def lake(monkeypatch: pytest.MonkeyPatch):
-    """Sets where DuckLake's catalog and files are."""
+    """Sets DuckLake's catalog and storage."""
 
     def is_at(catalog: str, storage: str) -> None:
         monkeypatch.setenv("API_VIDEO_DESTINATION", "ducklake")
@@ -80,7 +80,7 @@ def test_a_lake_is_a_file_where_its_catalog_is(lake, catalog: str, file: str | N
     ],
 )
 def test_a_lake_in_the_working_folder_is_refused(lake, catalog: str, storage: str, told: str) -> None:
-    """Each task of Airflow has another one, which is gone with the task."""
+    """Each Airflow task has its own working folder, which is removed with the task."""
     lake(catalog, storage)
     with pytest.raises(SettingsError, match=told):
         prepare_warehouse(SETTINGS)
@@ -147,7 +147,7 @@ def test_other_errors_stay_what_they_are() -> None:
 
 
 def test_a_relative_duckdb_file_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """dlt would put it beside its working files."""
+    """dlt would put the file beside its working files."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", "here.duckdb")
     with short_lived_pipeline("x", DEFAULT_ACCOUNT) as pipeline, pipeline.sql_client() as client:

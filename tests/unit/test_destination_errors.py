@@ -1,4 +1,4 @@
-"""What is said of each failure of a destination: what is wrong, where, what to do; and whether trying again may help."""
+"""Messages for failures of a destination: what is wrong, where, what to do, and whether a retry may help."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_an_unknown_failure_that_may_pass_is_told_by_its_words() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("Connection refused"), KeyError("permission denied for schema"), TypeError()])
 def test_a_mistake_in_the_code_is_not_blamed_on_the_destination(error: Exception) -> None:
-    """Whatever it says: its traceback is needed."""
+    """Whatever its text, such an error needs its traceback."""
     assert describe(error) is None
 
 

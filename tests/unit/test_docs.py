@@ -1,4 +1,4 @@
-"""What the documents say is what the package does."""
+"""The documents agree with the code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_every_table_and_column_of_the_data_dictionary_is_described() -> None:
 
 def test_every_number_has_a_unit_but_places_and_indexes() -> None:
     numbers = [c for entry in tables() for c in entry.columns if c.data_type in ("bigint", "double") and not c.unit]
-    assert {column.name for column in numbers} == {"_dlt_list_idx", "value"}  # value: the number of a received part
+    assert {column.name for column in numbers} == {"_dlt_list_idx", "value"}  # value: number of a received part
 
 
 def test_every_foreign_key_names_a_primary_key_of_the_same_type() -> None:
@@ -87,7 +87,7 @@ def test_the_table_of_settings_has_their_variables_and_defaults() -> None:
         assert variable.startswith(f"`{name.upper()}`"), name
         if name in ("api_key", "admin_api_key"):
             assert default.startswith("none"), name
-        elif name not in ("base_url", "resources"):  # of the environment, and of the table of endpoints
+        elif name not in ("base_url", "resources"):  # defaults from the environment and from the table of endpoints
             expected = defaults[name]
             value = default.split("`")[1]
             if isinstance(expected, float | int):
@@ -111,7 +111,7 @@ def test_the_filters_of_each_list_are_all_there() -> None:
     assert documented == known
 
 
-# What decides: what it costs, what it runs with
+# Facts for a decision: costs and supported versions
 
 
 def test_the_cost_of_a_first_load_is_calculated_as_said() -> None:
@@ -142,7 +142,7 @@ def test_the_benchmarks_show_what_was_measured() -> None:
     text = (PROJECT_DIR / "docs/benchmarks.md").read_text(encoding="utf-8")
     shown = text.split(START)[1].split(END)[0]
     measured = table(read_results(PROJECT_DIR / "docs"))
-    # The first line has the date and the versions of the day.
+    # The first line has the date and the versions of that day.
     assert shown.splitlines()[1:] == measured.splitlines()[1:], "run: python -m tests.benchmarks --draw"
 
 
@@ -168,7 +168,7 @@ def test_the_versions_that_are_supported_are_those_that_are_tested() -> None:
 
 
 def test_destinations_are_called_as_proven_as_they_are() -> None:
-    """README's line is the table of docs/destinations.md in short."""
+    """README's sentence is a short form of the table in docs/destinations.md."""
     rows = {cells[0].split("`")[1]: cells[3] for cells in document("docs/destinations.md").table_rows if "`" in cells[0]}
     run, of_sql = re.search(r"run by the tests: (.*?); SQL tested, no account tried: (.*?) \(", README).groups()
     names = {"delta tables": "filesystem", "postgresql": "postgres"}

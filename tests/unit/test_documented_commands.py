@@ -1,4 +1,4 @@
-"""What the documents tell people to type, and to set: each command and variable is there, and means what is said."""
+"""Commands and variables in the documents: each exists and means what the document says."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def check_paths(words: list[str]) -> None:
 
 @cache
 def airflow_takes(*words: str) -> str:
-    """What Airflow's own parser says against a command: nothing, or that the rest was left out in running text."""
+    """The error of Airflow's own parser for a command; empty if it accepts it, or if only arguments are missing."""
     script = "import sys; from airflow.cli.cli_parser import get_parser; get_parser().parse_args(sys.argv[1:])"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, *words], capture_output=True, text=True, check=False
@@ -125,9 +125,9 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "pip": check_pip,
     "dlt": check_dlt,
     "marimo": lambda words: check_paths(words[1:]),
-    "export": lambda words: None,  # variables are looked at below
+    "export": lambda words: None,  # variables are checked below
     "git": lambda words: None,
-    ".": lambda words: None,  # the environment is made in the line before
+    ".": lambda words: None,  # the line before creates the environment
 }
 
 
@@ -169,7 +169,7 @@ def test_a_command_that_is_not_there_is_found() -> None:
 
 
 def check_variable(name: str) -> None:
-    """A variable is known to the package, to Airflow, to dlt or to the compose file."""
+    """Whether the package, Airflow, dlt or the compose file knows a variable."""
     parts = name.split("__")
     if parts[0] == "SOURCES":
         assert parts[1] == "API_VIDEO_SOURCE"
@@ -180,7 +180,7 @@ def check_variable(name: str) -> None:
     elif parts[0] == "DESTINATION":
         check_destination(parts[1:])
     elif parts[0] == "AIRFLOW_CONN_" or parts[0].startswith("AIRFLOW_CONN_API_VIDEO"):
-        pass  # any Connection, or one of ours
+        pass  # a Connection, or a variable of ours
     elif parts[0] == "AIRFLOW" and len(parts) == 3:
         assert parts[1].lower() in OPTIONS, name
         assert not parts[2] or parts[2].lower() in OPTIONS[parts[1].lower()]["options"], name
@@ -189,7 +189,7 @@ def check_variable(name: str) -> None:
 
 
 def check_destination(parts: list[str]) -> None:
-    """dlt's own specification has these fields, at whatever depth."""
+    """Whether dlt's own specification has these fields, at any depth."""
     destination, *path = [part for part in parts if part] or ["duckdb"]
     specs: list[Any] = [getattr(dlt.destinations, destination.lower())().spec]
     for part in path:
@@ -199,13 +199,13 @@ def check_destination(parts: list[str]) -> None:
 
 
 def flat(hint: Any) -> list[Any]:
-    """The types of a hint that may be a union."""
+    """The types in a type hint, which may be a union."""
     return [one for argument in getattr(hint, "__args__", ()) for one in flat(argument)] or [hint]
 
 
 @cache
 def everything() -> str:
-    """All code and configuration in which a variable can be read."""
+    """All code and configuration that can read a variable."""
     files = [PROJECT / name for name in ("Makefile", "docker-compose.yaml", ".env.example", "docker/make_secrets.py")]
     files += [
         path for folder in ("include", "dags", "plugins", "tests/acceptance") for path in (PROJECT / folder).rglob("*.py")
@@ -241,7 +241,7 @@ def test_every_extra_of_dlt_is_one_of_its_own(doc) -> None:
 
 
 def test_what_pip_installs_beside_an_airflow_is_all_that_is_required() -> None:
-    """requirements.txt without what Airflow and dlt bring themselves."""
+    """Packages of requirements.txt that are not requirements of Airflow or dlt."""
     (command,) = (words for words in document("docs/production.md").commands() if "--constraint" in words)
     named = [word.partition("==")[0] for word in command[4:]]
     assert command[:4] == ["pip", "install", "--constraint", "tests/versions/supported.txt"]
@@ -255,7 +255,7 @@ def test_what_pip_installs_beside_an_airflow_is_all_that_is_required() -> None:
 
 
 def brought_by(names: list[str]) -> set[str]:
-    """The packages that these bring, with all below them."""
+    """All packages that these require, at any depth."""
     found: set[str] = set()
     left = [Requirement(name) for name in names]
     while left:
@@ -267,7 +267,7 @@ def brought_by(names: list[str]) -> set[str]:
             found |= {name, f"{name}[{extra}]"}
             try:
                 below = [Requirement(text) for text in requires(one.name) or []]
-            except ModuleNotFoundError:  # of another platform
+            except ModuleNotFoundError:  # for another platform
                 continue
             left += [need for need in below if need.marker is None or need.marker.evaluate({"extra": extra})]
     return found

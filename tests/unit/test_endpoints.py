@@ -1,4 +1,4 @@
-"""The table of endpoints is consistent with itself; the failing assertion names the entry to mend."""
+"""The table of endpoints is consistent; a failing assertion names the entry to correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request and its answer against real servers on this machine: redirects, answers without end, proxies, firewalls."""
+"""One request and its answer, against real servers on this machine: redirects, endless answers, proxies, firewalls."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture
 def other() -> Iterator[Api]:
-    """Another server, at another port."""
+    """Another server, on another port."""
     other = Api()
     yield other
     other.server.shutdown()
@@ -82,7 +82,7 @@ def test_a_redirect_of_the_same_host_is_followed_and_counted(api, session, statu
 
 
 def test_pages_that_were_read_ahead_are_found_also_where_each_is_a_redirect(api, session):
-    """They are kept by the URL that was asked for, and named after the answer's request."""
+    """Prefetched pages are stored by the requested URL, and found by the URL of the answer's request."""
     api.answers = [moved("/v2/videos"), answer()]
     first = session.get(api.url + "/videos?currentPage=1")
     session.read_ahead(first.request, [first.request.url.replace("=1", "=2")])
@@ -98,7 +98,7 @@ def test_every_hop_waits_for_the_rate_limit(api, session, sleeps):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_no_key_goes_to_another_server(api, other, session, sleeps, host):
-    """Another port is another server, too: on this machine it is somebody else's process."""
+    """Another port counts as another server: on this machine, it is another process."""
     api.answers = [moved(f"http://{host}:{other.server.server_port}/videos?token=s3cret")]
     with pytest.raises(RedirectError, match=f"leads to another server, http://{host}:\\d+: .* set {BASE_URL}") as raised:
         session.get(api.url + "/videos?streamKey=s3cret")
@@ -214,7 +214,7 @@ TRICKLES = {
 
 @pytest.mark.parametrize("part", TRICKLES)
 def test_an_answer_that_comes_byte_by_byte_is_ended(session, sleeps, part):
-    """Each of these would end after some three seconds: without a deadline they are answers."""
+    """Without a deadline, each of these would be a complete answer after some three seconds."""
     slow, end = TRICKLES[part]
     fast = b"" if part == "status line" else OK
     if part == "body":
@@ -257,7 +257,7 @@ def test_the_session_goes_on_after_an_answer_that_was_ended(api, session):
     assert session.get(api.url + "/videos").json() == PAGE
 
 
-# --- time that the work may take -----------------------------------------------------------------------------------------
+# --- time limit for all requests -----------------------------------------------------------------------------------------
 
 
 class Clock:
@@ -269,7 +269,7 @@ class Clock:
 
 
 def test_reading_ends_when_it_took_much_longer_than_the_limit_makes_it(api):
-    """10,000 pages at 500 a minute are 20 minutes: 200 and 30 they may take."""
+    """10,000 pages take 20 minutes at 500 a minute: the limit is 200 + 30 minutes."""
     clock = Clock()
     session = ApiVideoSession(Settings(KEY), Host.MAIN, clock=clock)
     session.expect(10_000)
@@ -287,13 +287,13 @@ def test_what_is_due_is_measured_by_the_limit_that_the_api_tells(api):
     session.expect(1000)
     api.answers = [(200, PAGE, limit(900, 60, of=1000))]
     session.get(api.url + "/videos")
-    clock.seconds = 50 * 60 + 1  # 1000 requests at 500 a minute, ten times, and half an hour
+    clock.seconds = 50 * 60 + 1  # ten times 1000 requests at 500 a minute, plus half an hour
     with pytest.raises(TimeIsUpError, match="at 500 a minute"):
         session.get(api.url + "/videos")
 
 
 def test_objects_for_which_no_time_is_left_wait_for_the_next_run(api):
-    """What was read is loaded: the task does not fail."""
+    """Rows read before are loaded: the task does not fail."""
     clock = Clock()
     session = ApiVideoSession(Settings(KEY), Host.MAIN, unread_ok=True, clock=clock)
     session.get(api.url + "/videos/vi1/status")
@@ -344,7 +344,7 @@ def test_a_documented_403_is_the_key_s_and_an_empty_one_is_not_sure(api, session
 
 
 def test_a_firewall_s_404_does_not_say_that_there_is_none(api, sleeps):
-    """Nothing is marked removed because of a firewall."""
+    """A firewall's answer must not mark rows removed."""
     session = ApiVideoSession(Settings(KEY), Host.MAIN, missing_ok=True, sleep=sleeps.append)
     api.answers = [answer(404, PAGE_OF_A_FIREWALL, Content_Type="text/html")]
     with pytest.raises(ForeignAnswerError):
@@ -372,7 +372,7 @@ def test_a_proxy_that_wants_a_login_is_told_at_once(api, session, sleeps):
 
 
 class Proxy:
-    """Notes the first line of what reaches it, and answers all the same."""
+    """Logs the first line of each request, and answers it."""
 
     def __init__(self, answer: bytes) -> None:
         self.seen: list[str] = []
@@ -385,7 +385,7 @@ class Proxy:
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Proxy]:
-    """The proxy of the environment, for http and https, with a login; nothing is said of what is local."""
+    """A proxy in the environment, for http and https, with a login; NO_PROXY is not set."""
     proxy = Proxy(getattr(request, "param", b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"))
     monkeypatch.delenv("NO_PROXY")
     with ExitStack() as stack:
@@ -461,7 +461,7 @@ def test_what_is_local_and_what_looks_so():
 
 
 def under_way_at_once(api: Api, session: ApiVideoSession) -> int:
-    """How many requests are sent before the first of them is answered."""
+    """Number of requests sent before the first is answered."""
     together, most, lock, gate = 0, 0, threading.Lock(), threading.Event()
 
     def give(handler, given) -> None:
@@ -485,7 +485,7 @@ BAD_GATEWAY = answer(502, b"<html></html>", Content_Type="text/html")
 
 @pytest.mark.parametrize("silent", [BAD_GATEWAY, answer()], ids=["many of a proxy", "one good one"])
 def test_an_answer_without_the_headers_does_not_switch_the_limit_off(api, session, silent):
-    """The window after it has room for one request at a time: the first goes ahead alone, to learn that."""
+    """The limit of the next window is unknown: its first request goes alone, to learn it."""
     api.answers = [silent]
     with suppress(ApiVideoServerError):
         session.get(api.url + "/videos")

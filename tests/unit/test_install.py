@@ -1,4 +1,4 @@
-"""What uv is told of pip's configuration, and what the installer says where packages cannot be had."""
+"""Passing pip's configuration on to uv, and the installer's messages when packages cannot be had."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MIRROR = "https://user:s3cret@mirror.example.com/simple"
 
 
 def configured(tmp_path: Path, text: str, **environment: str) -> dict[str, str]:
-    """The options of a pip whose only file has this text."""
+    """The options of a pip whose only configuration file has this text."""
     file = tmp_path / "pip.conf"
     file.write_text(text, encoding="utf-8")
-    # PIP_CONFIG_FILE is read in addition to the files of machine and user: these are put out of the way.
+    # pip reads PIP_CONFIG_FILE in addition to the files of machine and user, so hide those.
     home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "no"), "XDG_CONFIG_DIRS": str(tmp_path / "no")}
     return read_pip_options(sys.executable, {"PIP_CONFIG_FILE": str(file), **home, **environment})
 
@@ -73,7 +73,7 @@ def test_without_pip_its_variables_count(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("with_uv", [True, False])
 def test_without_a_network_a_sentence_is_said_and_nothing_is_half_made(with_uv: bool, tmp_path: Path) -> None:
-    """The index is at a port where nothing listens; a stand-in for uv says what uv says then."""
+    """The index is at a port where nothing listens; a stand-in prints uv's message for that."""
     bin_folder, venv = tmp_path / "bin", tmp_path / "a b ü"
     bin_folder.mkdir()
     if with_uv:
@@ -100,7 +100,7 @@ def test_without_a_network_a_sentence_is_said_and_nothing_is_half_made(with_uv: 
 
 
 def test_a_mirror_without_uv_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pip says so, and does the work itself then."""
+    """pip reports that, and installs the packages itself."""
     venv = tmp_path / "venv"
     (venv / "bin").mkdir(parents=True)
     (venv / "bin/python").write_text(

@@ -1,4 +1,4 @@
-"""What a machine lacks: skipped with a way to get it, and a failure where everything must run."""
+"""Tests whose requirements the machine lacks are skipped with advice, or fail where everything must run."""
 
 from __future__ import annotations
 

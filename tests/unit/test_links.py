@@ -1,4 +1,4 @@
-"""Links lead somewhere: between the documents, and from what the package says to the documents."""
+"""Links work: between documents, and from the package's texts to documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.documents import DOCUMENTS, INDEX, PROJECT, README, Document, anchor_of
 
 each = pytest.mark.parametrize("doc", DOCUMENTS, ids=[doc.name for doc in DOCUMENTS])
-# Where the package speaks to its users; tests and benchmarks name documents, too.
+# Files whose texts name documents, tests and benchmarks included.
 SPEAKING = ("include", "dags", "plugins", "tests", "docker", ".github")
 FILES = ("Makefile", "Dockerfile", "docker-compose.yaml", ".env.example", "pyproject.toml")
 SUFFIXES = {".py", ".toml", ".example", ".yml", ".yaml", ".js", ".html", ".md", ".sql"}
@@ -36,7 +36,7 @@ def test_every_link_leads_to_a_file_and_to_a_heading(doc: Document) -> None:
 
 @each
 def test_no_heading_stands_twice(doc: Document) -> None:
-    """Its anchor would lead to the first; those of the changelog's versions are linked by nobody."""
+    """A link would lead to the first of them. The changelog repeats headings, but nobody links to those."""
     headings = re.findall(r"^#+ (.*)$", doc.prose, re.MULTILINE)
     assert len(doc.anchors) == len(headings)
 
@@ -56,7 +56,7 @@ def test_the_index_has_a_line_for_every_document() -> None:
 
 
 def test_every_document_and_heading_that_the_package_names_is_there() -> None:
-    """Documents in comments and messages, and ``README: Load your own account`` in what people read."""
+    """Names of documents in comments and messages, and ``README: Load your own account`` in messages."""
     headings = set(re.findall(r"^#+ (.*)$", README.prose, re.MULTILINE))
     named = 0
     for path in speaking():

@@ -1,4 +1,4 @@
-"""What make's commands take from the shell that they are typed into."""
+"""What the Makefile's commands inherit from the user's shell."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OURS = {
 
 
 def seen_by_a_command(folder: Path, **environment: str) -> dict[str, str]:
-    """The environment of a command of make's, in this folder, with a makefile around the project's."""
+    """The environment of a command that make runs, through a makefile that includes the project's."""
     (folder / "Makefile").write_text(f"include {PROJECT}/Makefile\nshow:\n\t@env\n", encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHONPATH"))}
     command = ["make", "--silent", "show"]

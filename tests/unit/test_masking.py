@@ -1,4 +1,4 @@
-"""No credential stays in what people get to read, in whatever form a driver repeats it."""
+"""No text for people contains a credential, in whatever form a driver repeats it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PASSWORDS = ["s3cretword", "p@ssword/with:all#of?it", "per%20cent%2Fword", "with
     [
         "postgresql://loader:{}@db.example.com:5432/warehouse",
         "postgres://loader:{}@db.example.com/warehouse?sslmode=require",
-        "postgresql:/loader:{}@db.example.com/warehouse",  # a slash is missing
+        "postgresql:/loader:{}@db.example.com/warehouse",  # one slash is missing
         "loader:{}@db.example.com/warehouse",
         "postgresql://loader:{}",
         "host=db.example.com user=loader password='{}'",
@@ -141,7 +141,7 @@ def test_an_error_is_said_by_what_it_began_with() -> None:
 
 @pytest.fixture
 def masked_logs():
-    """What ``mask_logs`` changes in this process, put back afterwards."""
+    """Undoes afterwards what ``mask_logs`` changes in this process."""
     factory, filters = logging.getLogRecordFactory(), list(logging.getLogger("dlt").filters)
     mask_logs()
     yield
@@ -151,7 +151,7 @@ def masked_logs():
 
 @pytest.mark.usefixtures("masked_logs")
 def test_every_log_line_passes(caplog: pytest.LogCaptureFixture) -> None:
-    """Of other libraries, too, and with a traceback."""
+    """Also lines of other libraries, and tracebacks."""
     logging.getLogger("some.driver").warning("connecting to %s", "postgres://l:deepest@h/d")
     try:
         raise ValueError("password=deepest")

@@ -1,4 +1,4 @@
-"""What the fast parser refuses or rounds is read exactly; what is no JSON is refused."""
+"""JSON that the fast parser refuses or rounds is read exactly; text that is not JSON is refused."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ values = st.recursive(
 
 @given(value=values)
 def test_it_reads_what_the_standard_library_reads_and_writes(value: Any) -> None:
-    odd = ["\ud83d", value]  # so that the fast parser refuses it
+    odd = ["\ud83d", value]  # makes the fast parser refuse it
     assert parse_json(json.dumps(odd).encode()) == odd
     written = storable(dump_json(odd, lambda *_: True, lambda item: item))
     assert json.loads(written, strict=False)[0] == "\ud83d"

@@ -1,4 +1,4 @@
-"""What the package's own processes leave out: looked at in a process as users start it."""
+"""Modules that the package's own processes leave out, checked in a process as users start it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LOOK = "import gc, sys; print(gc.get_threshold()[0] > 10_000, bool(sys.modules.g
 
 @pytest.mark.parametrize(("module", "told"), [("__main__", "True False"), ("load.runner", "False True")])
 def test_a_plain_run_imports_nothing_of_the_dashboard(module: str, told: str) -> None:
-    """The runner alone shows that it would, where the dashboard is installed, as it is for tests."""
+    """With the dashboard installed, as for tests, the plain runner would import it."""
     command = [sys.executable, "-c", f"import include.api_video.{module}; {LOOK}"]
 
     done = subprocess.run(command, cwd=PROJECT_DIR, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""From what runs left in Airflow to what the page says."""
+"""The state of the page, from what runs left in Airflow."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(hours_ago: float, syncs: list[dict[str, Any]], checks: list[dict[str, An
 
 
 def proven(hours_ago: float, *names: str) -> Run:
-    """A run that read tables and proved them."""
+    """A run that read and proved its tables."""
     at = NOW - timedelta(hours=hours_ago)
     return run(hours_ago, [sync(name, at) for name in names], [check(name) for name in names])
 
@@ -75,7 +75,7 @@ def test_a_run_that_is_under_way_does_not_end_the_streak() -> None:
 
 
 def test_equality_counts_from_the_first_proof_and_not_from_the_start_of_its_run() -> None:
-    """Each run takes half an hour; the proof is its end."""
+    """Each run takes half an hour; its proof counts from its end."""
     runs = [proven(hour, "videos") for hour in (0, 1, 2)]
 
     state = page(*runs, run(3, [], [check("videos", passed=False)], "failed"), proven(4, "videos"))
@@ -126,7 +126,7 @@ def test_without_a_word_of_the_ledger_a_table_is_not_proven_since_the_first_run_
 
 
 def test_a_table_that_the_newest_run_does_not_check_is_not_checked() -> None:
-    """It was shown as equal, with 0 of 0 checks."""
+    """Such a table was shown as equal, with 0 of 0 checks."""
     state = page(proven(0, "videos"), proven(1, "videos", "players"))
 
     players = table(state, "players")
@@ -177,14 +177,14 @@ def test_a_run_whose_validation_did_not_run_says_why_each_table_is_not_checked()
 
 
 def test_a_run_that_succeeded_without_a_report_proved_nothing() -> None:
-    """Somebody marked it so."""
+    """Somebody marked the run as success."""
     state = page(Run("r", "success", NOW, NOW), proven(1, "videos"))
 
     assert (state.kind, state.streak, table(state, "videos").state) == ("unchecked", 0, "unchecked")
 
 
 def test_old_data_is_not_sold_as_what_a_failed_run_proved() -> None:
-    """Its check "complete" held, over what an earlier run had read."""
+    """The table's check "complete" passed, but on rows of an earlier run."""
     checks = [
         check("videos", "synced", passed=False, note="ApiVideoKeyError: No."),
         check("videos"),
@@ -251,7 +251,7 @@ def test_demo_data_is_called_so_also_after_a_run_that_failed(base_url: str) -> N
 
 
 def test_the_tables_and_proofs_of_the_demo_are_none_of_the_account_that_came_after_it() -> None:
-    """Its rows were dropped when the account came."""
+    """The demo's rows were dropped when the account was first read."""
     demo = run(1, [sync("videos", NOW, base_url="demo"), sync("video", NOW, base_url="demo")], [check("video")])
 
     state = page(proven(0, "videos"), demo)
@@ -259,7 +259,7 @@ def test_the_tables_and_proofs_of_the_demo_are_none_of_the_account_that_came_aft
     assert (state.is_demo, [resource.name for resource in state.resources], state.streak) == (False, ["videos"], 1)
 
 
-# --- the short of a proof, for runs of which nothing else is read --------------------------------------------------------
+# --- short proofs, for runs of which the page reads nothing else ---------------------------------------------------------
 
 
 def test_the_short_of_a_report_proves_what_the_report_does() -> None:
@@ -311,7 +311,7 @@ def test_requests_are_held_against_what_was_expected_and_what_the_api_allows() -
 
     state = page(run(0, syncs, [check("videos"), check("players")]))
 
-    # A run of half an hour may send 15,000.
+    # In half an hour, the rate limit allows 15,000.
     assert (state.requests, state.expected, state.rate_limit, state.limit_share) == (1500, 21, 500, 0.1)
 
 

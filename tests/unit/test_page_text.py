@@ -1,4 +1,4 @@
-"""The words of the page, rendered from reports without Airflow."""
+"""The text of the page, rendered from reports without Airflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAID = "api.video says 351, three readings listed 350 different videos."
 
 
 def text(state: PageState, **values: Any) -> str:
-    """What people read, on one line."""
+    """The visible text, on one line."""
     shown = {"base": "", "dag_id": "api_video", "dag_ids": ["api_video"], "run_id": None, "has_demo": False, **values}
     html = TEMPLATES.get_template("page.html").render(state=state, **shown)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html.replace("<code>", "").replace("</code>", "")))

@@ -1,4 +1,4 @@
-"""A row as documented comes to the same, whichever way it goes: at once, or value by value and through dlt's normalizer."""
+"""A documented row has the same result on the fast way and on the slow one, value by value and through dlt's normalizer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LISTS = [endpoint.name for endpoint in ENDPOINTS if endpoint.is_list]
 READ_AT = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
 Rows = list[tuple[str, dict[str, Any]]]
 
-# With what the API may well send: other scripts, line breaks, tokens, a time of another zone.
+# Values that the API may send: other scripts, line breaks, tokens, a time in another zone.
 TEXTS = st.sampled_from(
     ["", "plain", "日本 é 😀", 'a "b" \\ \n\t', "\\u0000", "Token", "to\u212aen", "\uf0ff", "7", "true"]
 )
@@ -48,7 +48,7 @@ OF_TYPE: dict[str, st.SearchStrategy[Any]] = {
 
 @st.composite
 def documented_rows(draw: st.DrawFn, endpoint: Endpoint, odd: st.SearchStrategy[Any]) -> dict[str, Any]:
-    """A row of documented fields, in which now and then a value is odd."""
+    """A row of documented fields, with an odd value now and then."""
     row: dict[str, Any] = {}
     for column in draw(st.lists(st.sampled_from(endpoint.columns), unique=True, max_size=12)):
         *path, last = column.path.split(".")
@@ -75,14 +75,14 @@ def declared(resource: str) -> dlt.Schema:
 
 
 class Written(list[tuple[str, dict[str, Any]]]):
-    """Takes the rows that dlt would write into files."""
+    """Collects the rows that dlt would write into files."""
 
     def write_data_item(self, load_id: str, schema: str, table: str, row: dict[str, Any], columns: Any) -> None:
         self.append((table, row))
 
 
 def by_dlt(endpoint: Endpoint, row: dict[str, Any]) -> Rows:
-    """The rows of tables that dlt's normalizer makes of a row."""
+    """The rows of tables that dlt's normalizer makes from a row."""
     config, written = NormalizeConfiguration(), Written()
     config.destination_capabilities = duckdb().capabilities()
     schema = declared(endpoint.name).clone()
@@ -92,14 +92,14 @@ def by_dlt(endpoint: Endpoint, row: dict[str, Any]) -> Rows:
 
 
 def at_once(endpoint: Endpoint, row: dict[str, Any]) -> Rows:
-    """The rows of tables that are made of a row without dlt."""
+    """The rows of tables made from a row without dlt."""
     written: Rows = []
     PlainRows(endpoint).split(row, "load", lambda table, part: written.append((table, part)))
     return written
 
 
 def as_stored(endpoint: Endpoint, rows: Rows) -> dict[str, dict[str, Any]]:
-    """The rows by where they stand, which takes the place of their ids; times as such."""
+    """The rows by position, which replaces their ids; times as datetimes."""
     places: dict[str, str] = {}
     for table, row in rows:
         parent = places[row["_dlt_parent_id"]] if "_dlt_parent_id" in row else ""
@@ -151,7 +151,7 @@ def test_a_glance_finds_what_a_close_look_finds(resource: str) -> None:
     def check(row: dict[str, Any]) -> None:
         glance, close = Redaction(endpoint), Redaction(endpoint)
         seen, looked = glance(row), close.look_closely(row)
-        assert repr(seen) == repr(looked)  # NaN is no other NaN
+        assert repr(seen) == repr(looked)  # NaN does not equal NaN
         assert glance.is_plain == close.is_plain
         assert hash_row(seen, glance.written) == hash_row(looked)
         if PlainRows(endpoint).holds(row):
@@ -161,7 +161,7 @@ def test_a_glance_finds_what_a_close_look_finds(resource: str) -> None:
 
 
 def test_the_demos_rows_are_plain() -> None:
-    """Else all rows of an account would go the slow way, and no other test would tell."""
+    """Otherwise all rows of an account might go the slow way, and no other test would notice."""
     world = World(300)
     for resource in ("videos", "players", "summaries"):
         plain = PlainRows(by_name()[resource])

@@ -1,4 +1,4 @@
-"""The plugin is light for the processes that only import it, and its page is closed where it cannot ask who may read."""
+"""Importing the plugin is cheap, and its page is closed if it cannot check permissions."""
 
 from __future__ import annotations
 

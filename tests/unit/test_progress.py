@@ -1,4 +1,4 @@
-"""How far it is, how fast, how long still: arithmetic on counts and a clock that the test moves."""
+"""Progress, rate and time left: arithmetic on counts, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_rate_has_two_digits(rate: float, words: str) -> None:
 
 def test_the_time_left_follows_the_rate() -> None:
     pace = Pace("videos")
-    assert pace.count("pages", 99, 0.0, at_once).left_s is None  # one answer is no rate
+    assert pace.count("pages", 99, 0.0, at_once).left_s is None  # one answer gives no rate
     status = [pace.count("pages", 99 - n, n / 2, at_once) for n in range(1, 21)][-1]
     assert (status.done, status.total, status.rate, status.left_s, status.is_limited) == (21, 100, 2.0, 39.5, False)
 
@@ -72,7 +72,7 @@ def test_where_the_end_is_not_known_no_time_is_promised() -> None:
 
 
 def test_a_list_that_is_read_once_more_has_more_pages() -> None:
-    """The last one may be followed by more that nobody expected: it never says 4 of 3."""
+    """More answers than expected may come: it must never say 4 of 3."""
     pace = Pace("videos")
     told = [pace.count("pages", left, 0.0, at_once) for left in (2, 1, None, None, 2, 1, None)]
     assert [(status.done, status.total) for status in told] == [(1, 3), (2, 3), (3, 3), (4, 4), (5, 7), (6, 7), (7, 7)]
@@ -88,7 +88,7 @@ def test_another_unit_is_another_count() -> None:
 def test_the_rate_is_the_recent_one_and_needs_no_more_memory_for_more_answers() -> None:
     pace = Pace("videos")
     for n in range(50_000):
-        pace.count("pages", None, n / 1000, at_once)  # a thousand a second, for a while
+        pace.count("pages", None, n / 1000, at_once)  # a thousand per second for a while
     status = [pace.count("pages", None, 50 + n, at_once) for n in range(int(RATE_OF_S) + 5)][-1]
     assert status.rate == pytest.approx(1, rel=0.05)
     assert len(pace._marks) <= 602
@@ -98,7 +98,7 @@ def test_the_rate_is_the_recent_one_and_needs_no_more_memory_for_more_answers() 
 def test_under_a_rate_limit_the_end_is_promised_at_most_one_window_early_or_two_late(
     limit: int, window_s: float, objects: int
 ) -> None:
-    """In bursts, as they come: five milliseconds each, until the window is used up."""
+    """Answers come in bursts: one every five milliseconds, until the window is used up."""
     now = 0.0
 
     def sleep(seconds: float) -> None:
@@ -138,7 +138,7 @@ def test_the_least_time_leaves_the_reserve_to_others() -> None:
 
 
 def test_the_least_time_is_told_while_others_wait_for_the_window() -> None:
-    """Who waits holds the throttle's lock, for up to a minute."""
+    """A thread that waits for the window holds the throttle's lock, for up to a minute."""
     told: list[float] = []
     throttle = Throttle(lambda _: (asking := threading.Thread(target=ask)).start() or asking.join(5))
 
@@ -191,28 +191,28 @@ def test_threads_count_together(caplog: pytest.LogCaptureFixture) -> None:
 
 
 class Terminal(io.StringIO):
-    """Something that says it is one."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
 class BrokenTerminal(Terminal):
-    """One whose other end is gone."""
+    """A terminal whose other end is closed."""
 
     def write(self, text: str) -> int:
         raise OSError(5, "Input/output error")
 
 
 def use_terminal(monkeypatch: pytest.MonkeyPatch, terminal: Terminal, term: str = "xterm") -> None:
-    """For a test's body: between a fixture and the test, pytest puts its own stream there."""
+    """Used in a test's body: pytest replaces the stream between a fixture and the test."""
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("COLUMNS", "80")
 
 
 def test_log_lines_go_above_the_bar_and_each_handler_gets_its_stream_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of Airflow's handlers has a stream that cannot be set, as it looks up sys.stderr each time."""
+    """One of Airflow's handlers looks up sys.stderr each time, so its stream cannot be set."""
     terminal = Terminal()
     use_terminal(monkeypatch, terminal)
     ours, theirs = logging.StreamHandler(terminal), logging._StderrHandler()  # type: ignore[attr-defined]
@@ -227,7 +227,7 @@ def test_log_lines_go_above_the_bar_and_each_handler_gets_its_stream_back(monkey
     logger.handlers = []
 
     assert "of 6 pages" in written
-    assert re.search(r"\x1b\[2K(\x1b\[0m)*A line\.\n", written)  # on a line that was cleared of the bar
+    assert re.search(r"\x1b\[2K(\x1b\[0m)*A line\.\n", written)  # on a line that no longer has the bar
     assert ours.stream is terminal
     assert sys.stderr is terminal
     assert is_terminal()
@@ -267,6 +267,6 @@ def test_a_terminal_without_a_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_bars_library_is_imported_for_a_bar_only() -> None:
-    """Each task of the DAG would pay for it otherwise."""
+    """Otherwise each task of the DAG would pay for that import."""
     script = "import sys, include.api_video.load.runner; print([name for name in sys.modules if name == 'rich.progress'])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""What is judged without asking anybody: the rate limit's headers, names that may be shown."""
+"""The doctor's judgments that need no server: the rate limit's headers, field names that may be shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A proxy in the environment, and what is started beside it: nothing local reaches the proxy, in whatever process."""
+"""With a proxy in the environment, local requests never reach it, in any process that the commands start."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def seen() -> list[str]:
 
 @pytest.fixture
 def environment(seen: list[str]) -> Iterator[dict[str, str]]:
-    """Of a machine behind a proxy, which notes what reaches it and refuses it."""
+    """The environment of a machine behind a proxy, which logs and refuses all requests."""
 
     def refuse(connection, head: bytes) -> None:
         seen.append(head.split(b"\r\n")[0].decode())
@@ -50,7 +50,7 @@ def test_what_the_demo_starts_reaches_it_without_the_proxy(environment: dict[str
 def test_what_make_starts_reaches_what_is_local_without_the_proxy(
     environment: dict[str, str], seen: list[str], tmp_path: Path
 ) -> None:
-    """A makefile of the test's own, around the project's: a command as those of `make run` and `make ui` are started."""
+    """A makefile that includes the project's, to start a command as `make run` and `make ui` do."""
     (tmp_path / "asks.py").write_text(
         f"import os, sys, httpx, requests; sys.path.insert(0, {str(PROJECT)!r})\n"
         "from tests.small_api import Api\n"

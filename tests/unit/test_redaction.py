@@ -1,4 +1,4 @@
-"""No secret and no private token survives; everything else stays as the API gave it."""
+"""No secret and no private token is stored; everything else stays as the API sent it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_holds_no_token_is_not_touched(text):
 
 
 def test_a_private_video_read_twice_is_the_same_row():
-    """The token is a new one at each read: a change that never happened."""
+    """The token is new at each read, and would look like a change."""
 
     def read(token: str) -> dict[str, Any]:
         embed, vod = f"https://embed.api.video/vod/vi1?token={token}", f"https://vod.api.video/vod/vi1/token/{token}"
@@ -193,7 +193,7 @@ def test_the_row_that_was_given_is_not_changed():
 
 # --- the property ------------------------------------------------------------------------------------------------------
 
-SECRET = "S3CR3T"  # any piece of it that survives is found
+SECRET = "S3CR3T"  # tests search for any piece of it
 secret_fields = st.sampled_from(["streamKey", "serverUrl", "signatureSecret", "apiKey", "accessToken", "uploadToken"])
 plain_fields = st.sampled_from(
     ["videoId", "liveStreamId", "assets", "source", "ingest", "restreams", "links", "uri", "new"]
@@ -220,7 +220,7 @@ leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | addre
 
 
 def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with plain fields, secrets of any kind, and what customers wrote."""
+    """Objects with plain fields, secrets of any kind, and customers' texts."""
     secrets = st.dictionaries(secret_fields, st.just(SECRET) | st.just([SECRET]) | st.just({"a": SECRET}), max_size=2)
     written = st.dictionaries(free_fields, st.text(max_size=8), max_size=2)
     return st.builds(lambda *parts: {k: v for part in parts for k, v in part.items()},

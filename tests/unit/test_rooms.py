@@ -1,4 +1,4 @@
-"""The rooms of ``include/api_video``: their arrows run one way, and no two files import each other."""
+"""The rooms of ``include/api_video``: imports run one way, and no two files import each other."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FILES = sorted(HOUSE.rglob("*.py"))
 
 
 def name_of(file: Path) -> str:
-    """``warehouse.sql`` of a file."""
+    """The module name of a file, such as ``warehouse.sql``."""
     return ".".join(file.relative_to(HOUSE).with_suffix("").parts)
 
 
 def imports_of(file: Path) -> Iterator[str]:
-    """Modules of the package that a file imports anywhere, also within functions: ``warehouse.sql``."""
+    """Modules of the package that a file imports, even within functions: ``warehouse.sql``."""
     modules = {name_of(other) for other in FILES}
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{PACKAGE}."):

@@ -1,4 +1,4 @@
-"""What a run may be given: by the trigger form, by Airflow's API, on the command line."""
+"""The parameters of a run, from the trigger form, Airflow's API or the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARAMS = run_params(["videos", "video"], ["videos"])
 
 
 def given(conf: dict[str, Any] | None, **params: Any) -> Settings:
-    """The settings of a run, as its tasks read them."""
+    """The settings of a run, as its tasks see them."""
     context = {"dag": SimpleNamespace(params=PARAMS), "dag_run": SimpleNamespace(conf=conf)}
     chosen = {name: param.value for name, param in PARAMS.items()} | params
     return with_params(Settings("k3y", max_removed_share=0.25), {**context, "params": chosen})
@@ -37,13 +37,13 @@ def test_the_switch_takes_the_brake_off_for_its_run() -> None:
 
 @pytest.mark.parametrize("wrong", [2, 50, "yes", None])
 def test_the_switch_takes_no_number_for_which_there_is_no_brake(wrong: Any) -> None:
-    """A share of 2 or 50 became 1."""
+    """A max_removed_share of 2 or 50 was silently taken as 1."""
     with pytest.raises(ValueError, match=r"(?s)Param.*boolean|boolean"):
         PARAMS["allow_mass_removal"].resolve(value=wrong)
 
 
 def test_the_share_that_the_form_had_before_is_refused_and_the_switch_named() -> None:
-    """Who triggers runs by the API would else believe that it brakes, or that it lets through."""
+    """Otherwise a user of Airflow's API would believe that the parameter has an effect."""
     with pytest.raises(SettingsError, match="allow_mass_removal") as refused:
         given({"max_removed_share": 0.1})
     assert "The share itself is a setting, SOURCES__API_VIDEO_SOURCE__MAX_REMOVED_SHARE." in str(refused.value)

@@ -1,4 +1,4 @@
-"""The setting `schedule`: what it may be, and what follows from it."""
+"""The setting `schedule`: its values, and what follows from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every documented column is declared with its documented type, also where no row has a value yet."""
+"""Every documented column is declared with its documented type, even if no row has a value yet."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.naming import columns_of, snake, table_and_column, tables_of
 from include.api_video.warehouse.schema import build_schema, is_deduplicated, keep_newest
 
-# What api.video documents (OpenAPI description of 2024-11, Admin API's of 2026-06), in the warehouse's names. Written by
-# hand, so that a column that gets lost is missed here. Secrets are left out: streamKey, serverUrl, value.
+# The documented columns (OpenAPI of 2024-11, the Admin API's of 2026-06), by their names in the warehouse. Written by hand,
+# so that a test notices a lost column. Secrets are left out: streamKey, serverUrl, value.
 VIDEO = {
     "": {
         "video_id": "text",
@@ -204,7 +204,7 @@ def test_every_timestamp_has_a_zone_and_every_column_of_the_api_a_meaning(table)
 
 
 def test_sizes_and_rates_have_room():
-    """A file may have 30 GiB; bitrates come as 411.218, frame rates as 29.97."""
+    """Files may have 30 GiB (guide); bitrates come as 411.218, frame rates as 29.97."""
     status, ranges = types("video_status"), types("video_status__ingest__received_bytes")
     assert {status["ingest__filesize"], *(ranges[name] for name in ("from", "to", "total"))} == {"bigint"}
     assert {status["encoding__metadata__bitrate"], status["encoding__metadata__framerate"]} == {"double"}

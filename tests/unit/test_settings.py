@@ -1,4 +1,4 @@
-"""Where settings come from, which one wins, and what an unknown or impossible one is answered with."""
+"""Sources of settings, their precedence, and the messages about unknown or impossible ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_RESOURCES = (
     "players",
     "live_streams",
 )
-# Every option: field of Settings, as text in the environment, as TOML, the value that both mean.
+# Every option: field of Settings, text in the environment, TOML, and the value that both mean.
 OPTIONS = [
     ("api_key", "k3y", '"k3y"', "k3y"),
     ("environment", "sandbox", '"sandbox"', "sandbox"),
@@ -59,7 +59,7 @@ options = pytest.mark.parametrize(("name", "text", "toml", "value"), OPTIONS, id
 
 
 class Config:
-    """What a user may set: environment variables, and the files in ``.dlt``."""
+    """The user's settings: environment variables, and the files in ``.dlt``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self._monkeypatch, self._folder = monkeypatch, folder / ".dlt"
@@ -80,7 +80,7 @@ class Config:
         return self
 
     def toml(self, option: str, value: str) -> Config:
-        """Writes one option where it belongs: keys into secrets.toml, all else into config.toml."""
+        """Writes one option into its file: keys into secrets.toml, all others into config.toml."""
         section, _, name = f"sources.api_video_source.{option}".rpartition(".")
         return self.file("secrets.toml" if name.endswith("api_key") else "config.toml", f"[{section}]\n{name} = {value}\n")
 
@@ -92,7 +92,7 @@ def config(monkeypatch: pytest.MonkeyPatch, clean_environment: Path) -> Config:
 
 @pytest.fixture
 def keyed(config: Config) -> Config:
-    """With a key in the environment, so that a test can be about something else."""
+    """Settings with a key in the environment, for tests of other options."""
     return config.env(api_key="k3y")
 
 
@@ -156,7 +156,7 @@ def test_what_the_connection_leaves_empty_comes_from_the_files(config):
 
 
 def test_an_empty_key_in_the_environment_does_not_hide_the_one_in_the_file(config):
-    """docker-compose sets a variable that has no value to an empty text."""
+    """docker-compose sets a variable without a value to an empty text."""
     config.env(api_key="").toml("api_key", '"of the file"')
     assert read_settings().api_key == "of the file"
 
@@ -177,7 +177,7 @@ def test_the_exact_toml_of_the_documentation_works(config):
 @pytest.mark.parametrize("name", ["API_KEY", "ENVIRONMENT", "RESOURCES", "BASE_URL", "ADMIN_API_KEY", "FILTERS"])
 @pytest.mark.parametrize("section", ["", "SOURCES__", "API_VIDEO_SOURCE__", "SOURCES__API_VIDEO__"])
 def test_stray_variables_are_not_ours(keyed, name, section):
-    """Many machines have them for other reasons, and dlt's own search would take them."""
+    """Many machines have such variables for other reasons, and dlt's own search would use them."""
     before = read_settings()
     keyed.variable(section + name, "staging")
     assert read_settings() == before
@@ -256,7 +256,7 @@ def test_a_slash_at_the_end_of_a_url_is_dropped(keyed):
     assert read_settings({"base_url": "https://proxy.example.com/api/"}).base_url == "https://proxy.example.com/api"
 
 
-# --- values that cannot be ---------------------------------------------------------------------------------------------
+# --- impossible values -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_an_impossible_value_is_refused_with_the_rule(keyed, option, value, mess
 )
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_what_is_no_finite_number_is_refused(keyed, option, value):
-    """ "nan" compares as false with every bound: a brake of nan would never brake."""
+    """Comparisons with "nan" are false: a brake of nan would never brake."""
     keyed.env(**{option: value})
     with pytest.raises(SettingsError, match=option):
         read_settings()

@@ -1,4 +1,4 @@
-"""Any row is loaded, and nothing of it is lost: the cleaning, the fitting and dlt's own normalizer, in memory."""
+"""Any row is loaded without loss: redaction, fitting and dlt's own normalizer, in memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OURS |= {column.path for column in OWN_COLUMNS + DETAIL_COLUMNS}
 
 
 class Kept(list[Any]):
-    """Takes the rows that dlt would write into files."""
+    """Collects the rows that dlt would write into files."""
 
     def write_data_item(self, load_id: str, schema: str, table: str, row: dict[str, Any], columns: Any) -> None:
         for name, value in row.items():
@@ -44,12 +44,12 @@ class Kept(list[Any]):
 
 @cache
 def declared(resource: str) -> dlt.Schema:
-    """The schema of one resource; to build it takes longer than all else here."""
+    """The schema of one resource; building it takes longer than everything else here."""
     return build_schema([by_name()[resource]])
 
 
 class Tables:
-    """The tables of a resource, as dlt fills them load after load."""
+    """The tables of a resource, as dlt fills them load by load."""
 
     def __init__(self, resource: str, destination: Any) -> None:
         self.endpoint = by_name()[resource]
@@ -59,10 +59,10 @@ class Tables:
         schema = declared(resource).clone()
         schema.naming.max_length = self._config.destination_capabilities.max_column_identifier_length
         self.schema: dlt.Schema = schema
-        self.hashes: dict[str, str] = {}  # by key, as a warehouse has them
+        self.hashes: dict[str, str] = {}  # by key, as in a warehouse
 
     def load(self, rows: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-        """What dlt writes of those rows that are news: pairs of table and row."""
+        """The rows that dlt writes for new and changed rows: pairs of table and row."""
         self._fit, news = Fitting(self.endpoint, self.schema), []
         for row in rows:
             clean = self._clean(row)
@@ -91,7 +91,7 @@ def test_no_row_fails_and_no_value_is_lost(resource: str, destination: Any) -> N
 
     @examples(40)
     @given(first=a_world(resource), second=a_world(resource))
-    # Two names without a letter of ASCII: both became the same column, and null took the place of false.
+    # Two names without an ASCII letter became the same column, and null replaced false.
     @example(first=[], second=[{key: "id0", "createdAt": {"٣": False, ":\x80𐴰": None}}])
     def check(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
         tables = Tables(resource, destination)

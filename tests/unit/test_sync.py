@@ -1,4 +1,4 @@
-"""What a sync decides, as pure logic: pages go in, news and an outcome come out; the warehouse is a dictionary."""
+"""The decisions of a sync as pure logic: pages go in, rows to load and an outcome come out; the warehouse is a dict."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STATUS, SOURCE = by_name()["video_status"], by_name()["summary_source"]
 
 
 def at(second: int) -> str:
-    """A time stamp as the API writes it: UTC, no fraction."""
+    """A timestamp as the API writes it: UTC, no fraction."""
     return (START + timedelta(seconds=second)).isoformat()
 
 
@@ -49,14 +49,14 @@ def page(rows: list[dict[str, Any]], total: int | None, number: int = 1, pages: 
 
 @dataclass
 class Table:
-    """A table of the warehouse as a dictionary: it answers a sync's questions, and takes what it hands on."""
+    """A warehouse table as a dictionary: it answers a sync's queries, and stores the rows that it emits."""
 
     endpoint: Endpoint = VIDEOS
     rows: dict[str, KnownRow] = field(default_factory=dict)
     loaded: bool = False
     questions: list[str] = field(default_factory=list)
     ledger: Outcome | None = None  # of the last run
-    first_is_due: bool = True  # no reading has come to its end yet
+    first_is_due: bool = True  # no reading has been completed yet
 
     def find_rows(self, keys: Sequence[str]) -> dict[str, KnownRow]:
         self.questions.append("find_rows")
@@ -82,7 +82,7 @@ class Table:
         return {key for key, row in self.rows.items() if not row.removed}
 
     def hold(self, rows: Sequence[Mapping[str, Any]]) -> Table:
-        """Has these rows loaded already."""
+        """Makes these rows loaded already."""
         self.loaded, self.first_is_due = True, False
         for row in rows:
             self.rows[row[self.endpoint.key]] = KnownRow(hash_row(row), utc(row.get("updatedAt")), removed=False)
@@ -97,9 +97,9 @@ class Table:
         return ListSync(self.endpoint, self.state(), self, **options)
 
     def load(self, read: Callable[[int], Page], **options: Any) -> Outcome:
-        """One run: reads as the sync wants, and merges what it hands on, as one load package does.
+        """One run: reads what the sync requests, and merges the rows that it emits, as one load package does.
 
-        Pages that are certain to be asked for are read ahead, the last ones first.
+        Pages that are sure to be requested are prefetched, the last ones first.
         """
         sync, news, number = self.sync(**options), [], 1
         ahead: dict[int, Page | ApiVideoError] = {}
@@ -139,7 +139,7 @@ def read_or_fail(read: Callable[[int], Page], number: int) -> Page | ApiVideoErr
 
 
 class Pages:
-    """Answers from a script, and notes which pages were asked for."""
+    """Returns prepared answers, and logs which pages were requested."""
 
     def __init__(self, *answers: Page) -> None:
         self._answers = list(answers)
@@ -157,7 +157,7 @@ class Pages:
 
 
 def load(table: Table, *answers: Page, **options: Any) -> Outcome:
-    """One run over these answers, all of which it must ask for."""
+    """One run over these answers, all of which it must request."""
     pages = Pages(*answers)
     outcome = table.load(pages, **options)
     assert pages.left == 0, "the run ended before it had read everything"
@@ -170,7 +170,7 @@ def load(table: Table, *answers: Page, **options: Any) -> Outcome:
 def test_the_first_load_reads_every_page():
     table = Table()
     first = page(videos(3, 2), 3, 1, 2)
-    outcome = load(table, first, page(videos(1), 3, 2, 2), first)  # page 1 once more: nothing came meanwhile
+    outcome = load(table, first, page(videos(1), 3, 2, 2), first)  # page 1 again: nothing new meanwhile
     assert outcome == Outcome("first", items_total=3, active=3, new=3, gone=[])
     assert table.active() == {"v1", "v2", "v3"}
 
@@ -214,7 +214,7 @@ def test_reading_ends_at_the_first_row_older_than_the_cursors_second():
 
 
 def test_rows_of_the_cursors_own_second_are_read_again_also_across_a_page_border():
-    """A time stamp has no fraction: a row may have come in the second of the cursor after the last run read it."""
+    """Timestamps have no fraction: after the last run, another row may have come in the cursor's second."""
     held = [video("a", 9), video("b", 9), video("old", 1)]
     table = Table().hold(held)
     late = video("late", 9)
@@ -268,13 +268,13 @@ def test_the_hash_of_a_row_does_not_depend_on_the_order_of_its_fields():
 def test_where_the_count_does_not_fit_the_same_run_goes_on_and_finds_what_is_gone():
     table = Table().hold(videos(4, 3, 2, 1))
     whole = (page(videos(4, 3), 3, 1, 2), page(videos(1), 3, 2, 2))
-    outcome = load(table, *whole, whole[0])  # page 1 once more: nothing came meanwhile
+    outcome = load(table, *whole, whole[0])  # page 1 again: nothing new meanwhile
     assert outcome == Outcome("full", items_total=3, active=3, removed=1, gone=["v2"])
     assert table.active() == {"v1", "v3", "v4"}
 
 
 def test_one_that_went_and_one_that_came_are_both_seen():
-    """The number of rows is the same as before."""
+    """The number of rows stays the same."""
     table = Table().hold(videos(3, 2, 1))
     whole = (page(videos(4, 3), 3, 1, 2), page(videos(1), 3, 2, 2))
     outcome = load(table, *whole, whole[0], whole[0])
@@ -377,7 +377,7 @@ def test_a_list_whose_total_moved_is_read_again():
 
 
 def test_a_row_that_comes_twice_tells_of_another_that_is_on_top_now():
-    """v5 came, and v1 went at once: the total stands still, and v3 slipped onto the second page."""
+    """v5 was added and v1 deleted at once: the total stays the same, and v3 moved to the second page."""
     table = Table()
     first = (page(videos(4, 3), 4, 1, 2), page(videos(3, 2), 4, 2, 2), page([], 4, 3, 2))
     again = (page(videos(5, 4), 4, 1, 2), page(videos(3, 2), 4, 2, 2))
@@ -386,7 +386,7 @@ def test_a_row_that_comes_twice_tells_of_another_that_is_on_top_now():
 
 
 def test_pages_that_disagree_about_the_total_are_not_believed_where_only_changes_are_read():
-    """v8 was deleted between the pages and v6 slipped to page 1: as many rows as listed, and yet v6 is missing."""
+    """v8 was deleted between the pages and v6 moved to page 1: as many rows as listed, but v6 is missing."""
     table = Table().hold(videos(5, 4, 3))
     now = page(videos(7, 6), 5, 1, 3), page(videos(5, 4), 5, 2, 3), page(videos(3), 5, 3, 3)
     changes = (page(videos(8, 7), 6, 1, 3), now[1], now[0], now[1], now[0])
@@ -395,7 +395,7 @@ def test_pages_that_disagree_about_the_total_are_not_believed_where_only_changes
 
 
 class Live:
-    """A list of pages of two rows, newest first; ``then`` says what it holds from the n-th request on."""
+    """A list with pages of two rows, newest first; ``then`` has its content from the n-th request on."""
 
     def __init__(self, rows: list[dict[str, Any]], then: dict[int, list[dict[str, Any]]]) -> None:
         self._rows, self._then, self.asked = rows, then, list[int]()
@@ -454,7 +454,7 @@ def test_an_older_version_from_a_server_that_lags_behind_does_not_win():
 
 
 def cut(rows: list[dict[str, Any]], total: int, size: int = 2) -> Callable[[int], Page]:
-    """A list that stands still, whatever total it claims."""
+    """A list that does not change, whatever total it reports."""
     pages = -(-len(rows) // size)
     return lambda number: page(rows[size * (number - 1) : size * number], total, number, pages)
 
@@ -557,7 +557,7 @@ def test_an_empty_first_page_that_claims_a_second_one():
 
 
 def test_a_total_that_lags_behind_a_full_last_page():
-    """It announces two pages, and there are three."""
+    """The list announces two pages, but has three."""
     rows = videos(5, 4, 3, 2, 1)
     table = Table()
     outcome = table.load(lambda number: page(rows[2 * number - 2 : 2 * number], 5, number, 2))
@@ -578,7 +578,7 @@ def test_nothing_after_the_last_page_is_no_fault(error):
 
 
 class Refusing:
-    """A list that gives no page after the ``last`` one, from either end."""
+    """A list that refuses pages beyond the ``last`` one, from either end."""
 
     def __init__(self, rows: list[dict[str, Any]], last: int) -> None:
         self._rows, self._last, self.asked = rows, last, list[int]()
@@ -628,7 +628,7 @@ def test_what_was_read_before_the_api_went_down_is_loaded_and_the_rest_by_the_ne
 
 
 class Blip:
-    """A list that answers one page in another way, once."""
+    """A list that answers one page differently, once."""
 
     def __init__(
         self, rows: list[dict[str, Any]], number: int, answer: list[dict[str, Any]], *, always: bool = False
@@ -704,7 +704,7 @@ def test_an_hour_with_changes_where_pages_are_refused_reads_from_the_other_end()
 
 
 def test_lists_without_a_total_are_complete_when_each_has_been_read_to_its_end():
-    """The Admin API says no total; its keys come as one list per project."""
+    """The Admin API reports no total; its keys come as one list per project."""
     keys = by_name()["projects_api_keys"]
     sync = ListSync(keys, TableState(), Table(keys))
     sync.expect_lists(2)
@@ -720,17 +720,17 @@ def test_lists_without_a_total_are_complete_when_each_has_been_read_to_its_end()
 # --- a simulated list that changes between pages -----------------------------------------------------------------------
 
 
-NEWEST_FIRST = ("updatedAt",)  # what the source sorts descending (source._params); all else ascending
+NEWEST_FIRST = ("updatedAt",)  # sorted descending by the source (source._params); all others ascending
 
 
 class Listing:
-    """api.video's list of one resource, sorted and cut into pages as the source asks for them.
+    """api.video's list of one resource, sorted and split into pages as the source requests.
 
-    ``between`` holds the changes that happen just before each request, ``moments`` which rows were listed at each, and
-    ``moved`` which rows were updated: those are on top of the list now, where the next run finds them.
+    ``between`` has the changes just before each request, ``moments`` the rows listed at each, and ``moved`` the rows
+    updated, which are at the top of the list now, where the next run finds them.
     """
 
-    ahead = 3  # pages that are under way at once
+    ahead = 3  # pages requested in parallel
 
     def __init__(self, endpoint: Endpoint, page_size: int) -> None:
         self.endpoint, self.page_size, self.time, self.made, self.asked = endpoint, page_size, 0, 0, 0
@@ -741,12 +741,12 @@ class Listing:
         self.sort_by, self.descending = endpoint.sort_by or "", endpoint.sort_by in NEWEST_FIRST
 
     def change(self, kind: str, number: int) -> None:
-        """One change by the customer; ``number`` picks a row. Two changes may fall into one second."""
+        """One change by the customer; ``number`` picks a row. Two changes may happen in the same second."""
         self.time += number % 2
         keys = sorted(self.rows)
         if kind in ("add", "add in the middle"):
             self.made += 1
-            # A discarded video brings its old createdAt along: it turns up anywhere in the list.
+            # A discarded video keeps its old createdAt, so it may appear anywhere in the list.
             created = at(number * 7 % (self.time + 1)) if kind == "add in the middle" else at(self.time)
             row = {"createdAt": created, "updatedAt": at(self.time), "title": ""}
             self.rows[f"id{self.made:03}"] = {self.endpoint.key: f"id{self.made:03}", **row}
@@ -761,7 +761,7 @@ class Listing:
         for kind, which in self.between.pop(0) if self.between else ():
             self.change(kind, which)
         self.moments.append(frozenset(self.rows))
-        rows = list(self.rows.values())  # in the order of their last change, which also decides within one second
+        rows = list(self.rows.values())  # in the order of their last change, also within the same second
         rows.sort(key=lambda row: row[self.sort_by])
         if self.descending:
             rows.reverse()
@@ -778,8 +778,8 @@ class Listing:
 
 
 def run_while_it_changes(table: Table, listing: Listing, *, full_due: bool) -> None:
-    """One run over a changing list, then the proof: nothing lost nor removed wrongly, no claim that is not true, and a
-    quiet run makes both equal.
+    """One run over a changing list, then the proof: no row is lost or wrongly removed, no claim is untrue, and a quiet run
+    makes both equal.
     """
     before = table.active()
     listing.moments.clear()
@@ -798,7 +798,7 @@ def run_while_it_changes(table: Table, listing: Listing, *, full_due: bool) -> N
 
 
 def fewer_than_a_page(between: list[list[tuple[str, int]]], page_size: int) -> list[list[tuple[str, int]]]:
-    """Between two requests less happens than fills a page (100 rows): else a new row may pass for one that was missed."""
+    """Between two requests, fewer changes happen than fill a page (100 rows). Otherwise a new row may hide a missed one."""
     return [happening[: page_size - 1] for happening in between]
 
 
@@ -853,7 +853,7 @@ def test_a_first_load_of_a_list_that_changes_ends_equal_or_says_that_it_is_not_p
 def test_one_that_goes_while_another_comes_never_hides_a_row_of_a_list_read_whole(
     endpoint, kind_of_add, page_size, at_first, when, numbers
 ):
-    """The total stands still, and the rows behind the one that went move up: one of them is on no page that was read."""
+    """The total stays the same, and rows behind the deleted one move up: one of them is on no page that was read."""
     listing, table = Listing(endpoint, page_size), Table(endpoint)
     for _ in range(at_first):
         listing.change("add", 1)
@@ -873,7 +873,7 @@ def test_one_that_goes_while_another_comes_never_hides_a_row_of_a_list_read_whol
     added=st.integers(0, 3),
 )
 def test_deleted_rows_are_found_wherever_they_were_and_whatever_came_at_the_same_time(rows, seconds, deleted, added):
-    """``seconds``: so many rows share one, up to whole pages whose place tells nothing."""
+    """``seconds``: number of rows that share a second, up to whole pages, whose timestamps tell nothing."""
     listing, table = Listing(VIDEOS, 5), Table()
     for number in range(rows):
         listing.change("add", number % seconds == 0)
@@ -914,7 +914,7 @@ def test_a_row_that_the_list_lacks_and_the_api_still_has_is_kept_and_not_proven(
 
 
 def test_a_row_on_a_page_that_nobody_announced_is_not_taken_for_gone():
-    """The total lags behind a list that fills its pages: one row was added, and the last one is on a page more."""
+    """The total lags behind a list with full pages: after one more row, the last row is on one page more."""
     table = Table().hold(videos(4, 3, 2, 1))
     rows = videos(9, 4, 3, 2, 1)
 
@@ -970,7 +970,7 @@ def test_many_deleted_rows_have_the_whole_list_read():
 
 
 def test_a_row_that_came_back_while_another_went_is_asked_for_though_the_count_stands_still():
-    """Neither moved updatedAt: page 1 is as it was."""
+    """Neither change moved updatedAt, so page 1 is as before."""
     table = Table().hold(videos(*range(250))).remove("v7")
     back = video("v7", 7)
     outcome = table.load(
@@ -1086,7 +1086,7 @@ def test_new_changed_unchanged_and_restored_details_are_told_apart():
 
 @pytest.mark.parametrize(("all_of_them", "is_current", "loaded"), [(2, True, False), (3, True, True), (2, False, True)])
 def test_what_is_loaded_as_it_is_is_loaded_again_only_where_its_place_in_the_queue_counts(all_of_them, is_current, loaded):
-    """Or where it is of another version of its parent: it would be asked for again."""
+    """Or if it belongs to another version of its parent: it would be requested again."""
     parents = [Parent(key, "h", known(status(key, quality="encoding")), is_current) for key in ("v1", "v2")]
     sync = DetailSync(STATUS, waiting(*parents, waiting_total=all_of_them, active=2), first=False)
     rows = [sync.take(status(parent.key, quality="encoding"), NOW) for parent in parents]

@@ -1,4 +1,4 @@
-"""GitHub's forms: what GitHub would refuse, and what they send people to."""
+"""GitHub's issue forms: they follow GitHub's rules, and their links work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.test_documented_commands import CHECKS, TARGETS
 
 FORMS = sorted((PROJECT / ".github/ISSUE_TEMPLATE").glob("*.yml"))
 PULL_REQUEST = Document(PROJECT / ".github/pull_request_template.md")
-# Kinds of element and what their attributes must have: GitHub's documentation, "Syntax for GitHub's form schema".
+# Kinds of elements and their required attributes: GitHub's documentation, "Syntax for GitHub's form schema".
 REQUIRED = {
     "markdown": {"value"},
     "input": {"label"},

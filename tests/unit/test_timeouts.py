@@ -1,4 +1,4 @@
-"""How long the tasks and the run may take."""
+"""Time limits of the tasks and of the run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_budget_of_details_adds_to_it(monkeypatch: pytest.MonkeyPatch, budge
 
 
 def test_a_run_has_time_for_its_longest_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that `validate` runs whatever the tasks before it did."""
+    """So `validate` still runs if the tasks before it use up their time."""
 
     def level(name: str) -> int:
         return 1 + max((level(parent) for parent in upstream(next(e for e in ENDPOINTS if e.name == name))), default=0)

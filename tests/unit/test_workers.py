@@ -1,4 +1,4 @@
-"""A DuckDB file and workers on several machines."""
+"""A DuckDB file cannot serve workers on several machines."""
 
 from __future__ import annotations
 

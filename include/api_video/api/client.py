@@ -221,7 +221,7 @@ class ApiVideoSession(BoundedSession):
         return self._pool.map(self._find, urls)
 
     def _find(self, url: str) -> Mapping[str, Any] | None:
-        response = self._look_up(url)
+        response = self._get_or_none(url)
         return None if response is None else cast("Mapping[str, Any]", response.json())
 
     def knows(self, url: str, params: dict[str, Any]) -> bool:
@@ -230,7 +230,7 @@ class ApiVideoSession(BoundedSession):
         The answer is kept for the next request to the same URL, so the question costs no extra request.
         """
         try:
-            response = self._look_up(url, {**params, "page": 1})
+            response = self._get_or_none(url, {**params, "page": 1})
         except ForeignAnswerError as error:  # how the host answers an unknown path is not documented: maybe with a web page
             if error.status == 404:
                 return False
@@ -242,7 +242,7 @@ class ApiVideoSession(BoundedSession):
         self._ahead[response.request.url or ""] = kept
         return True
 
-    def _look_up(self, url: str, params: dict[str, Any] | None = None) -> requests.Response | None:
+    def _get_or_none(self, url: str, params: dict[str, Any] | None = None) -> requests.Response | None:
         """The answer; None on a 404, whatever ``missing_ok`` says."""
         try:
             response = self.get(url, params=params)

@@ -77,14 +77,14 @@ class _Watchdog:
         with self._lock:
             self._deadlines.add(deadline)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._look, name="deadlines", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
                 self._thread.start()
 
     def leave(self, deadline: Deadline) -> None:
         with self._lock:  # no shutdown after this: another request may use the connection by then
             self._deadlines.discard(deadline)
 
-    def _look(self) -> None:
+    def _run(self) -> None:
         idle = 0
         while idle < ENDS_AFTER:
             time.sleep(LOOKED_EVERY_S)

@@ -144,7 +144,7 @@ def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterat
             function = check.func if isinstance(check, partial) else check
             name = function.__name__.removeprefix("_check_")
             yield Check(endpoint.name, name, False, "a table", "none", "It was dropped.")
-    yield from _check_drift(query, endpoint, facts)
+    yield from _check_evolution(query, endpoint, facts)
 
 
 def _check_synced(endpoint: Endpoint, synced: Synced, error: str | None) -> Check:
@@ -267,11 +267,11 @@ def _count_lost(query: Query, table: str, column: str, parent: str, parent_colum
     return int(count)
 
 
-def _check_drift(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[Check]:
+def _check_evolution(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[Check]:
     """Schema evolution (new and lost fields), and how far updatedAt can be trusted. Reported, never a failure."""
-    drifted = [*_new_fields(endpoint, facts.first_seen), *_lost_fields(query, endpoint)]
-    note = "Every value was kept." if drifted else ""
-    yield Check(endpoint.name, FIELDS, True, AS_DOCUMENTED, "; ".join(drifted) or AS_DOCUMENTED, note)
+    changes = [*_new_fields(endpoint, facts.first_seen), *_lost_fields(query, endpoint)]
+    note = "Every value was kept." if changes else ""
+    yield Check(endpoint.name, FIELDS, True, AS_DOCUMENTED, "; ".join(changes) or AS_DOCUMENTED, note)
     if endpoint.sync.has_cursor:
         yield _check_cursor(query, endpoint, facts)
 

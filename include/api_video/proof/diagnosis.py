@@ -24,7 +24,7 @@ def render(seen: Examination) -> str:
     findings = sorted(seen.findings, key=lambda finding: order.index(finding.holds))
     lines = [[f.promise, f.where, f.holds.value, f.found, "" if f.holds is Holds.YES else f.otherwise] for f in findings]
     facts = tabulate(list(_facts(seen)), ["api.video doctor", ""], "github")
-    return "\n\n".join([facts, tabulate(lines, head, "github"), conclude(seen.findings)])
+    return "\n\n".join([facts, tabulate(lines, head, "github"), verdict_on(seen.findings)])
 
 
 def _facts(seen: Examination) -> Iterator[tuple[str, str]]:
@@ -54,7 +54,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def conclude(findings: list[Finding]) -> str:
+def verdict_on(findings: list[Finding]) -> str:
     """The conclusion, in one sentence."""
     fatal = list(dict.fromkeys(f.where for f in findings if f.holds is Holds.NO))
     notes = sum(f.holds is Holds.NOTE for f in findings)

@@ -128,7 +128,7 @@ def _read(body: Mapping[str, Any]) -> tuple[Page, int | None]:
     return page, int(size) if str(size).isdecimal() else None
 
 
-def say(error: ApiVideoError) -> str:
+def reason_of(error: ApiVideoError) -> str:
     """What went wrong, without the address that the error's own message contains."""
     if isinstance(error, ApiVideoKeyError):
         return "401: the key is refused"
@@ -203,7 +203,7 @@ def _unreadable(seen: Examination, endpoint: Endpoint, error: ApiVideoError) -> 
     # Without the admin permission, a run skips the task: not fatal.
     fatal = wanted and not (endpoint.host is Host.ADMIN and isinstance(error, ApiVideoPermissionError))
     otherwise = "fails in its task" if fatal else "leaves it out" if wanted else "does not load it by its settings"
-    return Finding(READ, endpoint.name, Holds.NO if fatal else Holds.NOTE, say(error), otherwise)
+    return Finding(READ, endpoint.name, Holds.NO if fatal else Holds.NOTE, reason_of(error), otherwise)
 
 
 def _longest_first(seen: Examination) -> list[Endpoint]:
@@ -220,7 +220,7 @@ def _ends(seen: Examination) -> Iterator[Finding]:
             upwards, _ = seen.page(endpoint, order="asc")
         except ApiVideoError as error:
             yield Finding(
-                "page 1 again, in both orders", endpoint.name, Holds.NOTE, say(error), "asks again in its next run"
+                "page 1 again, in both orders", endpoint.name, Holds.NOTE, reason_of(error), "asks again in its next run"
             )
             continue
         yield judge_order(endpoint, upwards.rows, ascending=True)
@@ -242,7 +242,7 @@ def _last(seen: Examination, endpoint: Endpoint, first: Page, size: int | None, 
     try:
         return judge_last(endpoint, first, seen.page(endpoint, number, order)[0], size, ascending=ascending)
     except ApiVideoError as error:
-        return judge_refused(endpoint, number, say(error), ascending=ascending)
+        return judge_refused(endpoint, number, reason_of(error), ascending=ascending)
 
 
 def _objects(seen: Examination) -> Iterator[Finding]:
@@ -262,7 +262,7 @@ def _objects(seen: Examination) -> Iterator[Finding]:
             single = seen.get(endpoint.host, path.replace("{" + parent.key + "}", quote(str(row[parent.key]), safe="")))
         except ApiVideoError as error:
             otherwise = "leaves it for the next run and says so"
-            yield Finding("one object", endpoint.name, Holds.NOTE, say(error), otherwise)
+            yield Finding("one object", endpoint.name, Holds.NOTE, reason_of(error), otherwise)
             continue
         # A detail's answer may lack the key, which is in its path.
         yield (

@@ -114,9 +114,9 @@ class Report:
         right = ("left", "left", *["right"] * 7, "left")
         table = tabulate([self._line(sync) for sync in self.syncs], headers, colalign=right if self.syncs else None)
         head = f"Run {self.run_id}, checked at {self.checked_at:%Y-%m-%d %H:%M:%S} UTC"
-        drifted = [f"NOTE {check}" for check in self.checks if check.name == FIELDS and check.found != AS_DOCUMENTED]
+        fields = [f"NOTE {check}" for check in self.checks if check.name == FIELDS and check.found != AS_DOCUMENTED]
         unproven = [f"NOT PROVEN {line}" for line in _lines(self.unproven)]
-        return "\n".join([head, table, *drifted, *unproven, *(f"FAILED {line}" for line in _lines(self.failed))])
+        return "\n".join([head, table, *fields, *unproven, *(f"FAILED {line}" for line in _lines(self.failed))])
 
     def _line(self, sync: dict[str, Any]) -> list[Any]:
         checks = [check for check in self.checks if check.table == sync["resource"]]

@@ -1,4 +1,4 @@
-// Draws the charts, filters and sorts the tables, follows links out of the frame, and renews the page when a run moved on.
+// Draws the charts, filters and sorts the tables, opens links outside of the frame, and reloads the page when a run advances.
 "use strict";
 
 const RENEWED_EVERY_MS = 15_000;
@@ -73,7 +73,7 @@ function drawCharts() {
 
   const line = (label, values, color, extra = {}) => ({ label, data: values, borderColor: color, backgroundColor: color, ...extra });
   const bars = (label, values, color) => ({ label, data: values, backgroundColor: color, borderRadius: 2 });
-  // A logarithmic axis has a place for 1, 10, 100, ... and none for 0.
+  // A logarithmic axis has no place for 0.
   const powers = (value) => (Number.isInteger(Math.log10(value)) ? value.toLocaleString("en") : "");
 
   add(
@@ -100,7 +100,7 @@ function drawCharts() {
   add("chart-seconds", "bar", [bars("seconds", data.seconds, data.failed.map((failed) => css(failed ? "--bad" : "--series-1")))]);
 }
 
-// The frame may not navigate the page around it, but that page may: the link is followed there.
+// The frame may not navigate the page around it, but that page may itself: it opens the link.
 function followInAirflow(event) {
   const link = event.target.closest("a[data-airflow]");
   if (!link || window.parent === window || event.ctrlKey || event.metaKey || event.shiftKey) return;
@@ -112,7 +112,7 @@ function followInAirflow(event) {
   outer.remove();
 }
 
-// What the reader chose stays where the page renews itself.
+// The reader's choices survive a reload.
 const chosen = { state: "", column: null, falls: false };
 
 function show() {
@@ -139,7 +139,7 @@ function choose(event) {
     chosen.state = button.dataset.filter;
   } else {
     const column = Number(button.dataset.sort);
-    // Numbers begin with the largest, words with A, states with what is wrong.
+    // Numbers are sorted from the largest, words from A, states from the worst.
     chosen.falls = column === chosen.column ? !chosen.falls : button.parentElement.classList.contains("n");
     chosen.column = column;
   }

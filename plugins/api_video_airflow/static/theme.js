@@ -1,4 +1,4 @@
-// Light or dark as Airflow around the page is; by itself, as the system is. Runs before the page is drawn.
+// Light or dark like Airflow around the page; without Airflow, like the system. Runs before the page is drawn.
 (() => {
   const root = document.documentElement;
   let airflow = null;

@@ -1,4 +1,4 @@
-"""Writes the archive of the version that is checked out."""
+"""Writes the archive of the checked-out version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 def main(version: str) -> None:
-    """Two runs of all resources, exported and archived."""
+    """Runs all resources twice, then exports and archives the tables."""
     with TemporaryDirectory() as folder, running(World(8), Behaviour(rate_limit=100_000)) as demo:
         file, export = Path(folder) / "warehouse.duckdb", Path(folder) / "export"
         os.environ["DESTINATION__DUCKDB__CREDENTIALS"] = str(file)

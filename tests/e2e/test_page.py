@@ -219,7 +219,7 @@ def test_each_table_is_an_asset_of_its_task_and_what_a_task_does_is_said(server:
         assert endpoint.path in tasks[task_id]["doc_md"]
     assert made_by["api_video"] == ["validate"]
     assert made_by["api.video"] == [], "what the tasks read"
-    assert "`validate` runs after all of them" in server.call("GET", "/details")["doc_md"]
+    assert "`validate` runs last" in server.call("GET", "/details")["doc_md"]
     assert all(tasks[name]["doc_md"] for name in ("prepare", "validate"))
 
 

@@ -21,9 +21,9 @@ from tests.forker import Forker
 VIDEOS = 130  # two pages
 T = TypeVar("T")
 # What runs and demo APIs import; no test of this folder imports it from another place.
-OURS = ("proof.report", "load.runner", "load.source", "settings.settings", "warehouse.destinations.duckdb")
+MODULES = ("proof.report", "load.runner", "load.source", "settings.settings", "warehouse.destinations.duckdb")
 IMPORTED: tuple[str, ...] = ("dlt", "duckdb", "dlt.destinations.impl.duckdb.duck", "uvicorn")
-IMPORTED += tuple(f"include.api_video.{name}" for name in OURS)
+IMPORTED += tuple(f"include.api_video.{name}" for name in MODULES)
 IMPORTED += tuple(f"include.demo_api.{name}" for name in ("server", "world"))
 
 

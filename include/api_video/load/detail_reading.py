@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
@@ -15,7 +15,7 @@ from dlt.extract import DltResource
 from include.api_video.api.client import ODD, UNREAD
 from include.api_video.api.origin import DEMO, may_be_demo
 from include.api_video.catalog.values import now_utc
-from include.api_video.load.reading import Reading
+from include.api_video.load.reading import Reading, is_some
 from include.api_video.load.rejected import why_no_detail
 from include.api_video.sync.detail_sync import DetailSync
 from include.api_video.sync.outcome import Outcome, hash_row
@@ -47,7 +47,7 @@ class DetailReading(Reading):
             "endpoint": {"path": path, "paginator": "single_page", "data_selector": WHOLE},
             "include_from_parent": [endpoint.key],
             "parallelized": True,
-            "processing_steps": [{"map": take}, {"filter": _is_some}],
+            "processing_steps": [{"map": take}, {"filter": is_some}],
         }
         return [self._parents(), entry]
 
@@ -103,23 +103,8 @@ class DetailReading(Reading):
     def _origin(self) -> str:
         return DEMO if self._of_demo else super()._origin
 
-    @property
-    def is_done(self) -> bool:
-        """Whether every requested object has an answer."""
-        return self._sync is not None and self._sync.is_done
-
-    def _compared(self) -> Iterable[str]:
-        return self._begun().compared
-
     def _outcome(self) -> Outcome:
         sync = self._begun()
         if sync.asks_for_all:  # an object that was not requested has lost its parent
             self._rejections.resolve(self._rejections.known.keys() - sync.parents.keys())
         return sync.outcome()
-
-    def _forget(self) -> None:
-        self._sync = None
-
-
-def _is_some(row: Any) -> bool:
-    return row is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, cast
@@ -18,7 +18,7 @@ from include.api_video.catalog.model import MAX_PAGE_SIZE
 from include.api_video.catalog.values import now_utc
 from include.api_video.errors import ApiVideoError
 from include.api_video.load.pages import Paginator
-from include.api_video.load.reading import Reading
+from include.api_video.load.reading import Reading, is_some
 from include.api_video.load.rejected import WithRejected, is_stand_in, why_no_row, with_keys
 from include.api_video.settings.filters import filter_params
 from include.api_video.sync.list_sync import ListSync, is_full_due
@@ -74,7 +74,7 @@ class ListReading(Reading):
             "write_disposition": "merge",
             "primary_key": self.endpoint.key,
             "endpoint": self._pages(path, selector, params, self.on_page),
-            "processing_steps": [{"map": self.take}, {"filter": _is_some}],
+            "processing_steps": [{"map": self.take}, {"filter": is_some}],
         }
 
     def _pages(
@@ -214,14 +214,6 @@ class ListReading(Reading):
             )
         return found
 
-    @property
-    def is_done(self) -> bool:
-        """Whether everything has been read."""
-        return self._sync is not None and self._sync.is_done
-
-    def _compared(self) -> Iterable[str]:
-        return self._begun().compared
-
     def _outcome(self) -> Outcome:
         sync = self._begun()
         if self._files:
@@ -231,10 +223,3 @@ class ListReading(Reading):
         elif self._files and self._is_empty:
             add_only(dlt.current.source_schema(), self.endpoint)
         return self._rejections.leave_out(sync.outcome())
-
-    def _forget(self) -> None:
-        self._sync = None
-
-
-def _is_some(row: Any) -> bool:
-    return row is not None

@@ -29,6 +29,8 @@ from include.api_video.load.redaction import Redaction
 from include.api_video.load.rejected import Rejections
 from include.api_video.messages.progress import Progress
 from include.api_video.settings.settings import Settings
+from include.api_video.sync.detail_sync import DetailSync
+from include.api_video.sync.list_sync import ListSync
 from include.api_video.sync.lost_fields import FieldWatch
 from include.api_video.sync.outcome import Outcome
 from include.api_video.warehouse.ledger import LedgerRow, outcome_columns
@@ -48,6 +50,7 @@ class Reading(ABC):
         is_news: whether there is anything to load; known once concluded.
     """
 
+    _sync: ListSync | DetailSync | None = None  # once the warehouse was asked
     stops_ok: ClassVar[bool]  # whether a failed request ends the reading; if not, it costs only its object
 
     def __init__(
@@ -87,22 +90,24 @@ class Reading(ABC):
     def requests(self) -> list[Any]:
         """Entries for dlt's ``rest_api``: the resource, after any unselected resource it depends on."""
 
-    @property
-    @abstractmethod
-    def is_done(self) -> bool:
-        """Whether everything has been read."""
-
-    @abstractmethod
-    def _compared(self) -> Iterable[str]:
-        """Keys of loaded rows that were read again."""
-
     @abstractmethod
     def _outcome(self) -> Outcome:
         """The sync's outcome, once everything was read."""
 
-    @abstractmethod
+    # --- the sync -----------------------------------------------------------------------------------------------------
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything has been read."""
+        return self._sync is not None and self._sync.is_done
+
+    def _compared(self) -> Iterable[str]:
+        """Keys of loaded rows that were read again."""
+        return self._sync.compared if self._sync else ()
+
     def _forget(self) -> None:
         """Frees the sync's memory, which grows with the rows and is not needed while dlt loads."""
+        self._sync = None
 
     # --- on the way ---------------------------------------------------------------------------------------------------
 
@@ -249,3 +254,8 @@ def describe(outcome: Outcome, requests: int) -> str:
     news = ", ".join(f"{count} {what}" for what, count in counted.items() if count) or "nothing changed"
     sent = "1 request" if requests == 1 else f"{requests:,} requests"
     return f"{outcome.active} rows, {news} ({outcome.mode}, {sent})"
+
+
+def is_some(row: Any) -> bool:
+    """Whether a row is to be loaded."""
+    return row is not None

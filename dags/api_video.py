@@ -27,10 +27,10 @@ sys.path += [path for path in (str(HERE.parent), str(HERE)) if path not in sys.p
 import pendulum  # noqa: E402
 from airflow.sdk import dag  # noqa: E402
 from api_video_alerts import failure_alert, late_alert, run_is_late  # noqa: E402
+from api_video_errors import RETRIES  # noqa: E402
 from api_video_form import run_params  # noqa: E402
 from api_video_tasks import (  # noqa: E402
     ONE_AT_A_TIME,
-    RETRIES,
     RUN_TYPES,
     accounts_to_parse,
     dag_resources,

@@ -10,10 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,17 +28,15 @@ from airflow.configuration import conf
 from airflow.sdk import Asset, TriggerRule, get_current_context, get_parsing_context, task
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.exceptions import (
-    AirflowException,
     AirflowFailException,
     AirflowSkipException,
-    AirflowTaskTimeout,
     DownstreamTasksSkipped,
 )
 from airflow.utils.types import DagRunType
 from api_video_alerts import ERROR, check_alerts
-from api_video_connections import find_connection
-from api_video_form import with_params
-from api_video_timeouts import PREPARE, VALIDATE, load_timeout, over_time
+from api_video_errors import REFUSED, plain_words
+from api_video_settings import run_settings, tell_source, use_warehouse_connection
+from api_video_timeouts import PREPARE, VALIDATE, load_timeout
 from api_video_workers import check_workers
 from dlt.common.exceptions import MissingDependencyException
 from dlt.helpers.airflow_helper import PipelineTasksGroup
@@ -48,19 +44,14 @@ from packaging.version import Version
 
 from include.api_video.catalog.endpoints import ENDPOINTS, by_name, upstream
 from include.api_video.catalog.model import Host
-from include.api_video.errors import ApiVideoError, LeftOutError, MissingKeyError, PassingError, SettingsError, find_cause
+from include.api_video.errors import ApiVideoError, SettingsError
 from include.api_video.messages.logs import mask_logs
-from include.api_video.messages.masking import hide, mask, sentence_of, traceback_of
-from include.api_video.settings.accounts import DEFAULT_ACCOUNT, WAREHOUSE_CONNECTION, Account, read_accounts
+from include.api_video.settings.accounts import DEFAULT_ACCOUNT, Account, read_accounts
 from include.api_video.settings.config import use_project_config
-from include.api_video.settings.demo import demo_url
-from include.api_video.settings.destination import connection_variable, credentials_of, destination_name, file_format
+from include.api_video.settings.destination import file_format
 from include.api_video.settings.settings import (
     DEFAULT_UNPROVEN_HOURS,
-    Settings,
-    connection_values,
     read_resources,
-    read_settings,
 )
 from include.api_video.warehouse.destinations.errors import explained
 from include.api_video.warehouse.destinations.make import make_destination
@@ -68,13 +59,6 @@ from include.api_video.warehouse.locks.table_lock import table_lock
 from include.api_video.warehouse.pipelines import WORKING_FILES, make_pipeline
 
 SYNC = "sync"  # key of the XCom in which a task that found nothing new leaves its row of the ledger
-REFUSED = "refused"  # key of the XCom in which a task says why it was skipped
-RETRIES = {
-    "retries": 2,
-    "retry_delay": timedelta(minutes=1),
-    "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=15),
-}
 # A table's lock would have a second run wait for it, in a worker's place; so the scheduler does not begin its task.
 ONE_AT_A_TIME = {"max_active_tis_per_dag": 1}
 # The runs of a backfill have a limit of their own, whatever max_active_runs says, and each would load the same present.
@@ -306,14 +290,14 @@ def _run(
             folder.parent.rmdir()
             folder.parent.parent.rmdir()
     from include.api_video.catalog.values import now_utc
-    from include.api_video.proof.report import Report, look_at
+    from include.api_video.proof.report import Report, check_resource
 
     if idle:
         ti.xcom_push(key=SYNC, value=to_json(idle))  # `validate` stores it
         report = Report(run_id, now_utc(), [idle], [])
     else:
         with plain_words():
-            report = look_at(account, name, run_id)
+            report = check_resource(account, name, run_id)
     context["outlet_events"][asset].extra = report.summary()
 
 
@@ -352,150 +336,33 @@ def _unproven_hours(account: Account) -> float:
 
 def _read_errors(ti: Any, resources: Sequence[str]) -> dict[str, str]:
     """Why tasks of this run failed, as they said it themselves: ``{resource: sentence}``."""
-    unprepared = ti.xcom_pull(task_ids="prepare", key=ERROR)
-    said = {name: unprepared or ti.xcom_pull(task_ids=_task_id(name), key=ERROR) for name in resources}
-    return {name: str(sentence) for name, sentence in said.items() if sentence}
+    if unprepared := ti.xcom_pull(task_ids="prepare", key=ERROR):
+        return dict.fromkeys(resources, str(unprepared))
+    return {name: str(sentence) for name, sentence in _left_by_tasks(ti, ERROR, resources).items()}
 
 
 def _read_idle(ti: Any, resources: Sequence[str]) -> list[dict[str, Any]]:
     """The ledger's rows of tasks that found nothing new."""
     from include.api_video.warehouse.ledger import from_json
 
-    handed_on = (ti.xcom_pull(task_ids=_task_id(name), key=SYNC) for name in resources)
-    return [from_json(row) for row in handed_on if row]
+    return [from_json(row) for row in _left_by_tasks(ti, SYNC, resources).values()]
 
 
 def _left_out(context: Any, resources: Sequence[str]) -> list[str]:
     """Resources that were not chosen for this run, that an admin key may not read, or that only the demo switched on."""
     ti, chosen = context["ti"], context["params"]["resources"]
-    may_be_refused = [name for name in resources if not by_name()[name].on_by_default]
-    refused = [name for name in may_be_refused if ti.xcom_pull(task_ids=_task_id(name), key=REFUSED)]
+    refused = _left_by_tasks(ti, REFUSED, [name for name in resources if not by_name()[name].on_by_default])
     return [name for name in resources if name not in chosen or name in refused]
+
+
+def _left_by_tasks(ti: Any, key: str, resources: Sequence[str]) -> dict[str, Any]:
+    """What the tasks of resources left in an XCom: ``{resource: value}``, without those that left nothing."""
+    found = {name: ti.xcom_pull(task_ids=_task_id(name), key=key) for name in resources}
+    return {name: value for name, value in found.items() if value}
 
 
 def _task_id(resource: str) -> str:
     return f"{by_name()[resource].group}.{resource}"
-
-
-@contextmanager
-def plain_words() -> Iterator[None]:
-    """Turns dlt's wrapped errors into one sentence, kept for ``validate``; only what may pass later is retried.
-
-    Raises:
-        AirflowSkipException: the resource is left out of this run.
-        AirflowFailException: trying again cannot help, or took all the time that a task has.
-        RuntimeError: it can, or nobody foresaw it; then the log has the traceback.
-    """
-    try:
-        yield
-    except AirflowException:
-        raise
-    except AirflowTaskTimeout:  # no Exception: nothing on the way took it for an error
-        sentence = over_time()
-        get_current_context()["ti"].xcom_push(key=ERROR, value=sentence)
-        raise AirflowFailException(sentence) from None
-    except Exception as error:
-        cause = find_cause(error)
-        ti = get_current_context()["ti"]
-        if isinstance(cause, LeftOutError):
-            ti.xcom_push(key=REFUSED, value=mask(str(cause)))
-            raise AirflowSkipException(mask(str(cause))) from None
-        if cause is None:
-            log.error("This was not foreseen:\n%s", traceback_of(error))
-        sentence = sentence_of(cause or error)
-        ti.xcom_push(key=ERROR, value=sentence)
-        again = cause is None or isinstance(cause, PassingError)
-        raise (RuntimeError if again else AirflowFailException)(sentence) from None
-
-
-def run_settings(account: Account) -> Settings:
-    """The settings of this run: environment, Airflow Connection, files, and the trigger form; keys masked in logs.
-
-    Raises:
-        SettingsError: something is missing or wrong, or the run was given a parameter that there is not.
-    """
-    read_accounts()  # these two were forgiven when the DAG was parsed
-    destination_name()
-    settings = _settings_with(read_connection(account), account)
-    for key in (settings.api_key, settings.admin_api_key):
-        mask_key(key)
-    return with_params(settings, get_current_context())
-
-
-def tell_source(account: Account, settings: Settings) -> None:
-    """Says in the log what is read, where that may surprise: the demo, or another key than that of the Connection."""
-    variable = account.variable("api_key")
-    key = read_connection(account).get("api_key")
-    if settings.base_url == demo_url():
-        log.warning(
-            "This run loads demo data: no API key is set. To load your account, put its key into an Airflow Connection %s; "
-            "the next run reads it.",
-            account.dag_id,
-        )
-    elif key and key != settings.api_key:
-        log.warning("The key of the Airflow Connection %s is not used: %s wins over it.", account.dag_id, variable)
-
-
-def _settings_with(connection: dict[str, str], account: Account) -> Settings:
-    try:
-        return read_settings(connection, account=account)
-    except MissingKeyError as error:
-        if not connection:
-            raise
-        raise MissingKeyError(
-            f'{error} There is a Connection "{account.dag_id}", but it has no password. (As a URI it is api-video://:KEY@ '
-            "with a colon before the key.)"
-        ) from None
-
-
-def read_connection(account: Account) -> dict[str, str]:
-    """Settings from the Airflow Connection ``api_video``: password is the key, host the base URL, extra the rest.
-
-    Raises:
-        SecretsBackendError: it could not be looked up.
-        SettingsError: what is there is no Connection.
-    """
-    connection = find_connection(account.dag_id)
-    if connection is None:
-        return {}
-    return connection_values(connection.host, connection.password, connection.extra_dejson, connection.port)
-
-
-def use_warehouse_connection() -> None:
-    """Gives this process the destination's credentials of the Airflow Connection ``api_video_warehouse``, if there is one.
-
-    Where the environment has some, it wins; ``secrets.toml`` comes last.
-
-    Raises:
-        SecretsBackendError: it could not be looked up.
-        SettingsError: what is there is no Connection.
-    """
-    prefix = connection_variable()
-    if destination_name() == "duckdb" or any(os.environ.get(name) for name in os.environ if name.startswith(prefix)):
-        return
-    connection = find_connection(WAREHOUSE_CONNECTION)
-    if connection is None:
-        return
-    mask_key(connection.password)
-    values = credentials_of(
-        connection.host,
-        connection.login,
-        connection.password,
-        connection.schema,
-        connection.port,
-        connection.extra_dejson,
-    )
-    os.environ.update({prefix + name: value for name, value in values.items()})
-
-
-def mask_key(key: str | None) -> None:
-    """Has Airflow print ``***`` for a key, and for the form in which it is sent."""
-    from airflow.sdk.log import mask_secret
-
-    hide(key)
-    if key:
-        mask_secret(key)
-        mask_secret(b64encode(f"{key}:".encode()).decode())
 
 
 def use_airflow_logging() -> None:

@@ -118,7 +118,7 @@ def test_a_failed_task_that_may_pass_is_retried(airflow: Airflow, demo: Demo, de
     structure = airflow.run(
         "python",
         "-c",
-        "import sys; sys.path.insert(0, 'dags'); import api_video_tasks as t\n"
+        "import sys; sys.path.insert(0, 'dags'); import api_video_errors as t\n"
         "from include.api_video.errors import ApiVideoServerError, ApiVideoKeyError\n"
         "passing = [issubclass(error, t.PassingError) for error in (ApiVideoServerError, ApiVideoKeyError)]\n"
         "print(*passing, t.RETRIES['retries'])",

@@ -17,7 +17,7 @@ from dlt.common.destination import Destination
 from sqlglot import expressions as exp
 
 from include.api_video.catalog.values import now_utc
-from include.api_video.settings.destination import FILE_FORMATS
+from include.api_video.settings.destination import DESTINATIONS
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.upkeep import forget_old_runs
@@ -28,7 +28,7 @@ from tests.years import count, write_runs
 pytestmark = pytest.mark.slow
 
 RESOURCES = ("videos", "video_status", "discarded_videos")  # they need each kind of query
-DIALECTS = [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake", "filesystem")]
+DIALECTS = [name for name in DESTINATIONS if name not in ("duckdb", "ducklake", "filesystem")]
 # Reserved words that a warehouse does not accept without quotes, from the vendors' lists.
 RESERVED = {
     "bigquery": "all and any array as asc assert_rows_modified at between by case cast collate contains create cross "

@@ -14,7 +14,7 @@ from duckdb_extensions import import_extension
 
 from include.api_video.__main__ import on_each, run
 from include.api_video.messages.logs import mask_logs
-from include.api_video.settings.destination import FILE_FORMATS
+from include.api_video.settings.destination import DESTINATIONS
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.server import Demo
 
@@ -94,7 +94,7 @@ def test_a_connection_string_is_never_repeated(
             assert_hidden(said.by_run(), password)
 
 
-@pytest.mark.parametrize("destination", [name for name in FILE_FORMATS if name not in ("ducklake", "filesystem", "duckdb")])
+@pytest.mark.parametrize("destination", [name for name in DESTINATIONS if name not in ("ducklake", "filesystem", "duckdb")])
 def test_the_fields_of_credentials_are_never_repeated(
     said: Said, monkeypatch: pytest.MonkeyPatch, destination: str
 ) -> None:

@@ -23,8 +23,8 @@ import pytest
 from include.api_video.errors import SettingsError
 from include.api_video.settings.accounts import DEFAULT_ACCOUNT
 from include.api_video.warehouse.locks import table_lock as locks
-from include.api_video.warehouse.locks.kinds import FileLock, SessionLock
 from include.api_video.warehouse.locks.leases import DeltaLease, Lease, SqlLease
+from include.api_video.warehouse.locks.session_locks import FileLock, SessionLock
 from include.api_video.warehouse.locks.table_lock import LockLostError, TableBusyError, table_lock
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 from tests.integration.test_destinations import AnyWarehouse, anywhere, database, postgres, s3

@@ -17,8 +17,8 @@ from include.api_video.catalog.values import now_utc
 from include.api_video.load.runner import prepare_warehouse
 from include.api_video.proof.checks import RunFacts, run_checks
 from include.api_video.warehouse.destinations.delta_lake import DeltaClient
-from include.api_video.warehouse.detail_questions import detail_state
-from include.api_video.warehouse.list_questions import ListQuestions
+from include.api_video.warehouse.detail_queries import detail_state
+from include.api_video.warehouse.list_queries import ListQueries
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 from include.api_video.warehouse.upkeep import forget_old_runs
 from include.api_video.warehouse.warehouse import Warehouse as Tables
@@ -65,9 +65,9 @@ class Place(AnyWarehouse):
             since = [self.midnight - timedelta(days=days) for days in (0, 40, 50, 60)]
             facts = RunFacts("run2", self.tomorrow, {}, {}, {})
             return [
-                *(ListQuestions(tables, endpoint).state() for endpoint in (videos, bin_)),
-                *(ListQuestions(tables, bin_).has_exchanged(moment) for moment in since),
-                ListQuestions(tables, videos).moved(),
+                *(ListQueries(tables, endpoint).state() for endpoint in (videos, bin_)),
+                *(ListQueries(tables, bin_).has_exchanged(moment) for moment in since),
+                ListQueries(tables, videos).moved(),
                 detail_state(tables, status, 100, self.midnight),
                 *run_checks(tables, RESOURCES, facts),
             ]

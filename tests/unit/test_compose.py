@@ -15,7 +15,7 @@ import yaml
 
 from include.api_video.settings.addresses import check_address
 from include.api_video.settings.config import PROJECT_DIR
-from include.api_video.settings.destination import FILE_FORMATS, VARIABLE
+from include.api_video.settings.destination import DESTINATIONS, VARIABLE
 
 TEXT = (PROJECT_DIR / "docker-compose.yaml").read_text(encoding="utf-8")
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(TEXT)["services"]
@@ -105,7 +105,7 @@ def test_the_values_for_the_helm_chart_name_settings_that_there_are() -> None:
     assert f"FROM apache/airflow:{values['airflowVersion']}\n" in dockerfile
     # The Helm chart expects these two as text.
     (setting,) = yaml.safe_load(values["extraEnv"])
-    assert (setting["name"], setting["value"] in FILE_FORMATS) == (VARIABLE, True)
+    assert (setting["name"], setting["value"] in DESTINATIONS) == (VARIABLE, True)
     assert yaml.safe_load(values["extraEnvFrom"]) == [{"secretRef": {"name": "api-video"}}]
 
 

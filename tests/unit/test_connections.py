@@ -22,7 +22,7 @@ from tests.airflow_home import PROJECT
 
 sys.path += [str(PROJECT / "dags")]
 import api_video_run
-import api_video_tasks
+import api_video_settings
 from api_video_connections import find_connection
 
 from include.api_video.errors import MissingKeyError, SecretsBackendError, SettingsError
@@ -123,7 +123,7 @@ def test_make_run_does_not_take_a_connection_that_cannot_be_read_for_none(monkey
 
 def test_a_connection_without_a_password_is_named_where_no_key_is_set():
     with pytest.raises(MissingKeyError, match='There is a Connection "api_video", but it has no password'):
-        api_video_tasks._settings_with({"api_key": "", "base_url": ""}, Account())
+        api_video_settings._settings_with({"api_key": "", "base_url": ""}, Account())
     with pytest.raises(MissingKeyError) as raised:
-        api_video_tasks._settings_with({}, Account())
+        api_video_settings._settings_with({}, Account())
     assert "has no password" not in str(raised.value)

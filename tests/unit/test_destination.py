@@ -16,7 +16,7 @@ from include.api_video.load.runner import prepare_warehouse
 from include.api_video.settings.accounts import DEFAULT_ACCOUNT
 from include.api_video.settings.config import PROJECT_DIR
 from include.api_video.settings.destination import (
-    FILE_FORMATS,
+    DESTINATIONS,
     connection_variable,
     credentials_of,
     destination_name,
@@ -39,7 +39,7 @@ def test_without_a_setting_it_is_a_duckdb_file_in_the_project() -> None:
     assert file_format() == "jsonl"
 
 
-@pytest.mark.parametrize("name", [name for name in FILE_FORMATS if name not in ("duckdb", "ducklake")])
+@pytest.mark.parametrize("name", [name for name in DESTINATIONS if name not in ("duckdb", "ducklake")])
 def test_another_destination_has_no_file(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("API_VIDEO_DESTINATION", name)
     monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", "/shared/lake")
@@ -190,7 +190,7 @@ def test_a_connection_string_in_the_password_is_all_of_them() -> None:
     assert credentials_of("ignored", None, uri, None, None, {}) == {"": uri}
 
 
-@pytest.mark.parametrize("name", FILE_FORMATS)
+@pytest.mark.parametrize("name", DESTINATIONS)
 def test_a_destination_is_known_by_dlts_name_and_class(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Its type is written into pipeline states, and dlt's commands must find what it names."""
     monkeypatch.setenv("API_VIDEO_DESTINATION", name)

@@ -19,6 +19,7 @@ from include.api_video.catalog.values import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
 from include.api_video.sync.detail_sync import DetailSync
 from include.api_video.sync.list_sync import ListSync, is_full_due
+from include.api_video.sync.many_lists import ManyLists
 from include.api_video.sync.outcome import Outcome, hash_row
 from include.api_video.sync.state import DetailState, KnownRow, Parent, TableState
 from tests.examples import examples
@@ -316,7 +317,7 @@ def test_a_row_that_changed_while_updated_at_stood_still_has_drifted():
 
 def test_starting_anew_forgets_what_is_loaded():
     table = Table().hold(videos(2, 1))
-    sync = ListSync(VIDEOS, TableState(), table, anew=True)
+    sync = ListSync(VIDEOS, TableState(), table, full_refresh=True)
     assert sync.next_page(page(videos(2), 1)) is None
     assert sync.take(video("v2", 2), NOW) is not None
     assert sync.outcome() == Outcome("first", items_total=1, active=1, new=1, gone=[])
@@ -414,7 +415,7 @@ class Live:
 def test_a_new_row_that_went_while_the_list_was_read_is_not_active():
     table = Table().hold(videos(1))
     live = Live(videos(4, 3, 1), {2: videos(3, 1)})
-    outcome = table.load(live, full_due=True, ask=live.ask)
+    outcome = table.load(live, full_due=True, fetch=live.ask)
     assert outcome == Outcome("full", items_total=2, active=2, new=1, gone=[])
     assert table.active() == {"v1", "v3"}
 
@@ -422,7 +423,7 @@ def test_a_new_row_that_went_while_the_list_was_read_is_not_active():
 def test_a_changed_row_that_went_while_the_list_was_read_is_removed_once():
     table = Table().hold(videos(2, 1, 0))
     live = Live([video("v2", 5, "changed"), *videos(1, 0)], {2: videos(1, 0)})
-    outcome = table.load(live, full_due=True, ask=live.ask)
+    outcome = table.load(live, full_due=True, fetch=live.ask)
     assert outcome == Outcome("full", items_total=2, active=2, removed=1, gone=[])
     assert table.active() == {"v0", "v1"}
 
@@ -430,7 +431,7 @@ def test_a_changed_row_that_went_while_the_list_was_read_is_removed_once():
 def test_a_restored_row_that_went_while_the_list_was_read_stays_removed():
     table = Table().hold(videos(2, 1, 0)).remove("v2")
     live = Live([video("v2", 5), *videos(1, 0)], {2: videos(1, 0)})
-    outcome = table.load(live, full_due=True, ask=live.ask)
+    outcome = table.load(live, full_due=True, fetch=live.ask)
     assert outcome == Outcome("full", items_total=2, active=2, gone=[])
     assert table.active() == {"v0", "v1"}
 
@@ -438,7 +439,7 @@ def test_a_restored_row_that_went_while_the_list_was_read_stays_removed():
 def test_a_row_that_changed_while_the_list_was_read_is_loaded_as_it_is_now():
     table = Table()
     live = Live([video("a", 1, "early"), *videos(0, -1)], {2: [video("a", 5, "late"), *videos(0, -1)]})
-    assert table.load(live, ask=live.ask).new == 3
+    assert table.load(live, fetch=live.ask).new == 3
     assert table.rows["a"].content_hash == hash_row(video("a", 5, "late"))
 
 
@@ -446,7 +447,7 @@ def test_an_older_version_from_a_server_that_lags_behind_does_not_win():
     table = Table()
     late, early = video("a", 5, "late"), video("a", 1, "early")
     live = Live([late, *videos(0, -1)], {2: [early, *videos(0, -1)]})
-    assert table.load(live, ask=live.ask).new == 3
+    assert table.load(live, fetch=live.ask).new == 3
     assert table.rows["a"].content_hash == hash_row(late)
 
 
@@ -462,7 +463,7 @@ def cut(rows: list[dict[str, Any]], total: int, size: int = 2) -> Callable[[int]
 @pytest.mark.parametrize("off", [-2, -1, 1, 3])
 def test_a_total_that_is_always_off_is_told_with_both_figures_and_costs_no_reading_more(off):
     table, rows = Table(), videos(*range(5, 0, -1))
-    outcome = table.load(cut(rows, 5 + off), ask=lambda keys: {key: {} for key in keys})
+    outcome = table.load(cut(rows, 5 + off), fetch=lambda keys: {key: {} for key in keys})
     assert (outcome.new, outcome.total_off, outcome.mode) == (5, off, "first")
     assert outcome.unproven == f"api.video says {5 + off}, three readings listed 5 different videos."
 
@@ -489,7 +490,7 @@ def test_a_row_that_goes_from_a_list_whose_total_is_off_is_found():
     table, rows = Table(), videos(*range(5, 0, -1))
     table.load(cut(rows, 6))
     without = [row for row in rows if row["videoId"] != "v3"]
-    outcome = table.load(cut(without, 5), ask=dict.fromkeys)
+    outcome = table.load(cut(without, 5), fetch=dict.fromkeys)
     assert outcome.gone == ["v3"]
     assert outcome.total_off == 1
 
@@ -497,7 +498,7 @@ def test_a_row_that_goes_from_a_list_whose_total_is_off_is_found():
 def test_a_loaded_row_that_a_list_with_a_wrong_total_lacks_is_kept_where_the_api_still_has_it():
     table = Table().hold(videos(5, 4, 3, 2, 1))
     without = [row for row in videos(5, 4, 3, 2, 1) if row["videoId"] != "v3"]
-    outcome = table.load(cut(without, 7), ask=lambda keys: {key: video(key, 3) for key in keys}, full_due=True)
+    outcome = table.load(cut(without, 7), fetch=lambda keys: {key: video(key, 3) for key in keys}, full_due=True)
     assert (outcome.removed, outcome.active, outcome.total_off) == (0, 5, 2)
 
 
@@ -696,7 +697,7 @@ def test_an_hour_with_changes_where_pages_are_refused_reads_from_the_other_end()
     table.load(Refusing(rows, 4))
     rows = [row for row in [*videos(20, 19), *rows] if row["videoId"] != "v3"]
     refusing = Refusing(rows, 4)
-    outcome = table.load(refusing, ask=lambda keys: {key: None for key in keys if key == "v3"})
+    outcome = table.load(refusing, fetch=lambda keys: {key: None for key in keys if key == "v3"})
     assert (outcome.stopped_by, outcome.new, outcome.gone) == (None, 2, ["v3"])
 
 
@@ -706,7 +707,7 @@ def test_an_hour_with_changes_where_pages_are_refused_reads_from_the_other_end()
 def test_lists_without_a_total_are_complete_when_each_has_been_read_to_its_end():
     """The Admin API reports no total; its keys come as one list per project."""
     keys = by_name()["projects_api_keys"]
-    sync = ListSync(keys, TableState(), Table(keys))
+    sync = ManyLists(keys, TableState(), Table(keys))
     sync.expect_lists(2)
     sync.finish_list()
     assert sync.next_page(Page([{"api_key_id": "k1"}], 1, None, None, has_next=True)) == 2
@@ -784,7 +785,7 @@ def run_while_it_changes(table: Table, listing: Listing, *, full_due: bool) -> N
     before = table.active()
     listing.moments.clear()
     listing.moved.clear()
-    outcome = table.load(listing, ask=listing.ask, full_due=full_due)
+    outcome = table.load(listing, fetch=listing.ask, full_due=full_due)
     lost = frozenset.intersection(*listing.moments) - table.active()
     assert not lost & before, "a row was marked removed that was listed all the time"
     assert not lost - listing.moved, "a row was not loaded that was listed all the time, and did not change"
@@ -792,7 +793,7 @@ def run_while_it_changes(table: Table, listing: Listing, *, full_due: bool) -> N
         assert table.active() in listing.moments, "equal to what was listed at no moment, and said to be"
         assert outcome.active == len(table.active())
     listing.between.clear()
-    table.load(listing, ask=listing.ask)
+    table.load(listing, fetch=listing.ask)
     held = {key: row.content_hash for key, row in table.rows.items() if not row.removed}
     assert held == listing.hashes()
 
@@ -877,12 +878,12 @@ def test_deleted_rows_are_found_wherever_they_were_and_whatever_came_at_the_same
     listing, table = Listing(VIDEOS, 5), Table()
     for number in range(rows):
         listing.change("add", number % seconds == 0)
-    table.load(listing, ask=listing.ask)
+    table.load(listing, fetch=listing.ask)
     for number in deleted:
         listing.change("delete", number)
     for _ in range(added):
         listing.change("add", 1)
-    outcome = table.load(listing, ask=listing.ask)
+    outcome = table.load(listing, fetch=listing.ask)
     held = {key: row.content_hash for key, row in table.rows.items() if not row.removed}
     assert held == listing.hashes()
     assert (outcome.removed, outcome.new) == (len(deleted), added)
@@ -896,7 +897,7 @@ def test_one_deleted_row_among_many_costs_a_few_requests():
     table.load(listing)
     listing.moments.clear()
     listing.change("delete", 1_234)
-    outcome = table.load(listing, ask=listing.ask)
+    outcome = table.load(listing, fetch=listing.ask)
     assert (outcome.mode, outcome.removed, outcome.active) == ("changes", 1, 4_999)
     assert len(listing.moments) <= 8
     assert listing.asked == 1
@@ -908,7 +909,7 @@ def test_a_row_that_the_list_lacks_and_the_api_still_has_is_kept_and_not_proven(
         listing.change("add", 1)
     table.load(listing)
     listing.change("delete", 50)
-    outcome = table.load(listing, ask=lambda keys: {key: {} for key in keys})
+    outcome = table.load(listing, fetch=lambda keys: {key: {} for key in keys})
     assert (outcome.removed, outcome.active, outcome.total_off) == (0, 100, -1)
     assert "api.video says 99" in outcome.unproven
 
@@ -921,7 +922,7 @@ def test_a_row_on_a_page_that_nobody_announced_is_not_taken_for_gone():
     def read(number: int) -> Page:
         return page(rows[2 * number - 2 : 2 * number], 4, number, 2)
 
-    outcome = table.load(read, ask=lambda keys: {row["videoId"]: row for row in rows if row["videoId"] in keys})
+    outcome = table.load(read, fetch=lambda keys: {row["videoId"]: row for row in rows if row["videoId"] in keys})
     assert (outcome.removed, outcome.new) == (0, 1)
     assert outcome.unproven
 
@@ -961,7 +962,7 @@ def test_many_deleted_rows_have_the_whole_list_read():
     table.load(listing)
     for _ in range(30):
         listing.change("delete", 7)
-    outcome = table.load(listing, ask=listing.ask)
+    outcome = table.load(listing, fetch=listing.ask)
     assert (outcome.mode, outcome.removed, listing.asked) == ("full", 30, 0)
     assert table.active() == set(listing.rows)
 
@@ -976,7 +977,7 @@ def test_a_row_that_came_back_while_another_went_is_asked_for_though_the_count_s
     outcome = table.load(
         Pages(page(videos(249, 248), 249, 1, 125)),
         moved=["v7", "v9"],
-        ask=lambda keys: {key: back if key == "v7" else None for key in keys},
+        fetch=lambda keys: {key: back if key == "v7" else None for key in keys},
     )
     assert outcome == Outcome("changes", items_total=249, active=249, restored=1, removed=1, gone=["v9"])
     assert "v7" in table.active()
@@ -985,7 +986,7 @@ def test_a_row_that_came_back_while_another_went_is_asked_for_though_the_count_s
 
 def test_a_row_that_left_the_bin_for_good_is_no_news():
     table = Table().hold(videos(3, 2, 1)).remove("v1")
-    outcome = table.load(Pages(page(videos(3, 2), 2)), moved=["v1"], ask=dict.fromkeys)
+    outcome = table.load(Pages(page(videos(3, 2), 2)), moved=["v1"], fetch=dict.fromkeys)
     assert outcome == Outcome("changes", items_total=2, active=2, gone=[])
 
 
@@ -994,7 +995,7 @@ def test_what_was_read_on_page_1_is_not_asked_for():
         raise AssertionError(f"asked for {keys}")
 
     table = Table().hold(videos(3, 2, 1)).remove("v3")
-    assert table.load(Pages(page([video("v3", 4), *videos(2, 1)], 3)), moved=["v3"], ask=ask).restored == 1
+    assert table.load(Pages(page([video("v3", 4), *videos(2, 1)], 3)), moved=["v3"], fetch=ask).restored == 1
 
 
 # --- lists that are read whole where they may have changed ---------------------------------------------------------------

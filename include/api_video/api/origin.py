@@ -41,7 +41,7 @@ def is_demo(base_url: str) -> bool:
     return DEMO_HEADER in answer.headers
 
 
-def gives_way(loaded_from: str | None, read_from: str) -> bool:
+def was_demo_only(loaded_from: str | None, read_from: str) -> bool:
     """Whether demo data was loaded before and something else is read now, so that the demo's rows are dropped."""
     return loaded_from == DEMO and read_from != DEMO
 
@@ -55,7 +55,7 @@ def check_same(resource: str, loaded_from: str | None, read_from: str) -> None:
         SettingsError: the table was loaded from another origin.
     """
     is_here = read_from == DEMO or is_local(read_from)
-    if loaded_from in (None, read_from) or (loaded_from == LOCAL and is_here) or gives_way(loaded_from, read_from):
+    if loaded_from in (None, read_from) or (loaded_from == LOCAL and is_here) or was_demo_only(loaded_from, read_from):
         return
     past = "a server on this machine (an older version did not note which)" if loaded_from == LOCAL else loaded_from
     raise SettingsError(

@@ -19,7 +19,7 @@ from include.api_video.load.reading import Reading, is_some
 from include.api_video.load.rejected import why_no_detail
 from include.api_video.sync.detail_sync import DetailSync
 from include.api_video.sync.outcome import Outcome, hash_row
-from include.api_video.warehouse.detail_questions import detail_state, remove_orphans
+from include.api_video.warehouse.detail_queries import detail_state, remove_orphans
 from include.api_video.warehouse.warehouse import Warehouse
 
 WHOLE = compile_path("$")  # dlt would compile it for each answer
@@ -95,9 +95,9 @@ class DetailReading(Reading):
         # A 404 counts until the next reconciliation.
         missing_since = self._started_at - timedelta(hours=self.settings.full_check_hours)
         state = detail_state(warehouse, endpoint, budget, missing_since)
-        if anew := self._starts_anew(warehouse, state.base_url):
-            state = detail_state(warehouse, endpoint, budget, missing_since, anew=True)
-        return DetailSync(endpoint, state, first=anew or state.base_url is None)
+        if full_refresh := self._starts_over(warehouse, state.base_url):
+            state = detail_state(warehouse, endpoint, budget, missing_since, full_refresh=True)
+        return DetailSync(endpoint, state, first=full_refresh or state.base_url is None)
 
     @property
     def _origin(self) -> str:

@@ -22,10 +22,11 @@ from include.api_video.load.reading import Reading, is_some
 from include.api_video.load.rejected import WithRejected, is_stand_in, why_no_row, with_keys
 from include.api_video.settings.filters import filter_params
 from include.api_video.sync.list_sync import ListSync, is_full_due
+from include.api_video.sync.many_lists import ManyLists
 from include.api_video.sync.outcome import Outcome
 from include.api_video.sync.state import TableState
 from include.api_video.warehouse.destinations.row_files import RowFiles, takes_row_files
-from include.api_video.warehouse.list_questions import ListQuestions
+from include.api_video.warehouse.list_queries import ListQueries
 from include.api_video.warehouse.schema import add_only, keep_newest
 from include.api_video.warehouse.warehouse import Warehouse
 
@@ -41,6 +42,7 @@ class ListReading(Reading):
     _sync: ListSync | None = None
     _files: RowFiles | None = None
     _is_empty = False  # whether the table is empty before this load
+    _has_many = False  # whether there is one list per row of another
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -52,7 +54,7 @@ class ListReading(Reading):
         path, key = endpoint.per_row_of
         if not self.session.knows(self.settings.url_of(endpoint.host) + path, ADMIN_PARAMS):
             return [self._entry(cast(str, endpoint.listed_path), ROWS, self._params())]
-        name = path.strip("/")
+        self._has_many, name = True, path.strip("/")
         leading = {
             "name": name,
             "selected": False,
@@ -113,7 +115,7 @@ class ListReading(Reading):
 
     def on_leading_page(self, body: dict[str, Any], rows: list[Any]) -> range:
         """Takes a page of the parent list, whose rows each have a list; returns the number of the next page."""
-        sync = self._begun()
+        sync = cast(ManyLists, self._begun())
         if STOPPED in body:
             sync.stop(body[STOPPED])
             return range(0)
@@ -143,7 +145,7 @@ class ListReading(Reading):
         taken = sync.take(self._cleaned(row), now, self._clean.written)
         if taken is None or not self._clean.is_plain or self._files is None:
             return self._fitted(taken)
-        self._handed_on += 1
+        self._emitted += 1
         self._clean.plain_rows.split(taken, self._files.load_id, self._files.write)
         return None
 
@@ -173,29 +175,29 @@ class ListReading(Reading):
         return self._sync
 
     def _make_sync(self, warehouse: Warehouse) -> ListSync:
-        endpoint, settings, questions = self.endpoint, self.settings, ListQuestions(warehouse, self.endpoint)
-        state = questions.state()
-        if anew := self._starts_anew(warehouse, state.base_url):
+        endpoint, settings, queries = self.endpoint, self.settings, ListQueries(warehouse, self.endpoint)
+        state = queries.state()
+        if full_refresh := self._starts_over(warehouse, state.base_url):
             state = TableState()
         self._unproven_since, self._is_empty = state.unproven_since, state.rows == 0
-        known = WithRejected(questions, self._rejections.known)
-        return ListSync(
+        known = WithRejected(queries, self._rejections.known)
+        return (ManyLists if self._has_many else ListSync)(
             endpoint,
-            state if anew else known.count(state),
+            state if full_refresh else known.count(state),
             known,
-            ask=self._ask if endpoint.one_path and not filter_params(endpoint, settings.filters) else None,
-            moved=questions.moved(),
-            may_have_moved=questions.has_exchanged(state.last_full_at),
-            anew=anew,
+            fetch=self._fetch if endpoint.one_path and not filter_params(endpoint, settings.filters) else None,
+            moved=queries.moved(),
+            may_have_moved=queries.has_exchanged(state.last_full_at),
+            full_refresh=full_refresh,
             full_due=not state.is_whole
             or self._rejections.are_broken
             or is_full_due(state, settings.full_check_hours, self._started_at),
-            most_asked=settings.max_detail_requests,
+            most_fetched=settings.max_detail_requests,
             max_removed_share=settings.max_removed_share,
             brake_variable=settings.account.variable("max_removed_share"),
         )
 
-    def _ask(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+    def _fetch(self, keys: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         """Fetches single objects of a list. None: the API has none (404). Failed requests are missing from the result."""
         endpoint, keys = self.endpoint, self._in_any_order(keys)
         path = self.settings.url_of(endpoint.host) + cast(str, endpoint.one_path)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import dlt
 
 from include.api_video.api.client import MISSING, ODD, UNREAD, ApiVideoSession
-from include.api_video.api.origin import DEMO, check_same, gives_way
+from include.api_video.api.origin import DEMO, check_same, was_demo_only
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import PARTIAL
 from include.api_video.catalog.values import now_utc
@@ -47,7 +47,7 @@ class Reading(ABC):
 
     Attributes:
         is_concluded: whether ``conclude`` has made the ledger's row.
-        is_news: whether there is anything to load; known once concluded.
+        has_news: whether there is anything to load; known once concluded.
     """
 
     _sync: ListSync | DetailSync | None = None  # once the warehouse was asked
@@ -79,10 +79,10 @@ class Reading(ABC):
         self._rejections: Rejections  # set, as the next, by _asked_warehouse
         self._fit: Fitting
         self._unproven_since: datetime | None = None
-        self._handed_on = 0  # rows to load, passed to dlt or written to files
+        self._emitted = 0  # rows to load, passed to dlt or written to files
         self._expected: int | None = None
         self._told_expected = False
-        self.is_concluded, self.is_news = False, True
+        self.is_concluded, self.has_news = False, True
 
     # --- for subclasses ---------------------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Reading(ABC):
     def _fitted(self, row: dict[str, Any] | None) -> dict[str, Any] | None:
         """Fits the row that was cleaned last to the columns of the warehouse."""
         if row is not None:
-            self._handed_on += 1
+            self._emitted += 1
         return row if row is None or self._clean.is_plain else self._fit(row)
 
     def _count(self, unit: str, left: int | None) -> None:
@@ -159,7 +159,7 @@ class Reading(ABC):
             yield warehouse
             self._fit = Fitting(self.endpoint, schema)
 
-    def _starts_anew(self, warehouse: Warehouse, loaded_from: str | None) -> bool:
+    def _starts_over(self, warehouse: Warehouse, loaded_from: str | None) -> bool:
         """Drops what is loaded for a full refresh, or if it is the demo's. Returns whether it did.
 
         Raises:
@@ -167,7 +167,7 @@ class Reading(ABC):
         """
         if not self._full_refresh:
             check_same(self.endpoint.name, loaded_from, self._origin)
-        if not self._full_refresh and not gives_way(loaded_from, self._origin):
+        if not self._full_refresh and not was_demo_only(loaded_from, self._origin):
             return False
         with warehouse.connect() as query:
             drop_tables(self.endpoint, query)
@@ -198,7 +198,7 @@ class Reading(ABC):
         self._forget()
         # Always store the row of a first load, which may have tables to drop, and of a partial one: the next run must know.
         is_told = outcome.mode in ("first", PARTIAL) or outcome.removed or lost or stopped_by
-        self.is_news = bool(is_told or self._handed_on or self._rejections.has_records)
+        self.has_news = bool(is_told or self._emitted or self._rejections.has_records)
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
         if self._rejections.count:
             log.warning("%s: %d rows cannot be loaded; they are in _rejected", self.endpoint.name, self._rejections.count)

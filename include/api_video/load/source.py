@@ -110,7 +110,7 @@ def ledger(readings: Sequence[Reading], progress: Progress, *, store_idle: bool)
                 while not reading.is_done:
                     yield None
                 sync = reading.conclude()
-                if not reading.is_news and not store_idle:
+                if not reading.has_news and not store_idle:
                     raise NothingNewError({**sync, "load_id": None})
                 yield sync
 

@@ -29,10 +29,10 @@ class EachOnce(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether to let the line through."""
         failure = NUMBERS.sub("", getattr(record, "failure", ""))
-        is_news = failure not in self._told and not OF_NO_USE.search(record.getMessage())
+        is_new = failure not in self._told and not OF_NO_USE.search(record.getMessage())
         if failure:
             self._told.add(failure)
-        return is_news
+        return is_new
 
 
 def mask_logs() -> None:

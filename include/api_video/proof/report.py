@@ -200,7 +200,7 @@ def check_run(
     return report
 
 
-def look_at(account: Account, resource: str, run_id: str) -> Report:
+def check_resource(account: Account, resource: str, run_id: str) -> Report:
     """Checks one table right after its load; stores nothing."""
     with short_lived_pipeline(account.pipeline, account) as pipeline:
         warehouse, now = Warehouse(pipeline), now_utc()

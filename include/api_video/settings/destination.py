@@ -25,7 +25,7 @@ DUCKDB_FILE = PROJECT_DIR / f"{DEFAULT_ACCOUNT.pipeline}.duckdb"  # dlt's own de
 # The supported destinations, each with the format of the files between dlt's steps; None: dlt's own choice. For DuckDB that
 # would be insert_values, which takes three times as long and up to eight times the memory. PostgreSQL needs it: CSV would
 # turn an empty text into null.
-FILE_FORMATS: Mapping[str, Any] = {
+DESTINATIONS: Mapping[str, Any] = {
     "duckdb": "jsonl",
     "postgres": None,
     FOLDER: None,
@@ -45,12 +45,12 @@ def destination_name() -> str:
         SettingsError: this package does not support it.
     """
     name = os.environ.get(VARIABLE) or next(values_in_files("api_video.destination"), None) or "duckdb"
-    return one_of("destination", str(name), tuple(FILE_FORMATS))
+    return one_of("destination", str(name), tuple(DESTINATIONS))
 
 
 def file_format() -> Any:
     """Format of the files between dlt's steps; None: dlt's own choice."""
-    return FILE_FORMATS[destination_name()]
+    return DESTINATIONS[destination_name()]
 
 
 def duckdb_file() -> Path | None:

@@ -3,6 +3,7 @@
 May import: errors, catalog, settings, api.
 
 - list_sync: how far a list is read
+- many_lists: one list per row of another, in one table
 - page_walk: how a list is walked through while it changes
 - whole_reading: how a whole list is read, and when the table is proven equal
 - removal: when a row counts as removed; what single rows tell; the brake

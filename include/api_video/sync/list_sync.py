@@ -25,16 +25,16 @@ from include.api_video.settings.accounts import DEFAULT_ACCOUNT
 from include.api_video.sync.news import News
 from include.api_video.sync.outcome import Outcome
 from include.api_video.sync.page_walk import ReadingStopped, Walk, reaches
-from include.api_video.sync.removal import Ask, Found, RemovalBrake, Steps, find_gone
+from include.api_video.sync.removal import FetchSingly, PageRequests, RemovalBrake, SingleFetches, find_gone
 from include.api_video.sync.search import is_worth_it
 from include.api_video.sync.state import KnownRow, TableState
 from include.api_video.sync.whole_reading import WholeReading
 
-DEFAULT_MOST_ASKED = 1000
+DEFAULT_MOST_FETCHED = 1000
 
 
 class Lookup(Protocol):
-    """What a list sync asks of the warehouse (``ListQuestions``; a dictionary in tests)."""
+    """What a list sync asks of the warehouse (``ListQueries``; a dictionary in tests)."""
 
     def find_rows(self, keys: Sequence[str]) -> dict[str, KnownRow]: ...
 
@@ -45,16 +45,18 @@ class ListSync:
     """One run over a list. Takes pages; gives the number of the next page, the rows to load and the outcome.
 
     Args:
-        ask: fetches single objects; None if the API has no path for them, or if filters are set, which that path ignores.
+        fetch: fetches single objects; None if the API has no path for them, or if filters are set, which that path ignores.
         moved: keys of rows that moved to or from the bin (``Endpoint.bin``); they are fetched singly.
         may_have_moved: a list without a cursor may have changed even if page 1 looks the same.
-        anew: forget what is loaded: a full refresh.
+        full_refresh: forget what is loaded.
         full_due: a reconciliation is due: read the whole list.
-        most_asked: most rows to fetch singly in one run to prove them gone.
+        most_fetched: most rows to fetch singly in one run to prove them gone.
 
     Attributes:
         stopped_by: the error that ended the reading early.
     """
+
+    _has_total = True  # whether the API says how many rows there are
 
     def __init__(
         self,
@@ -62,19 +64,19 @@ class ListSync:
         state: TableState,
         lookup: Lookup,
         *,
-        ask: Ask | None = None,
+        fetch: FetchSingly | None = None,
         moved: Sequence[str] = (),
         may_have_moved: bool = False,
-        anew: bool = False,
+        full_refresh: bool = False,
         full_due: bool = False,
-        most_asked: int = DEFAULT_MOST_ASKED,
+        most_fetched: int = DEFAULT_MOST_FETCHED,
         max_removed_share: float = 1.0,
         brake_variable: str = DEFAULT_ACCOUNT.variable("max_removed_share"),
     ) -> None:
-        self._endpoint, self._state, self._lookup, self._ask = endpoint, state, lookup, ask
-        self._moved, self._may_have_moved, self._most_asked = moved, may_have_moved, most_asked
+        self._endpoint, self._state, self._lookup, self._fetch = endpoint, state, lookup, fetch
+        self._moved, self._may_have_moved, self._most_fetched = moved, may_have_moved, most_fetched
         self._brake = RemovalBrake(endpoint.name, max_removed_share, brake_variable)
-        self._first = anew or state.last_full_at is None
+        self._first = full_refresh or state.last_full_at is None
         self._whole = self._first or full_due or endpoint.sync.is_always_whole
         self._known: dict[str, KnownRow] = {}
         self._walk = Walk(endpoint.sync.has_cursor, self._key_of, self._on_page)
@@ -82,11 +84,9 @@ class ListSync:
         self._off_before = state.total_off
         self._off: int | None = None  # the same, as measured by this run's whole reading
         self._is_offset_new = False
-        self._found = Found()
+        self._fetched = SingleFetches()
         self._unproven: str | None = state.unproven if self._off_before else None
-        self._open_lists: int | None = None  # lists left to read, for an endpoint with one list per row (``per_row_of``)
-        self._lists_expected = 0
-        self._steps: Steps | None = None
+        self._steps: PageRequests | None = None
         self._number = 1  # of the requested page
         self.stopped_by: ApiVideoError | None = None
         self.is_done = False
@@ -96,8 +96,6 @@ class ListSync:
     @property
     def expected_requests(self) -> int:
         """Estimated requests of this run, from the rows already loaded; a first load knows only after page 1."""
-        if self._lists_expected:
-            return 1 + self._lists_expected
         if not self._whole:
             return 1 + len(self._moved)
         rows = self._total if self._first and self._walk.newest else self._state.active
@@ -112,8 +110,8 @@ class ListSync:
 
     @property
     def lists_left(self) -> int | None:
-        """For an endpoint with one list per row: how many known lists are not read to their end yet; else None."""
-        return self._open_lists
+        """How many lists are left to read, where there are many (``ManyLists``); None for a single list."""
+        return None
 
     @property
     def compared(self) -> Iterator[str]:
@@ -138,7 +136,7 @@ class ListSync:
     @property
     def _listed(self) -> int:
         """How many distinct rows this run saw, on pages or fetched singly."""
-        return len(self._walk.seen) + sum(key not in self._walk.seen for key in self._found.rows)
+        return len(self._walk.seen) + sum(key not in self._walk.seen for key in self._fetched.rows)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -147,12 +145,6 @@ class ListSync:
 
         A negative number counts pages from the other end of the list.
         """
-        if self._open_lists is not None:
-            self._walk.take(page)
-            if page.has_next:
-                return page.number + 1
-            self.finish_list()
-            return None
         if self._steps is None:
             self._steps = self._read()
             next(self._steps)  # page 1, which is here already
@@ -164,12 +156,8 @@ class ListSync:
 
     def stop(self, error: ApiVideoError) -> int | None:
         """Reports that the API failed to give the requested page; returns the number of the page to read instead."""
-        if self._steps is None and self._open_lists is None:
+        if self._steps is None:
             raise error
-        if self._steps is None or self._open_lists is not None:
-            self.stopped_by = self.stopped_by or error
-            self.finish_list()
-            return None
         steps = self._steps
         return self._step(lambda: steps.throw(ReadingStopped(error, self._number)))
 
@@ -181,7 +169,7 @@ class ListSync:
             return None
         return self._number
 
-    def _read(self) -> Steps:
+    def _read(self) -> PageRequests:
         page = yield 1
         self._walk.begin(page)
         try:
@@ -189,7 +177,7 @@ class ListSync:
         except ReadingStopped as stopped:
             self.stopped_by = stopped.error
 
-    def _read_from(self, first: Page) -> Steps:
+    def _read_from(self, first: Page) -> PageRequests:
         if not self._whole and self._is_newest_first and not self._is_undated:
             yield from self._read_changes(first)
         elif self._whole or not first.has_next or self._has_moved() or self._endpoint.sync.has_cursor:
@@ -218,7 +206,7 @@ class ListSync:
 
     # --- only what changed --------------------------------------------------------------------------------------------
 
-    def _read_changes(self, first: Page) -> Steps:
+    def _read_changes(self, first: Page) -> PageRequests:
         """Reads down to the cursor; if the count still differs, finds the removed rows or reads the whole list."""
         try:
             yield from self._read_to_cursor(first)
@@ -230,7 +218,7 @@ class ListSync:
             self._walk.begin(first)
             yield from self._read_whole(first, first)
 
-    def _read_to_cursor(self, first: Page) -> Steps:
+    def _read_to_cursor(self, first: Page) -> PageRequests:
         walk, cursor = self._walk, self._state.cursor
         top, last = first, (yield from walk.read_on(first, lambda page: reaches(page, cursor)))
         begin_again = False
@@ -239,12 +227,12 @@ class ListSync:
             top = walk.top or first
         self._ask_for_moved(top)
         lost = self._count_lost()
-        if lost > 0 and self._ask and is_worth_it(lost, top.pages_total or 0):
+        if lost > 0 and self._fetch and is_worth_it(lost, top.pages_total or 0):
             begin_again = True
             self._known = self._lookup.all_rows()
             loaded = {key: row.updated_at for key, row in self._known.items() if not row.removed}
             believed, count = {**loaded, **walk.seen}, self._active_after() + self._off_before
-            yield from find_gone(self._endpoint, walk, self._found, self._ask, top, believed, count)
+            yield from find_gone(self._endpoint, walk, self._fetched, self._fetch, top, believed, count)
         if self._count_lost() or walk.may_lack or not self._is_newest_first:
             if begin_again or walk.may_lack:
                 first = last = yield 1
@@ -256,9 +244,9 @@ class ListSync:
         return sum(1 for key, at in seen if key not in self._known or self._known[key].updated_at not in (None, at))
 
     def _active_after(self) -> int:
-        keys = self._walk.seen.keys() | self._found.rows.keys()
+        keys = self._walk.seen.keys() | self._fetched.rows.keys()
         fresh = sum(1 for key in keys if key not in self._known or self._known[key].removed)
-        return self._state.active + fresh - len(self._found.gone & self._known_active())
+        return self._state.active + fresh - len(self._fetched.gone & self._known_active())
 
     def _count_lost(self) -> int:
         """How many more active rows the table would have than the API lists; negative if the API lists more."""
@@ -269,10 +257,10 @@ class ListSync:
     def _ask_for_moved(self, first: Page) -> None:
         """Fetches rows that moved to or from the bin: whether a move changes updatedAt is not documented."""
         keys = [key for key in self._moved if key not in self._walk.seen]
-        if not self._ask or not keys or len(keys) > (first.pages_total or 0) + MAX_PAGE_SIZE:
+        if not self._fetch or not keys or len(keys) > (first.pages_total or 0) + MAX_PAGE_SIZE:
             return  # the count check catches them
         self._ask_warehouse(keys)
-        self._found.take(self._ask(keys), self._endpoint.key)
+        self._fetched.take(self._fetch(keys), self._endpoint.key)
 
     def _has_moved(self) -> bool:
         """Whether a list without a cursor may have changed beyond page 1, judging by its total and the rows of page 1."""
@@ -280,20 +268,20 @@ class ListSync:
 
     # --- the whole list -----------------------------------------------------------------------------------------------
 
-    def _read_whole(self, first: Page, last: Page) -> Steps:
+    def _read_whole(self, first: Page, last: Page) -> PageRequests:
         if not self._whole:
             self._whole, self._known = True, self._lookup.all_rows()
         reading = WholeReading(
             self._endpoint,
             self._walk,
-            self._found,
-            ask=self._ask,
+            self._fetched,
+            fetch=self._fetch,
             is_newest_first=lambda: self._is_newest_first,
             known_active=self._known_active(),
-            handed_on=self._news.keys,
+            emitted=self._news.keys,
             off_before=self._off_before,
-            most_asked=self._most_asked,
-            find_brake=self._find_brake,
+            most_fetched=self._most_fetched,
+            check_brake=self._check_brake,
         )
         yield from reading.read(first, last)
         self._off, self._unproven, self.stopped_by = reading.off, reading.unproven, reading.brake
@@ -303,32 +291,20 @@ class ListSync:
     def _known_active(self) -> set[str]:
         return {key for key, row in self._known.items() if not row.removed}
 
-    # --- many lists ----------------------------------------------------------------------------------------------------
-
-    def expect_lists(self, count: int) -> None:
-        """Announces ``count`` more lists: one per row of the endpoint's ``per_row_of``."""
-        self._open_lists = (self._open_lists or 1) + count
-        self._lists_expected += count
-
     def finish_list(self) -> None:
-        """Reports that one of the lists, or their parent list, was read to its end or is gone.
+        """Reports that the API does not have this list.
 
         Raises:
-            ApiVideoRequestError: this is the only list, and the API does not have it.
+            ApiVideoRequestError: always; of many lists, one may be gone (``ManyLists``).
         """
-        if self._open_lists is None:
-            raise ApiVideoRequestError(f"api.video has no {self._endpoint.listed_path or self._endpoint.path} (404).", 404)
-        self._open_lists -= 1
-        self.is_done = self._open_lists == 0
-        if self.is_done and not self.stopped_by:
-            self._found.gone = self._known_active() - self._walk.seen.keys()
+        raise ApiVideoRequestError(f"api.video has no {self._endpoint.listed_path or self._endpoint.path} (404).", 404)
 
     # --- rows to load ---------------------------------------------------------------------------------------------------
 
     def late_rows(self) -> list[dict[str, Any]]:
         """Rows to emit after the last page: fetched singly, or withdrawn since they were emitted from an earlier page."""
-        lost = [] if self._find_brake() else [key for key in self._news.keys if key in self._found.gone]
-        return [*self._found.rows.values(), *({self._endpoint.key: key, MISSING: True} for key in lost)]
+        lost = [] if self._check_brake() else [key for key in self._news.keys if key in self._fetched.gone]
+        return [*self._fetched.rows.values(), *({self._endpoint.key: key, MISSING: True} for key in lost)]
 
     def take(self, row: dict[str, Any], now: datetime, written: bytes | None = None) -> dict[str, Any] | None:
         """Returns the row to load; None if it is loaded already, or older than a version this run has read.
@@ -343,13 +319,13 @@ class ListSync:
 
     def outcome(self) -> Outcome:
         """Returns the outcome of the run. Call it once ``is_done``."""
-        gone, kinds = self._known_active() & self._found.gone, self._news.count()
-        if brake := self._find_brake():
+        gone, kinds = self._known_active() & self._fetched.gone, self._news.count()
+        if brake := self._check_brake():
             self.stopped_by, gone = brake, set()
         if self.stopped_by:
             total = "an unknown number" if self._walk.newest is None else self._total
             self._unproven = f"api.video says {total}, {self._listed} were read. {self.stopped_by}"
-        elif self._total is None and self._open_lists is None:
+        elif self._total is None and self._has_total:
             said = f"api.video does not say how many {self._endpoint.name} there are"
             self._unproven = f"{said}, {self._state.active if not self._whole else self._listed} are known."
         is_partial = self._is_offset_new or bool(self.stopped_by) or (self._whole and self._walk.may_lack)
@@ -369,9 +345,9 @@ class ListSync:
             stopped_by=self.stopped_by,
         )
 
-    def _find_brake(self, unlisted: int = 0) -> RemovalBrakeError | None:
+    def _check_brake(self, unlisted: int = 0) -> RemovalBrakeError | None:
         active = len(self._known_active()) if self._whole else self._state.active
-        return self._brake.find(max(unlisted, len(self._known_active() & self._found.gone)), active)
+        return self._brake.find(max(unlisted, len(self._known_active() & self._fetched.gone)), active)
 
 
 def is_full_due(state: TableState, full_check_hours: float, now: datetime) -> bool:

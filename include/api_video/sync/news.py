@@ -15,7 +15,7 @@ from include.api_video.api.client import MISSING
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.values import utc
 from include.api_video.sync.outcome import hash_row
-from include.api_video.sync.page_walk import REFETCHED
+from include.api_video.sync.page_walk import CURSOR_OVERLAP
 from include.api_video.sync.state import KnownRow
 
 
@@ -66,7 +66,7 @@ class News:
         if known.removed:
             return "restored"
         cursor, at = self._cursor, utc(row.get("updatedAt"))
-        unmoved = at is not None and cursor is not None and at == known.updated_at and at <= cursor - REFETCHED
+        unmoved = at is not None and cursor is not None and at == known.updated_at and at <= cursor - CURSOR_OVERLAP
         return "drifted" if unmoved and self._endpoint.sync.has_cursor else "changed"
 
     def count(self) -> Counter[str]:

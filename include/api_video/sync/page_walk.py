@@ -28,7 +28,7 @@ MOST_TOPS = 5  # catch-up readings, each of what changed during the one before
 CALM_PAGES = 16  # in a row without a move, before the walk reads ahead again
 MOST_STEPS_BACK = 2  # pages to go back, per page of the list: a total that jumps must not keep the walk going forever
 # Timestamps have no fraction (api.video's openapi.yaml), so the rows of the cursor's own second are read again.
-REFETCHED = timedelta(seconds=1)
+CURSOR_OVERLAP = timedelta(seconds=1)
 
 # Yields the number of the page to read, receives the page. A negative number counts from the other end of the list.
 Pages = Generator[int, Page, Page]
@@ -209,4 +209,4 @@ def _newest(page: Page) -> datetime | None:
 def reaches(page: Page, until: datetime | None) -> bool:
     """Whether a page has a row at least a second older than ``until``."""
     times = [utc(row.get("updatedAt")) for row in page.rows]
-    return until is None or any(at is not None and at <= until - REFETCHED for at in times)
+    return until is None or any(at is not None and at <= until - CURSOR_OVERLAP for at in times)

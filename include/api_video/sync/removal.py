@@ -2,7 +2,7 @@
 
 A row of a list is gone if the API answers 404 for it. It is also gone if a proven reading of the whole list lacks it:
 one that has as many rows as the API counts, and during which nothing moved (``WholeReading``). A single object is gone if
-the API answers 404 (``DetailSync``), or when its parent is removed (``warehouse.detail_questions``). If a run would remove
+the API answers 404 (``DetailSync``), or when its parent is removed (``warehouse.detail_queries``). If a run would remove
 more rows than the brake allows, it removes none.
 """
 
@@ -20,13 +20,13 @@ from include.api_video.sync.page_walk import Pages, Walk
 from include.api_video.sync.search import Search
 
 FEW_ROWS = 20  # that seem to be gone
-Steps = Generator[int, Page, None]
+PageRequests = Generator[int, Page, None]
 # Fetches single objects by key. None: the API has none (404). Missing from the result: the API did not answer.
-Ask = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
+FetchSingly = Callable[[Sequence[str]], Mapping[str, dict[str, Any] | None]]
 
 
 @dataclass
-class Found:
+class SingleFetches:
     """The results of single fetches: rows that the API has, and keys it does not know."""
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Found:
         self.gone.clear()
 
 
-def tells_removals(top: Page | None, unlisted: int, *, can_ask: bool, has_offset: bool) -> bool:
+def tells_removals(top: Page | None, unlisted: int, *, can_fetch: bool, has_offset: bool) -> bool:
     """Whether an exact reading of the whole list proves by itself that the rows it lacks are gone.
 
     Exact means: the list stood still, and the reading has as many rows as the API counts. That can be chance: one row
@@ -55,12 +55,12 @@ def tells_removals(top: Page | None, unlisted: int, *, can_ask: bool, has_offset
     Args:
         top: page 1.
         unlisted: how many loaded rows the reading lacks.
-        can_ask: whether the API can be asked for single rows.
+        can_fetch: whether the API can be asked for single rows.
         has_offset: whether its count was off before.
     """
     if top is not None and not top.has_next and len(top.rows) < MAX_PAGE_SIZE:
         return True  # the whole list is one answer, of one moment
-    if not can_ask:
+    if not can_fetch:
         return not has_offset
     return unlisted > max(FEW_ROWS, (top.pages_total or 0) if top else 0)
 
@@ -68,18 +68,18 @@ def tells_removals(top: Page | None, unlisted: int, *, can_ask: bool, has_offset
 def find_gone(
     endpoint: Endpoint,
     walk: Walk,
-    found: Found,
-    ask: Ask,
+    fetched: SingleFetches,
+    fetch: FetchSingly,
     first: Page,
     believed: Mapping[str, datetime | None],
     count: int,
-) -> Steps:
+) -> PageRequests:
     """Finds rows that left the list, without reading all of it.
 
     ``first`` is page 1, just read; ``believed`` has ``updatedAt`` by key of the rows that should be listed, ``count`` says
     how many should be.
     """
-    order = {key: at for key, at in believed.items() if key not in found.gone}
+    order = {key: at for key, at in believed.items() if key not in fetched.gone}
     # A row seen earlier may be gone by now: only the pages of this search prove it listed.
     listed = Walk(False, walk.key_of)
     listed.begin(first)
@@ -92,7 +92,7 @@ def find_gone(
     lost = count - (first.items_total or 0)
     keys = yield from Search(read_page, first, order, listed.seen, lost).run()
     if keys:
-        found.take(ask(sorted(keys)), endpoint.key)
+        fetched.take(fetch(sorted(keys)), endpoint.key)
 
 
 BRAKE_FROM_ROWS = 20  # fewer removals than this never stop a run

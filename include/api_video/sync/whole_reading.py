@@ -14,7 +14,7 @@ from include.api_video.api.answers import Page
 from include.api_video.catalog.model import Endpoint
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError
 from include.api_video.sync.page_walk import ReadingStopped, Walk
-from include.api_video.sync.removal import Ask, Found, Steps, find_gone, tells_removals
+from include.api_video.sync.removal import FetchSingly, PageRequests, SingleFetches, find_gone, tells_removals
 from include.api_video.sync.search import is_worth_it
 
 READINGS = 3  # of a short list whose rows do not add up to its total
@@ -27,10 +27,10 @@ class WholeReading:
     Args:
         is_newest_first: whether changed rows move to the top; asked again, since the pages may prove it wrong.
         known_active: keys of loaded rows that are not removed.
-        handed_on: keys of rows that this run has emitted so far.
+        emitted: keys of rows that this run has emitted so far.
         off_before: by how much the total exceeded the rows listed in an earlier run.
-        most_asked: most rows to fetch singly to prove them gone.
-        find_brake: returns the error if so many rows must not be marked removed, else None.
+        most_fetched: most rows to fetch singly to prove them gone.
+        check_brake: returns the error if so many rows must not be marked removed, else None.
 
     Attributes:
         off: ``off_before`` as measured by this run; None if the list was not read to its end.
@@ -42,19 +42,19 @@ class WholeReading:
         self,
         endpoint: Endpoint,
         walk: Walk,
-        found: Found,
+        fetched: SingleFetches,
         *,
-        ask: Ask | None,
+        fetch: FetchSingly | None,
         is_newest_first: Callable[[], bool],
         known_active: Collection[str],
-        handed_on: Collection[str],
+        emitted: Collection[str],
         off_before: int,
-        most_asked: int,
-        find_brake: Callable[[int], ApiVideoError | None],
+        most_fetched: int,
+        check_brake: Callable[[int], ApiVideoError | None],
     ) -> None:
-        self._endpoint, self._walk, self._found, self._ask = endpoint, walk, found, ask
-        self._is_newest_first, self._known_active, self._handed_on = is_newest_first, known_active, handed_on
-        self._off_before, self._most_asked, self._find_brake = off_before, most_asked, find_brake
+        self._endpoint, self._walk, self._fetched, self._fetch = endpoint, walk, fetched, fetch
+        self._is_newest_first, self._known_active, self._emitted = is_newest_first, known_active, emitted
+        self._off_before, self._most_fetched, self._check_brake = off_before, most_fetched, check_brake
         self._readings = 0
         self.off: int | None = None
         self.unproven: str | None = None
@@ -66,15 +66,15 @@ class WholeReading:
 
     def _count_listed(self) -> int:
         """How many distinct rows this run saw, on pages or fetched singly, without those found gone since."""
-        seen, found = self._walk.seen, self._found
-        return len(seen) + sum(key not in seen for key in found.rows) - sum(key in seen for key in found.gone)
+        seen, fetched = self._walk.seen, self._fetched
+        return len(seen) + sum(key not in seen for key in fetched.rows) - sum(key in seen for key in fetched.gone)
 
     @property
     def times(self) -> int:
         """How often the list was read."""
         return self._readings
 
-    def read(self, first: Page, last: Page) -> Steps:
+    def read(self, first: Page, last: Page) -> PageRequests:
         """Reads every page after ``last``; reads a short list again if its rows do not add up to its total.
 
         Raises:
@@ -84,7 +84,7 @@ class WholeReading:
         few = (first.pages_total or 0) <= FEW_PAGES
         while True:
             self._readings += 1
-            self._found.clear()
+            self._fetched.clear()
             try:
                 stood_still = yield from self._read_once(first, last, before)
             except ReadingStopped as stopped:
@@ -126,7 +126,7 @@ class WholeReading:
         is_as_before = not first.has_next or keys == before or keys == set(self._known_active)
         return is_as_before and not walk.has_moved
 
-    def _read_other_end(self, refused: int, error: ApiVideoRequestError) -> Steps:
+    def _read_other_end(self, refused: int, error: ApiVideoRequestError) -> PageRequests:
         """Reads the pages that the API refuses from the other end of the list."""
         try:
             yield from self._walk.read_other_end(refused - 1)
@@ -148,27 +148,27 @@ class WholeReading:
     def _is_known_offset(self) -> bool:
         return bool(self._off_before) and (self._total or 0) - self._count_listed() == self._off_before
 
-    def _find_withdrawn(self) -> Steps:
+    def _find_withdrawn(self) -> PageRequests:
         """Finds rows that were withdrawn from the list after they were read."""
         top, lost = self._walk.top, self._count_listed() - (self._total or 0)
-        if self._ask and top and lost > 0 and is_worth_it(lost, top.pages_total or 0):
+        if self._fetch and top and lost > 0 and is_worth_it(lost, top.pages_total or 0):
             first = yield from self._walk.page(1)
             yield from find_gone(
-                self._endpoint, self._walk, self._found, self._ask, first, self._walk.seen, self._count_listed()
+                self._endpoint, self._walk, self._fetched, self._fetch, first, self._walk.seen, self._count_listed()
             )
 
     def _decide(self, stood_still: bool) -> None:
         """Decides which rows are gone, and whether the table is proven equal to the list."""
-        walk, gone = self._walk, self._found.gone
+        walk, gone = self._walk, self._fetched.gone
         total = self._count_listed() if self._total is None else self._total
-        unlisted = {key for key in chain(self._known_active, self._handed_on) if key not in walk.seen and key not in gone}
+        unlisted = {key for key in chain(self._known_active, self._emitted) if key not in walk.seen and key not in gone}
         is_exact = stood_still and self._count_listed() == total
-        can_ask, has_offset = self._ask is not None, bool(self._off_before)
-        if is_exact and tells_removals(walk.top, len(unlisted), can_ask=can_ask, has_offset=has_offset):
+        can_fetch, has_offset = self._fetch is not None, bool(self._off_before)
+        if is_exact and tells_removals(walk.top, len(unlisted), can_fetch=can_fetch, has_offset=has_offset):
             gone |= unlisted
         else:
-            self._ask_for(unlisted)
-        unlisted -= gone | self._found.rows.keys()
+            self._fetch_unlisted(unlisted)
+        unlisted -= gone | self._fetched.rows.keys()
         off = total - self._count_listed()
         self.off = off if stood_still else self._off_before
         if unlisted:
@@ -178,12 +178,12 @@ class WholeReading:
         else:
             self.unproven = None
 
-    def _ask_for(self, unlisted: Collection[str]) -> None:
+    def _fetch_unlisted(self, unlisted: Collection[str]) -> None:
         """Fetches unlisted rows singly: those with a 404 are gone."""
         unreached = max(0, (self._total or 0) - self._count_listed())
-        self.brake = self._find_brake(sum(key in unlisted for key in self._known_active) - unreached)
-        if self._ask and unlisted and not self.brake:
-            self._found.take(self._ask(sorted(unlisted)[: self._most_asked]), self._endpoint.key)
+        self.brake = self._check_brake(sum(key in unlisted for key in self._known_active) - unreached)
+        if self._fetch and unlisted and not self.brake:
+            self._fetched.take(self._fetch(sorted(unlisted)[: self._most_fetched]), self._endpoint.key)
 
     def _in_words(self, reason: str) -> str:
         times = {1: "one reading", 2: "two readings", 3: "three readings"}[self._readings]

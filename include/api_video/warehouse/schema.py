@@ -102,27 +102,27 @@ def declare_tables(schema: dlt.Schema, endpoint: Endpoint) -> None:
 
 
 def merge_child_tables(schema: dlt.Schema, grown: dlt.Schema, endpoint: Endpoint) -> None:
-    """Has dlt merge every child table of an endpoint, also those of undeclared fields, whatever a load brings.
+    """Has dlt merge every child table of an endpoint, also those of undeclared fields, even if a load has no row for it.
 
-    dlt leaves out of a merge the tables that it has not seen a row for, as far as it knows: each of our loads begins from
-    the declared schema. The tags of a video that has none any more would stay.
+    Otherwise the tags of a video that has none any more would stay: dlt leaves tables out of a merge for which its schema
+    has seen no row, and each of our loads starts from the declared schema.
     """
-    # The root, too: dlt takes a table without data out of the schema, and would leave its children without it.
+    # The root, too: dlt drops a table without data from the schema, and would leave its children without a parent.
     for table in get_nested_tables(grown.tables, endpoint.name):
         schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
 
 
 def show_delta_tables(schema: dlt.Schema) -> None:
-    """Has dlt's own reader of Delta tables show all of them: it leaves out those that the last load brought no row for."""
+    """Has dlt's own reader of Delta tables show all of them: it leaves out those without a row in the last load."""
     for table in schema.data_tables(include_incomplete=True):
         if table.get("table_format") == "delta":
             schema.update_table(cast(TTableSchema, {**table, "x-normalizer": {"seen-data": True}}))
 
 
 def keep_newest(schema: dlt.Schema, endpoint: Endpoint) -> None:
-    """Has dlt keep the newest version of each row of this load; without it, each is taken to come once.
+    """Has dlt keep the newest version of each row of this load, which has two versions of some.
 
-    To look for doubles dlt sorts all rows of a load in the destination's memory.
+    By default it skips its sort for duplicate keys, which takes all rows of a load into the destination's memory.
     """
     table = cast("dict[str, Any]", schema.tables[endpoint.name])
     for hint in _merge_hints(deduplicated=True).keys() - _merge_hints(deduplicated=False).keys():
@@ -131,7 +131,7 @@ def keep_newest(schema: dlt.Schema, endpoint: Endpoint) -> None:
 
 
 def is_deduplicated(table: Mapping[str, Any]) -> bool:
-    """Whether each row of a load is taken to come once."""
+    """Whether dlt expects no duplicate keys in a load, and skips its sort for them."""
     return all(table.get(name) == hint for name, hint in _merge_hints(deduplicated=True).items())
 
 
@@ -144,9 +144,9 @@ def _merge_hints(*, deduplicated: bool) -> Mapping[str, Any]:
 
 
 def add_only(schema: dlt.Schema, endpoint: Endpoint) -> None:
-    """Has dlt write the rows of a load straight into the endpoint's tables, which have none.
+    """Has dlt append the rows of a load to the endpoint's tables, which are empty.
 
-    To merge them, dlt would write them twice, and look for each in an empty table.
+    A merge would write each row twice, and look for it in an empty table.
     """
     schema.tables[endpoint.name]["write_disposition"] = "append"
 

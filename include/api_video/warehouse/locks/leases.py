@@ -16,7 +16,7 @@ from dlt.common.schema.typing import TColumnSchema
 from dlt.destinations.exceptions import DatabaseException, DatabaseTransientException, DatabaseUndefinedRelation
 from dlt.destinations.sql_client import SqlClientBase
 
-from include.api_video.warehouse.locks.kinds import Claim, Holder, utc
+from include.api_video.warehouse.locks.session_locks import Claim, Holder, utc
 
 READ_BACK = 3  # times that the smallest of several claims checks whether the others are gone
 LOCKS = "_locks"

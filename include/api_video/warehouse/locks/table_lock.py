@@ -30,7 +30,8 @@ from dlt.common.configuration.specs import ConnectionStringCredentials
 
 from include.api_video.errors import PassingError, SettingsError
 from include.api_video.settings.destination import FOLDER, destination_name, duckdb_file
-from include.api_video.warehouse.locks.kinds import (
+from include.api_video.warehouse.locks.leases import DeltaLease, SqlLease
+from include.api_video.warehouse.locks.session_locks import (
     Claim,
     FileLock,
     Holder,
@@ -39,7 +40,6 @@ from include.api_video.warehouse.locks.kinds import (
     SharedSessionError,
     TableLock,
 )
-from include.api_video.warehouse.locks.leases import DeltaLease, SqlLease
 
 TABLES = "_tables"  # the lock for creating and dropping tables
 TIMEOUT_VARIABLE = "API_VIDEO_LOCK_TIMEOUT_S"

@@ -18,7 +18,7 @@ from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
 
-class ListQuestions:
+class ListQueries:
     """Queries about the table of one list."""
 
     def __init__(self, warehouse: Warehouse, endpoint: Endpoint) -> None:

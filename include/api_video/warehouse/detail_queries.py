@@ -17,19 +17,19 @@ from include.api_video.warehouse.warehouse import Warehouse
 
 
 def detail_state(
-    warehouse: Warehouse, endpoint: Endpoint, budget: int, missing_since: datetime, *, anew: bool = False
+    warehouse: Warehouse, endpoint: Endpoint, budget: int, missing_since: datetime, *, full_refresh: bool = False
 ) -> DetailState:
     """State of a detail table, with the objects to fetch: new, changed with their parent, or not final.
 
     New and changed ones come first, by their parent's last change, then those fetched longest ago. At most ``budget`` are
     returned, so memory does not grow with the library. An object that the API did not have is fetched again if that was
-    before ``missing_since``. ``anew`` ignores what is loaded.
+    before ``missing_since``. ``full_refresh`` ignores what is loaded.
     """
     parent = by_name()[endpoint.parent or ""]
     with warehouse.connect() as query:
         if not query.exists(parent.name):
             return DetailState()
-        sql, args = DetailSql(query, endpoint, parent, anew=anew), tuple(endpoint.parent_where.values())
+        sql, args = DetailSql(query, endpoint, parent, full_refresh=full_refresh), tuple(endpoint.parent_where.values())
         counts = query.rows(sql.counts, missing_since, missing_since, *args)
         if counts[0][-1] or has_orphans(query, warehouse.parents_of(endpoint)):
             mend(query, endpoint, warehouse.parents_of(endpoint), stale="_parent_hash")
@@ -83,9 +83,9 @@ class DetailSql:
         waiting: the objects to fetch, in order. Parameters: the values of ``parent_where``, then ``missing_since``.
     """
 
-    def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, anew: bool) -> None:
+    def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, *, full_refresh: bool) -> None:
         key, parent_key = snake(endpoint.key), snake(parent.key)
-        nothing = " AND 1 = 0" if anew else ""  # joins nothing
+        nothing = " AND 1 = 0" if full_refresh else ""  # joins nothing
         source = (
             f"FROM {query.table(parent.name)} p "
             f"LEFT JOIN {query.table(endpoint.name)} d ON d.{key} = p.{parent_key}{nothing}"

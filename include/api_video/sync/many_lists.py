@@ -1,0 +1,58 @@
+"""Syncs many lists into one table, one list per row of another (``Endpoint.per_row_of``): each is read to its end.
+
+Such lists tell no total, so nothing is left unread: a row that none of them has is gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from include.api_video.api.answers import Page
+from include.api_video.errors import ApiVideoError
+from include.api_video.sync.list_sync import ListSync
+
+
+class ManyLists(ListSync):
+    """One run over all of them, and over the list whose rows they belong to."""
+
+    _has_total = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._expected, self._open = 0, 1  # lists; the one that names the others is open, too
+
+    @property
+    def expected_requests(self) -> int:
+        """Requests of this run, as far as known: one per list."""
+        return 1 + self._expected
+
+    @property
+    def lists_left(self) -> int | None:
+        """How many known lists are not read to their end yet."""
+        return self._open
+
+    def expect_lists(self, count: int) -> None:
+        """Announces ``count`` more lists."""
+        self._open += count
+        self._expected += count
+
+    def next_page(self, page: Page) -> int | None:
+        """Takes a page of one list; returns the number of that list's next page, or None at its end."""
+        self._walk.take(page)
+        if page.has_next:
+            return page.number + 1
+        self.finish_list()
+        return None
+
+    def stop(self, error: ApiVideoError) -> int | None:
+        """Reports that the API failed to give a page: that list ends here, the others are read on."""
+        self.stopped_by = self.stopped_by or error
+        self.finish_list()
+        return None
+
+    def finish_list(self) -> None:
+        """Reports that a list was read to its end, or is gone with the row that it belongs to."""
+        self._open -= 1
+        self.is_done = self._open == 0
+        if self.is_done and not self.stopped_by:
+            self._fetched.gone = self._known_active() - self._walk.seen.keys()

@@ -289,7 +289,7 @@ def _run(
         with suppress(OSError):
             folder.parent.rmdir()
             folder.parent.parent.rmdir()
-    from include.api_video.catalog.values import now_utc
+    from include.api_video.catalog.storable import now_utc
     from include.api_video.proof.report import Report, check_resource
 
     if idle:

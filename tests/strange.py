@@ -16,7 +16,7 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import MORE_FIELDS
 from include.api_video.catalog.places import bare
 from include.api_video.catalog.secrets import ALWAYS_SECRET
-from include.api_video.catalog.values import read_timestamp, storable, storable_number
+from include.api_video.catalog.storable import read_timestamp, storable, storable_number
 from include.api_video.load.redaction import strip_token
 
 SECRETS = ALWAYS_SECRET | {bare(name) for endpoint in ENDPOINTS for name in endpoint.secrets}

@@ -33,7 +33,7 @@ from include.api_video.settings.settings import read_settings
 
 def run(account: Account, *, full_refresh: bool) -> int:
     """Loads all resources of the account's settings and checks them; exit code 1 if something failed."""
-    from include.api_video.catalog.values import now_utc
+    from include.api_video.catalog.storable import now_utc
     from include.api_video.load.runner import load_all
     from include.api_video.proof.report import check_run
     from include.api_video.settings.destination import destination_name

@@ -33,7 +33,7 @@ with app.setup(hide_code=True):
 
     from include.api_video.catalog.endpoints import ENDPOINTS
     from include.api_video.catalog.naming import SKIPPED
-    from include.api_video.catalog.values import now_utc
+    from include.api_video.catalog.storable import now_utc
     from include.api_video.settings.accounts import read_accounts
     from include.api_video.settings.config import use_project_config
     from include.api_video.settings.destination import duckdb_file

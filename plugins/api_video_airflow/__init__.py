@@ -2,10 +2,11 @@
 
 Every process of Airflow imports the plugin, so that modules here are imported by those that need them, not at start.
 
-- templates/page.html: what the page says, and how it looks
+- messages: what the page says of a run: a table's state and its reason, failures, refusals
+- templates/page.html: all other words of the page, and how it looks
 - page: the page's addresses, who may see them, what is said where they may not
 - state: what the page knows of each table; whether it is equal, not proven, failed
-- tables: a table's row on the page, and why it is as it is
+- tables: a table's row on the page
 - runs: the last runs, as the page shows them
 - history: where the page reads what runs left
 - chart: the charts of the last runs

@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api_video_airflow import formats
 from api_video_airflow.history import read_dag_ids, read_history
+from api_video_airflow.messages import SORRY
 from api_video_airflow.state import build_state
 
 try:
@@ -48,11 +49,6 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-}
-SORRY = {
-    401: "Log in to Airflow to see this page.",
-    403: "You may not read this DAG. Ask whoever runs this Airflow for the permission.",
-    404: "This run is not one of api.video: the page shows runs of its own DAGs only.",
 }
 TEMPLATES = Environment(
     loader=FileSystemLoader(HERE / "templates"),

@@ -13,20 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from api_video_airflow.chart import series
-from api_video_airflow.runs import DEMO, History, Proof, Run, of_one_source, plain
-from api_video_airflow.tables import (
-    FAILED,
-    PROVEN,
-    STALE,
-    SYNCED,
-    UNCHECKED,
-    UNPROVEN,
-    VERDICTS,
-    ResourceState,
-    is_stale,
-    names_of,
-    state_of,
-)
+from api_video_airflow.messages import FAILED, PROVEN, STALE, UNCHECKED, UNPROVEN, VERDICTS, sentences_of
+from api_video_airflow.runs import DEMO, History, Proof, Run, of_one_source
+from api_video_airflow.tables import ResourceState, is_stale, names_of, state_of
 
 MINUTE_S = 60
 
@@ -133,7 +122,7 @@ def build_state(history: History, now: datetime) -> PageState:
         running=running,
         checked_at=newest.checked_at,
         age_s=age_s,
-        sentences=list(_sentences(newest)),
+        sentences=list(sentences_of(newest)),
         resources=resources,
         runs=len(reported),
         streak=len(times),
@@ -171,25 +160,6 @@ def _requests(run: Run) -> dict[str, Any]:
         "rate_limit": limit,
         "limit_share": sums["requests"] / (limit * max(1.0, (run.length_s or 0) / MINUTE_S)) if limit else None,
     }
-
-
-def _sentences(run: Run) -> Iterator[str]:
-    """What went wrong in a run: failed checks, with tables that failed alike in one sentence; else the errors of tasks."""
-    tables: dict[str, list[str]] = {}
-    for check in run.checks:
-        if check["passed"] is False:
-            said = str(check["note"]) if check["name"] == SYNCED and check["note"] else _verdict(check)
-            tables.setdefault(plain(said), []).append(str(check["table"]))
-    for sentence, names in tables.items():
-        yield f"{', '.join(names)}: {sentence}"
-    if not tables and run.state == "failed":
-        yield from dict.fromkeys(map(plain, run.errors.values()))
-        if not run.errors:
-            yield "The run ended before it could say why: see the logs of its tasks in Airflow, then trigger it again."
-
-
-def _verdict(check: Mapping[str, Any]) -> str:
-    return f"{check['name']}: expected {check['expected']}, found {check['found']}. {check['note']}".strip()
 
 
 def _streak(proofs: Sequence[Proof], source: str | None) -> Iterator[datetime]:

@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from api_video_airflow.runs import Run, plain, resource_of, time_of
+from api_video_airflow.messages import FAILED, PROVEN, STALE, UNCHECKED, UNPROVEN, VERDICTS, reason_for
+from api_video_airflow.runs import Run, time_of
 
 STALE_AFTER_S = 3 * 3600  # for reports from before the setting `schedule`, which do not say
-FAILED, UNPROVEN, UNCHECKED, STALE, PROVEN = "failed", "unproven", "unchecked", "stale", "proven"
-VERDICTS = {
-    FAILED: "failed",
-    UNPROVEN: "not proven",
-    UNCHECKED: "not checked",
-    STALE: "out of date",
-    PROVEN: "equal",
-}
 HELD, OPEN, BROKE, NONE = "held", "open", "broke", "none"  # marks of a check in a run; also CSS classes
 EARLIER = "earlier"  # the mark of a check that passed on rows of an earlier run
 MARKS = {True: HELD, None: OPEN, False: BROKE}
-SYNCED = "synced"
 
 
 @dataclass(frozen=True)
@@ -132,7 +124,7 @@ def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceS
         is_current=reader is newest,
         checks=checks,
         state=state,
-        reason=_reason(name, state, checks, sync, newest),
+        reason=reason_for(name, state, checks, sync, newest),
         since=_unproven_since(name, sync, newest_first) if state == UNPROVEN or sync.get("unproven") else None,
         proven_at=next((run.checked_at for run in reported if _proves(run, name)), None),
         loaded_at=loaded_at,
@@ -175,36 +167,6 @@ def _state(name: str, checks: Sequence[CheckState], newest: Run, out_of_date: bo
     if name not in newest.read or not outcomes:
         return UNCHECKED
     return STALE if out_of_date else PROVEN
-
-
-def _reason(name: str, state: str, checks: Sequence[CheckState], sync: Mapping[str, Any], newest: Run) -> str:
-    if state == FAILED:
-        broken = [check.name for check in checks if check.is_current and check.passed is False]
-        if SYNCED in broken:
-            return (
-                "Its task failed after the load." if name in newest.read else "Not loaded: its task failed or did not run."
-            )
-        if sync.get("unproven") and name in newest.read:  # for longer than unproven_hours
-            return f"Not proven for too long: {sync['unproven']}"
-        if broken == ["rejected"]:
-            return " ".join(check.note for check in checks if check.name == "rejected")
-        return f"Does not hold: {', '.join(broken)}."
-    if state == UNPROVEN:
-        notes = [check.note for check in checks if check.is_current and check.passed is None and check.note]
-        return str(sync.get("unproven") or " ".join(dict.fromkeys(notes)) or "Its proof is still to come.")
-    if state == UNCHECKED:
-        return _why_unchecked(name, newest)
-    return "No run has read it since." if state == STALE else ""
-
-
-def _why_unchecked(name: str, newest: Run) -> str:
-    said = {resource_of(task_id): plain(sentence) for task_id, sentence in newest.errors.items()}
-    refused = {resource_of(task_id): sentence for task_id, sentence in newest.refused.items()}
-    if newest.report is None:
-        return f"Its task failed: {said[name]}" if name in said else "validate did not run, or failed itself."
-    if name in refused:
-        return refused[name]
-    return "Left out of this run." if name in newest.syncs else "This run has no task for it."
 
 
 def _unproven_since(name: str, sync: Mapping[str, Any], newest_first: Sequence[Run]) -> datetime | None:

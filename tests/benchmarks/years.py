@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.upkeep import forget_old_runs

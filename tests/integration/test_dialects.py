@@ -16,7 +16,7 @@ import sqlglot
 from dlt.common.destination import Destination
 from sqlglot import expressions as exp
 
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.settings.destination import DESTINATIONS
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 from include.api_video.warehouse.sql import Query

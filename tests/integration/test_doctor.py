@@ -14,7 +14,7 @@ import pytest
 
 from include.api_video import __main__ as command_line
 from include.api_video.catalog.endpoints import ENDPOINTS
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.proof.diagnosis import render
 from include.api_video.proof.doctor import MOST_REQUESTS, Examination, examine
 from include.api_video.proof.promises import Finding, Holds

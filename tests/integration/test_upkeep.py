@@ -13,7 +13,7 @@ import pytest
 from duckdb_extensions import import_extension
 
 from include.api_video.catalog.endpoints import by_name
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.load.runner import prepare_warehouse
 from include.api_video.proof.checks import RunFacts, run_checks
 from include.api_video.warehouse.destinations.delta_lake import DeltaClient

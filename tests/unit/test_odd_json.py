@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.api_video.api.odd_json import dump_json, parse_json
-from include.api_video.catalog.values import read_timestamp, storable
+from include.api_video.catalog.storable import read_timestamp, storable
 from include.api_video.errors import PassingError, UnforeseenError
 
 

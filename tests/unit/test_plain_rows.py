@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.values import read_timestamp
+from include.api_video.catalog.storable import read_timestamp
 from include.api_video.load.plain_rows import PlainRows
 from include.api_video.load.redaction import Redaction
 from include.api_video.sync.outcome import hash_row

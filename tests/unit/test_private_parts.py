@@ -82,8 +82,8 @@ INSIDE_DLT = {
     "dlt.destinations.impl.duckdb.configuration:DuckDbClientConfiguration": {"duckdb"},
     "dlt.destinations.impl.duckdb.configuration:DuckDbConnectionPool": {"locking_pool"},
     "dlt.destinations.impl.duckdb.configuration:DuckDbCredentials": {"duckdb"},
-    "dlt.destinations.impl.duckdb.duck:DuckDbClient": {"duckdb", "duckdb_files"},
-    "dlt.destinations.impl.duckdb.duck:DuckDbCopyJob": {"duckdb_files"},
+    "dlt.destinations.impl.duckdb.duck:DuckDbClient": {"duckdb", "duckdb_row_files"},
+    "dlt.destinations.impl.duckdb.duck:DuckDbCopyJob": {"duckdb_row_files"},
     "dlt.destinations.impl.ducklake.configuration:DuckLakeClientConfiguration": {"ducklake"},
     "dlt.destinations.impl.ducklake.configuration:DuckLakeCredentials": {"ducklake"},
     "dlt.destinations.impl.filesystem.filesystem:FilesystemClient": {"delta_lake"},
@@ -114,8 +114,8 @@ INSIDE_AIRFLOW = {
 OPTIONAL = {"airflow.providers.celery.executors.celery_executor:app": {"api_video_workers"}}
 # Attributes that begin with an underscore, of classes that are not ours.
 ATTRIBUTES = {
-    "_file_path": {"duckdb_files"},
-    "_job_client": {"delta_lake", "duckdb_files"},
+    "_file_path": {"duckdb_row_files"},
+    "_job_client": {"delta_lake", "duckdb_row_files"},
     "_raw_capabilities": {"delta_lake", "duckdb"},
 }
 OURS = {"_lent", "_took_back", "_lock"}  # of a class of ours in another file

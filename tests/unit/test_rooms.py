@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.api_video.docs.rooms import HOUSE, ORDER, rooms
+from include.api_video.docs.rooms import HOUSE, ORDER, around, rooms
 from include.api_video.settings.config import PROJECT_DIR
 
 PACKAGE = "include.api_video"
@@ -49,6 +49,13 @@ def test_every_room_says_what_it_is_and_what_each_file_is_about() -> None:
     }
     for room in told:
         assert set(room.files) == {file.stem for file in (HOUSE / room.path).glob("[!_]*.py")}, room.path
+
+
+def test_the_map_has_every_file_of_dags_and_plugins() -> None:
+    told = {PROJECT_DIR / path for path in around()}
+    files = {file for folder in ("dags", "plugins/api_video_airflow") for file in (PROJECT_DIR / folder).glob("*.py")}
+    assert files - told == {PROJECT_DIR / "plugins/api_video_airflow/__init__.py"}
+    assert [path for path in told if not path.exists()] == []
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -15,7 +15,7 @@ from include.api_video.api.answers import Page
 from include.api_video.api.client import MISSING
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
 from include.api_video.sync.detail_sync import DetailSync
 from include.api_video.sync.list_sync import ListSync, is_full_due

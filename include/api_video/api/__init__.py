@@ -2,8 +2,8 @@
 
 May import: errors, catalog, settings.
 
-- answers: what a status or a body means (a 404: `client`)
-- client: requests, retries, several at once; what a 404 means
+- answers: what a status (such as 404) or a body means
+- client: requests, retries, several at once
 - throttle: the rate limit, and the pause after a 429
 - exchange: one request and its answer, redirects
 - deadline: an end to every request

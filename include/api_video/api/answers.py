@@ -119,6 +119,15 @@ def is_page(headers: Mapping[str, str], text: bytes = b"") -> bool:
     return "html" in headers.get("Content-Type", "").lower() or text.lstrip()[:1] == b"<"
 
 
+def is_missing(status: int, headers: Mapping[str, str], text: bytes) -> bool:
+    """Whether an answer says that api.video has no such object: a 404 of its own, not of a proxy.
+
+    What follows is up to whoever asked: "there is none" (``Endpoint.missing_ok``), a removed row (``sync.removal``), or an
+    error (``read_error``).
+    """
+    return status == 404 and not is_page(headers, text)
+
+
 def read_location(status: int, headers: Mapping[str, str], url: str) -> str | None:
     """The target of a redirect; None if the answer is not one.
 

@@ -13,7 +13,7 @@ import requests
 from requests.hooks import default_hooks, dispatch_hook
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
-from include.api_video.api.answers import is_page, read_error, read_foreign
+from include.api_video.api.answers import is_missing, read_error, read_foreign
 from include.api_video.api.exchange import TIMEOUT_S, WHOLE_ANSWER_S, BoundedSession
 from include.api_video.api.odd_json import parse_json
 from include.api_video.api.origin import DEMO_HEADER
@@ -276,7 +276,7 @@ class ApiVideoSession(BoundedSession):
         text, body = response.content, _read_json(response)
         self.is_demo |= DEMO_HEADER in response.headers
         if response.status_code >= 400:
-            if response.status_code == 404 and self._missing_ok and not is_page(response.headers, text):
+            if self._missing_ok and is_missing(response.status_code, response.headers, text):
                 response.status_code, body = 200, {MISSING: True}
             else:
                 raise self._read_error(response, body, url)

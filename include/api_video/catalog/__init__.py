@@ -7,10 +7,10 @@ May import: nothing.
 - players: the same of player themes
 - live_streams: the same of live streams
 - account: the same of the account's API keys
-- endpoints: the table of them all: a new family
-- model: what an entry can say: an endpoint, a column and its type, how it is kept current
+- endpoints: the table of them all; name a new family's file here
+- model: what an entry of the table can say
 - secrets: fields that must never be stored, whichever payload has them
 - naming: how tables and columns are named; columns of ours in every table
 - places: what is known of each place in a payload, and how deep it may be
-- values: which texts, numbers and times a warehouse can hold
+- storable: which texts, numbers and times any warehouse can hold
 """

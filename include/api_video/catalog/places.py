@@ -17,7 +17,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 from include.api_video.catalog.model import Column, Endpoint
 from include.api_video.catalog.naming import DETAIL_COLUMNS, MORE_FIELDS, OWN_COLUMNS, snake
 from include.api_video.catalog.secrets import ALWAYS_SECRET
-from include.api_video.catalog.values import storable
+from include.api_video.catalog.storable import storable
 
 # Customers write these: they are stored unchanged.
 FREE_TEXT = frozenset({"title", "description", "name", "tags", "metadata", "abstract", "takeaways"})

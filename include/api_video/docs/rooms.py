@@ -32,6 +32,26 @@ def rooms() -> list[Room]:
     ]
 
 
+def around() -> dict[str, str]:
+    """The files of ``dags/`` and ``plugins/``, each with what it is about: ``{path: what}``."""
+    project = HOUSE.parents[1]
+    plugin = project / "plugins/api_video_airflow"
+    lines = (ast.get_docstring(ast.parse((plugin / "__init__.py").read_text(encoding="utf-8"))) or "").splitlines()
+    listed = [line.removeprefix("- ").split(": ", 1) for line in lines if line.startswith("- ")]
+    dags = {f"dags/{file.name}": _first_sentence(file) for file in sorted((project / "dags").glob("api_video_*.py"))}
+    dag = {
+        "dags/api_video.py": "The DAG itself: its tasks, their order, its schedule"
+    }  # its docstring is Airflow's page of it
+    return (
+        dag | dags | {f"plugins/api_video_airflow/{name if '.' in name else name + '.py'}": what for name, what in listed}
+    )
+
+
+def _first_sentence(file: Path) -> str:
+    said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return said.split("\n\n")[0].replace("\n", " ").replace("``", "`").removesuffix(".")
+
+
 def _read(folder: Path) -> Room:
     """What a folder says of itself.
 

@@ -19,7 +19,7 @@ from include.api_video.docs.dictionary import (
     source_of,
     tables,
 )
-from include.api_video.docs.rooms import rooms
+from include.api_video.docs.rooms import around, rooms
 from include.api_video.settings.config import PROJECT_DIR
 
 START, END = "<!-- {}: written by make docs -->\n", "<!-- end of {} -->"
@@ -75,6 +75,7 @@ def _row(endpoint: Endpoint) -> list[str]:
 def room_table() -> str:
     """Where each change goes: a row per file of each room."""
     rows = [[f"`{room.path}/{name}.py`", what] for room in rooms() for name, what in room.files.items()]
+    rows += [[f"`{path}`", what] for path, what in around().items()]
     return _table(("file", "what to change there"), rows)
 
 

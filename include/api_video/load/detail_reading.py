@@ -14,7 +14,7 @@ from dlt.extract import DltResource
 
 from include.api_video.api.client import ODD, UNREAD
 from include.api_video.api.origin import DEMO, may_be_demo
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.load.reading import Reading, is_some
 from include.api_video.load.rejected import why_no_detail
 from include.api_video.sync.detail_sync import DetailSync

@@ -24,7 +24,7 @@ from dlt.common.typing import VARIANT_FIELD_FORMAT
 from include.api_video.api.odd_json import dump_json
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import MORE_FIELDS, table_and_column
-from include.api_video.catalog.values import INT64, read_timestamp
+from include.api_video.catalog.storable import INT64, read_timestamp
 
 # PostgreSQL allows 1,600 columns per table; a payload that uses ids as field names adds columns without end.
 MOST_COLUMNS = 250  # of a table

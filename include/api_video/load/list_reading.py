@@ -15,7 +15,7 @@ from dlt.common.jsonpath import TJsonPath, compile_path
 from include.api_video.api.answers import read_page
 from include.api_video.api.client import MISSING, ODD, STOPPED
 from include.api_video.catalog.model import MAX_PAGE_SIZE
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.errors import ApiVideoError
 from include.api_video.load.pages import Paginator
 from include.api_video.load.reading import Reading, is_some

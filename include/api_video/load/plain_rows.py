@@ -15,7 +15,7 @@ from typing import Any, cast
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import OWN_COLUMNS, snake, table_and_column
 from include.api_video.catalog.places import TIME, Place
-from include.api_video.catalog.values import INT64, PLAIN_TIMESTAMP
+from include.api_video.catalog.storable import INT64, PLAIN_TIMESTAMP
 
 EXACT = 2**53  # whole numbers up to here are exact as floats
 LEAST, MOST = INT64.start, INT64.stop - 1

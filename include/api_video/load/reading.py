@@ -21,7 +21,7 @@ from include.api_video.api.client import MISSING, ODD, UNREAD, ApiVideoSession
 from include.api_video.api.origin import DEMO, check_same, was_demo_only
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import PARTIAL
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.errors import ApiVideoError
 from include.api_video.load.fitting import Fitting
 from include.api_video.load.full_refresh import drop_tables

@@ -15,7 +15,7 @@ from dlt.common.json import json
 from include.api_video.api.odd_json import dump_json
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.places import TIME, Fields, Place
-from include.api_video.catalog.values import PLAIN_TIMESTAMP, storable, storable_number
+from include.api_video.catalog.storable import PLAIN_TIMESTAMP, storable, storable_number
 from include.api_video.load.plain_rows import PlainRows
 
 SHORTEST_SECRET = 8  # characters; a shorter value may occur in other fields by chance

@@ -16,7 +16,7 @@ from typing import Any
 from include.api_video.api.client import MARKS, ODD, without_marks
 from include.api_video.api.odd_json import dump_json
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.values import storable
+from include.api_video.catalog.storable import storable
 from include.api_video.load.redaction import Redaction
 from include.api_video.sync.list_sync import Lookup
 from include.api_video.sync.outcome import Outcome, hash_row

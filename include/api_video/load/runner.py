@@ -12,7 +12,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from include.api_video.api.origin import DEMO, is_demo
 from include.api_video.catalog.endpoints import by_name, in_load_order
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.errors import ApiVideoError, LeftOutError, UnforeseenError, find_cause
 from include.api_video.load.key_check import check_key
 from include.api_video.load.source import declared_schema, permitted_source

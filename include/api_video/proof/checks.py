@@ -16,7 +16,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import REJECTED, SKIPPED, columns_of, snake, table_and_column, tables_of
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 from include.api_video.settings.schedule import ON_THE_HOUR
 from include.api_video.settings.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.sync.lost_fields import fields_of

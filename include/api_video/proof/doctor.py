@@ -19,7 +19,7 @@ from include.api_video.api.answers import Page, RateLimit, read_page
 from include.api_video.api.client import ApiVideoSession
 from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host
-from include.api_video.catalog.values import now_utc
+from include.api_video.catalog.storable import now_utc
 from include.api_video.errors import (
     ApiVideoError,
     ApiVideoKeyError,

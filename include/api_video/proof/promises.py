@@ -18,7 +18,7 @@ from include.api_video.api.answers import Page, RateLimit
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host
 from include.api_video.catalog.places import bare
 from include.api_video.catalog.secrets import ALWAYS_SECRET
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 from include.api_video.load.redaction import Redaction
 from include.api_video.sync.lost_fields import FieldWatch
 

@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.naming import CHECKS, SKIPPED, SYNCS
-from include.api_video.catalog.values import now_utc, utc
+from include.api_video.catalog.storable import now_utc, utc
 from include.api_video.errors import RefusedError
 from include.api_video.proof.checks import AS_DOCUMENTED, FIELDS, NOT_PROVEN, PASSED, Check, RunFacts, run_checks
 from include.api_video.settings.accounts import Account

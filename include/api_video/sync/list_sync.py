@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from include.api_video.api.answers import Page
 from include.api_video.api.client import MISSING, ODD
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint
 from include.api_video.catalog.naming import PARTIAL
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
 from include.api_video.settings.accounts import DEFAULT_ACCOUNT
 from include.api_video.sync.news import News
@@ -56,7 +56,7 @@ class ListSync:
         stopped_by: the error that ended the reading early.
     """
 
-    _has_total = True  # whether the API says how many rows there are
+    _has_total: ClassVar[bool] = True  # whether the API says how many rows there are
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ Such lists tell no total, so nothing is left unread: a row that none of them has
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from include.api_video.api.answers import Page
 from include.api_video.errors import ApiVideoError
@@ -15,7 +15,7 @@ from include.api_video.sync.list_sync import ListSync
 class ManyLists(ListSync):
     """One run over all of them, and over the list whose rows they belong to."""
 
-    _has_total = False
+    _has_total: ClassVar[bool] = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -13,7 +13,7 @@ from typing import Any
 
 from include.api_video.api.client import MISSING
 from include.api_video.catalog.model import Endpoint
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 from include.api_video.sync.outcome import hash_row
 from include.api_video.sync.page_walk import CURSOR_OVERLAP
 from include.api_video.sync.state import KnownRow

@@ -21,7 +21,7 @@ from typing import Any
 from include.api_video.api.answers import Page
 from include.api_video.api.client import ODD
 from include.api_video.catalog.model import MAX_PAGE_SIZE
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError
 
 MOST_TOPS = 5  # catch-up readings, each of what changed during the one before

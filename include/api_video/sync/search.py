@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.api_video.api.answers import Page
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.catalog.model import Column
 from include.api_video.catalog.naming import PARTIAL, SKIPPED, SYNCS
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 from include.api_video.sync.outcome import Outcome
 from include.api_video.warehouse.sql import Query
 

@@ -10,7 +10,7 @@ from dlt.destinations.exceptions import DatabaseUndefinedRelation
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import SKIPPED, SYNCS, snake
-from include.api_video.catalog.values import now_utc, utc
+from include.api_video.catalog.storable import now_utc, utc
 from include.api_video.sync.state import KnownRow, TableState
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
 from include.api_video.warehouse.mending import has_orphans, mend

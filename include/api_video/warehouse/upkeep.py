@@ -23,7 +23,7 @@ from dlt.common.json import json
 
 from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.naming import CHECKS, SYNCS
-from include.api_video.catalog.values import utc
+from include.api_video.catalog.storable import utc
 from include.api_video.messages.masking import sentence_of
 from include.api_video.warehouse.ledger import RATED_OVER
 from include.api_video.warehouse.schema import OWN_TABLES, SCHEMA_NAME

@@ -24,7 +24,7 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import SYNCS, snake, table_and_column, tables_of
-from include.api_video.catalog.values import now_utc, utc
+from include.api_video.catalog.storable import now_utc, utc
 from include.api_video.warehouse.comments import write_comments
 from include.api_video.warehouse.ledger import last_sync
 from include.api_video.warehouse.locks.table_lock import TABLES, TableBusyError, table_lock

@@ -4,7 +4,7 @@ May import: what warehouse may.
 
 - make: how the destination is made of the settings
 - duckdb: DuckDB: waiting for the file, its memory
-- duckdb_files: how DuckDB loads files of rows
+- duckdb_row_files: how DuckDB loads files of rows
 - row_files: rows written past dlt's normalizer
 - ducklake: DuckLake
 - locking_pool: connections to a file that one process at a time has open

@@ -138,7 +138,7 @@ class duckdb_that_waits(ConfiguredOnce, dlt.destinations.duckdb):  # noqa: N801 
     @property
     def client_class(self) -> type[DuckDbClient]:
         """Dlt's client, which loads values as they are."""
-        from include.api_video.warehouse.destinations.duckdb_files import TypedFilesClient
+        from include.api_video.warehouse.destinations.duckdb_row_files import TypedFilesClient
 
         return TypedFilesClient
 

@@ -1,4 +1,7 @@
-"""Makes dlt's destination from the settings; of a kind of our own where dlt's does not do."""
+"""Makes dlt's destination from the settings, of a class of our own where dlt's does not do.
+
+Which destinations there are: ``settings.destination``.
+"""
 
 from __future__ import annotations
 

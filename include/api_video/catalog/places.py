@@ -75,6 +75,7 @@ class Rules:
     """Rules for all fields of an endpoint, at any depth."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        self.free = FREE_TEXT | {endpoint.key}  # a key that was changed could become another row's
         self.secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
         self.objects = object_paths(endpoint)
         self.spellings = {part for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
@@ -183,7 +184,7 @@ class Place:
         kept = None if rules.is_secret(name) else rules.name_of(name, is_root=not self._path, in_item=in_item)
         documented = self._documented.fields.get(name) if self._documented else None
         return Place(
-            rules, kept, (*self._path, name), self.depth + 1, documented, is_free=self.is_free or name in FREE_TEXT
+            rules, kept, (*self._path, name), self.depth + 1, documented, is_free=self.is_free or name in rules.free
         )
 
     def rank(self, name: str) -> tuple[bool, bool, str]:

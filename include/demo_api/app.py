@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from include.api_video.catalog.model import Endpoint, Host
 from include.api_video.settings.demo import DEMO_API_KEY
+from include.demo_api.analytics import analytics_routes
 from include.demo_api.answers import (
     NO_ROUTE,
     ApiError,
@@ -39,8 +40,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 def build_app(world: World, behaviour: Behaviour) -> ASGIApp:
     """The ASGI application; its endpoints are the world's."""
     tokens = Tokens(behaviour)
-    routes = [*_auth_routes(tokens), *control_routes(world, behaviour)]
+    routes = [*_auth_routes(tokens), *control_routes(world, behaviour), *analytics_routes(world, behaviour)]
     for entry in world.endpoints.values():
+        if entry.asks:
+            continue
         if entry.host is Host.ADMIN:
             routes += _admin_routes(world, behaviour, entry)
         elif entry.is_list:

@@ -83,6 +83,7 @@ class Behaviour:
         link_style: form of pagination links; "documented" differs from list to list, as in OpenAPI's examples.
         admin_style: "documented" answers on /projects and /projects/{project_id}/api-keys, "listed" on /projects/api-keys
             alone.
+        analytics_refused: whether the key may not read analytics (403).
         oddities: how lists differ from their documentation.
         traffic: changes that are made all the time.
         names_itself: whether answers have the header by which the package recognises the demo.
@@ -97,6 +98,7 @@ class Behaviour:
     rate_window_s: float = 60
     link_style: Literal["documented", "relative", "absolute"] = "documented"
     admin_style: Literal["documented", "listed"] = "documented"
+    analytics_refused: bool = False
     oddities: Oddities = field(default_factory=Oddities)
     traffic: list[Traffic] = field(default_factory=list)
     names_itself: bool = True

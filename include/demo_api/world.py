@@ -21,6 +21,7 @@ from include.demo_api.collection import Collection
 from include.demo_api.samples import Company, Row, live_assets, make_uuid, vod_assets
 from include.demo_api.statuses import state_of, status_in
 from include.demo_api.tags import TagList
+from include.demo_api.viewing import Viewing
 
 START = datetime(2026, 6, 1, tzinfo=timezone.utc)  # every row is older
 RETENTION = timedelta(days=90)  # of a discarded video: OpenAPI, deletesAt
@@ -44,6 +45,7 @@ class World:
     def __init__(self, videos: int = 300, seed: int = 1, endpoints: Iterable[Endpoint] = ENDPOINTS) -> None:
         self.endpoints = by_name(endpoints)
         self.company = Company(videos, seed)
+        self.viewing = Viewing(self.company)
         self.now, self.step_s = START, 1.0
         self.lock = threading.RLock()
         self._reads = self._added = 0
@@ -87,6 +89,8 @@ class World:
         with self.lock:
             if resource in self._lists:
                 return list(self._lists[resource])
+            if self._entry(resource).asks:
+                return []  # who watched what is no list of rows: ``viewing``
             if self._entry(resource).sync.is_list_per_parent:
                 return [row[self._entry(resource).key] for row in self.listed(resource)]
             parent = self._entry(resource).parent or ""
@@ -97,6 +101,8 @@ class World:
         with self.lock:
             if resource in self._lists:
                 return [self._served(resource, row) for row in self._rows(resource)]
+            if self._entry(resource).asks:
+                return []
             if self._entry(resource).sync.is_list_per_parent:
                 return list(self._all_inner(self._entry(resource)))
             field = self._entry(resource).key

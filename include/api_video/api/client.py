@@ -43,8 +43,9 @@ AT_ONCE = 8  # parallel requests of one session: pages ahead, single objects
 MISSING = "_missing"  # in a row: 404, where a 404 means "there is none"
 UNREAD = "_unread"  # in a row: the API failed to return the object; holds the reason
 STOPPED = "_stopped"  # in a page: the API failed to return the page; holds the error
+REFUSED = "_refused"  # in a page: 400, the API does not answer this question; holds the reason
 ODD = "_odd"  # in a row: the answer was JSON, but no object; holds that JSON
-MARKS = frozenset({MISSING, UNREAD, STOPPED, ODD})
+MARKS = frozenset({MISSING, UNREAD, STOPPED, REFUSED, ODD})
 _NO_JSON = object()
 # Failures on single objects before giving up. A few must not hold up the others; without any answer, the API is down.
 MOST_UNREAD, MOST_UNREAD_AT_FIRST = 20, 5
@@ -64,6 +65,7 @@ class ApiVideoSession(BoundedSession):
         unread_ok: an object that fails at every attempt becomes the row ``{UNREAD: why}``. After a few of them, or once the
             key is refused in the middle, all that follow become such rows without a request (``given_up``). An answer that
             is JSON, but no object, becomes the row ``{ODD: answer}``.
+        refused_ok: a 400 counts as an answer, ``{REFUSED: why}``.
         stops_ok: a page that fails after others were read becomes an empty page with ``{STOPPED: error}``.
         attempts: most attempts for one request.
         whole_answer_s: seconds that one attempt may take in all.
@@ -78,6 +80,7 @@ class ApiVideoSession(BoundedSession):
         missing_ok: bool = False,
         unread_ok: bool = False,
         stops_ok: bool = False,
+        refused_ok: bool = False,
         attempts: int = ATTEMPTS,
         whole_answer_s: float = WHOLE_ANSWER_S,
         sleep: Callable[[float], None] = time.sleep,
@@ -95,7 +98,7 @@ class ApiVideoSession(BoundedSession):
         self._environment = settings.environment
         self._key_setting = settings.account.variable("admin_api_key" if is_admin else "api_key")
         self._missing_ok = missing_ok
-        self._unread_ok, self._stops_ok = unread_ok, stops_ok
+        self._unread_ok, self._stops_ok, self._refused_ok = unread_ok, stops_ok, refused_ok
         self.given_up: ApiVideoError | None = None
         self._unread = self._answered = 0
         self._attempts, self._sleep, self._clock = attempts, sleep, clock
@@ -170,6 +173,8 @@ class ApiVideoSession(BoundedSession):
         """The body of the stand-in; None if reading cannot go on without the answer."""
         if self._stops_ok and self._answered:
             return {STOPPED: error, "data": [], "items": []}
+        if self._refused_ok and isinstance(error, ApiVideoRequestError) and error.status == 400:
+            return {REFUSED: str(error)}
         if not self._unread_ok:
             return None
         is_refused = isinstance(error, (ApiVideoKeyError, ApiVideoPermissionError))

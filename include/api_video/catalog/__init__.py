@@ -6,6 +6,7 @@ May import: nothing.
 - summaries: the same of summaries
 - players: the same of player themes
 - live_streams: the same of live streams
+- analytics: who watched what: days, and what they are made of
 - account: the same of the account: projects, API keys, webhooks, upload tokens
 - endpoints: the table of them all; name a new family's file here
 - model: what an entry of the table can say

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from include.api_video.catalog import account, live_streams, players, summaries, videos
+from include.api_video.catalog import account, analytics, live_streams, players, summaries, videos
 from include.api_video.catalog.model import Endpoint
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -20,6 +20,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *summaries.ENDPOINTS,
     *players.ENDPOINTS,
     *live_streams.ENDPOINTS,
+    *analytics.ENDPOINTS,
     *account.ENDPOINTS,
 )
 

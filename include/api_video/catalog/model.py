@@ -18,12 +18,13 @@ class Sync(Enum):
     COUNTED = "whole list where it may have changed"  # no cursor; page 1's count decides whether to read on
     WHOLE = "whole list"  # at each run: neither updatedAt nor the count shows every change
     PER_PARENT = "per parent"  # one object per parent row, requested when the parent is new or changed
+    DAYS = "a day at a time"  # one row per day, of several answers; requested until its totals are settled
     LIST_PER_PARENT = "a list per parent"  # one list per parent row, requested when it is new, changed or due (``Due``)
 
     @property
     def is_list(self) -> bool:
         """Whether it is one list, of which one request answers with many rows."""
-        return not (self.is_detail or self.is_list_per_parent)
+        return not (self.is_detail or self.is_list_per_parent or self.has_days)
 
     @property
     def is_detail(self) -> bool:
@@ -34,6 +35,11 @@ class Sync(Enum):
     def is_list_per_parent(self) -> bool:
         """Whether each row of the parent has a list of its own."""
         return self is Sync.LIST_PER_PARENT
+
+    @property
+    def has_days(self) -> bool:
+        """Whether each row is a day, made of several answers."""
+        return self is Sync.DAYS
 
     @property
     def has_cursor(self) -> bool:
@@ -96,6 +102,27 @@ class Due:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """One question to the analytics API about a span of time; its answer fills one column.
+
+    Attributes:
+        path: below ``/data/``: ``metrics/play/count`` answers with a number, ``buckets/play/country`` with a number for each
+            value, ``timeseries/play`` with a number for each hour.
+        column: field that the numbers fill.
+        only_if: field of the parent's row: if it is 0, the answer is known to be empty.
+    """
+
+    path: str
+    column: str
+    only_if: str = ""
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the answer is a list, of a number for each value."""
+        return not self.path.startswith("metrics/")
+
+
+@dataclass(frozen=True)
 class Filter:
     """A filter that a list accepts. ``name`` is the setting (snake_case), ``parameter`` the API's spelling."""
 
@@ -118,8 +145,12 @@ class Endpoint:
         one_path: path of a single row of the list, its key in braces. Used to ask whether that row still exists.
         bin: list to which discarded rows move, and from which restored ones come back. It is loaded first.
         parent: resource whose loaded rows say which objects, or whose lists, to request.
+        asks: questions whose answers make the rows together, for the span of time of the parent's row (or of the day).
+        value_of: turns a value of an answer into the one that is stored; the numbers of equal ones are added up.
+        params: further parameters of each request for a list of a parent.
+        keeps_rows: rows that a later answer lacks stay: it covers the last days only.
         due: when the list of a parent that stands still is requested again.
-        parent_where: only for parents with these field values.
+        parent_where: only for parents with these field values, or one of several.
         missing_ok: a 404 means "there is none" and is stored as that.
         is_final: False for an object that can change while its parent stays; it is requested again at each run.
         secrets: fields that must never be stored, at any depth of this payload.
@@ -142,7 +173,11 @@ class Endpoint:
     one_path: str | None = None
     bin: str | None = None
     parent: str | None = None
-    parent_where: Mapping[str, str] = field(default_factory=dict)
+    parent_where: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    asks: tuple[Ask, ...] = ()
+    value_of: Callable[[str], str] = str
+    params: Mapping[str, str | int] = field(default_factory=dict)
+    keeps_rows: bool = False
     due: Due | None = None
     missing_ok: bool = False
     is_final: Callable[[Mapping[str, Any]], bool] = lambda _: True

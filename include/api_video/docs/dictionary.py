@@ -23,6 +23,7 @@ HOW = {
         "one request per new or changed row of `{parent}`, at each run in its first {young:g} hours, "
         "later every {every:g} days"
     ),
+    Sync.DAYS: "the open day at each run; a day that is over 1, 24 and 72 hours later once more, then it is settled",
     Sync.PER_PARENT: "one request per new, changed or unfinished row of `{parent}`",
 }
 DELETES = {
@@ -30,6 +31,7 @@ DELETES = {
     Sync.COUNTED: "`removed_at`: missing from the whole list, which is read if the count or page 1 shows a change",
     Sync.WHOLE: "`removed_at`: missing from the whole list",
     Sync.LIST_PER_PARENT: "`removed_at`: missing from the list of its row of `{parent}`, or with that row",
+    Sync.DAYS: "rows stay, also after api.video has forgotten the day",
     Sync.PER_PARENT: "`removed_at`: with the row of `{parent}`, or if the API has none (404)",
 }
 # dlt's own tables, beside those of the schema.

@@ -7,6 +7,8 @@ May import: errors, messages, catalog, settings, api, sync, warehouse.
 - reading: what all kinds have in common, and the row for the ledger
 - list_reading: requests and answers of lists
 - detail_reading: requests and answers of single objects, one per row of a parent
+- unit_reading: several answers that belong together
+- day_reading: requests and answers of days of analytics
 - parent_list_reading: requests and answers of lists, one per row of a parent
 - pages: how dlt goes from page to page
 - derived: columns that are made of a secret

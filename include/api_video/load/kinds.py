@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from include.api_video.catalog.model import Sync
+from include.api_video.load.day_reading import DayReading
 from include.api_video.load.detail_reading import DetailReading
 from include.api_video.load.list_reading import ListReading
 from include.api_video.load.parent_list_reading import ParentListReading
@@ -15,5 +16,6 @@ KINDS: Mapping[Sync, type[Reading]] = {
     Sync.COUNTED: ListReading,
     Sync.WHOLE: ListReading,
     Sync.PER_PARENT: DetailReading,
+    Sync.DAYS: DayReading,
     Sync.LIST_PER_PARENT: ParentListReading,
 }

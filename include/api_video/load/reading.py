@@ -31,6 +31,7 @@ from include.api_video.load.redaction import Redaction
 from include.api_video.load.rejected import Rejections
 from include.api_video.messages.progress import Progress
 from include.api_video.settings.settings import Settings
+from include.api_video.sync.days import DaySync
 from include.api_video.sync.detail_sync import DetailSync
 from include.api_video.sync.list_sync import ListSync
 from include.api_video.sync.lost_fields import FieldWatch
@@ -53,7 +54,7 @@ class Reading(ABC):
         has_news: whether there is anything to load; known once concluded.
     """
 
-    _sync: ListSync | DetailSync | ParentLists | None = None  # once the warehouse was asked
+    _sync: ListSync | DetailSync | ParentLists | DaySync | None = None  # once the warehouse was asked
     stops_ok: ClassVar[bool]  # whether a failed request ends the reading; if not, it costs only its object
 
     def __init__(
@@ -76,6 +77,7 @@ class Reading(ABC):
             missing_ok=endpoint.missing_ok or endpoint.per_row_of is not None,
             unread_ok=not self.stops_ok,
             stops_ok=self.stops_ok,
+            refused_ok=bool(endpoint.asks),
         )
         self._derive, self._clean, self._watch = Derived(endpoint), Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Host
@@ -38,6 +39,7 @@ class Settings:
         full_check_hours: hours between reconciliations, which read and compare the whole list; 0: every run.
         max_removed_share: largest share of a table's rows that one run may mark removed; 1: any.
         rate_limit_reserve: share of the API's rate limit to leave for others; 0 uses all of it.
+        analytics_timezone: time zone in which analytics are cut into days.
         schedule: when the DAG runs.
         history_days: days for which ledger and checks are kept whole; older entries are thinned out. 0 keeps everything.
     """
@@ -55,6 +57,7 @@ class Settings:
     max_removed_share: float = 0.5
     rate_limit_reserve: float = 0.0
     history_days: int = DEFAULT_HISTORY_DAYS
+    analytics_timezone: str = "UTC"
     schedule: Schedule = ON_THE_HOUR
     account: Account = DEFAULT_ACCOUNT
 
@@ -211,9 +214,21 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         ),
         rate_limit_reserve=section.number("rate_limit_reserve", Settings.rate_limit_reserve, lowest=0, highest=0.95),
         history_days=section.whole("history_days", DEFAULT_HISTORY_DAYS, lowest=0),
+        analytics_timezone=_timezone(section),
         schedule=read_schedule(account),
         account=account,
     )
+
+
+def _timezone(section: Section) -> str:
+    name = section.text("analytics_timezone") or Settings.analytics_timezone
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise SettingsError(
+            f"{section.path}.analytics_timezone is {name!r}, which is no time zone: use a name such as Europe/Paris or UTC."
+        ) from None
+    return name
 
 
 def _address(section: Section, name: str, default: str) -> str:

@@ -78,14 +78,26 @@ class ParentLists:
             self._moving += 1
             log.warning("%s of %s changed while it was read; the next run reads it again", self._endpoint.name, parent_key)
             return
-        self._gone += [key for key, row in known.items() if not row.removed and key not in listed]
-        self._listed += len(listed) - parent.listed
+        gone = [key for key, row in known.items() if not row.removed and key not in listed]
+        kept = len(gone) if self._endpoint.keeps_rows else 0
+        self._gone += [] if kept else gone
+        self._listed += len(listed) + kept - parent.listed
+        self._note(parent, hash_row(hashes), len(listed) + kept, now)
+
+    def give_up(self, parent_key: str, reason: str, now: datetime) -> None:
+        """Gives up a list that api.video refuses to give, such as that of a day that it has forgotten: its rows stay."""
+        self._answered.add(parent_key)
+        log.warning("%s of %s cannot be read any more: %s", self._endpoint.name, parent_key, reason)
+        parent = self.parents[parent_key]
+        self._note(parent, hash_row({"given up": reason}), parent.listed, now)
+
+    def _note(self, parent: ListedParent, content_hash: str, listed: int, now: datetime) -> None:
         self.asked.append(
             {
-                "parent_key": parent_key,
+                "parent_key": parent.key,
                 "parent_hash": parent.content_hash,
-                "content_hash": hash_row(hashes),
-                "listed_rows": len(listed),
+                "content_hash": content_hash,
+                "listed_rows": listed,
                 "asked_at": now,
             }
         )

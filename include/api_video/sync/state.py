@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)  # one per row of a table
@@ -62,11 +63,15 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class ListedParent:
-    """A parent whose list is to be requested: its key, the hash of its row, and how many rows its list had (0: unknown)."""
+    """A parent whose list is to be requested: its key, the hash of its row, and how many rows its list had (0: unknown).
+
+    ``fields``: those of the parent's row that the questions depend on.
+    """
 
     key: str
     content_hash: str | None
     listed: int = 0
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def detail_state(
     with warehouse.connect() as query:
         if not query.exists(parent.name):
             return DetailState()
-        sql, args = DetailSql(query, endpoint, parent, full_refresh=full_refresh), tuple(endpoint.parent_where.values())
+        sql, args = DetailSql(query, endpoint, parent, full_refresh=full_refresh), where_values(endpoint)
         counts = query.rows(sql.counts, missing_since, missing_since, *args)
         if counts[0][-1] or has_orphans(query, warehouse.parents_of(endpoint)):
             mend(query, endpoint, warehouse.parents_of(endpoint), stale="_parent_hash")
@@ -59,7 +59,7 @@ def remove_orphans(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> N
             f"_parent_hash IS NOT NULL AND {snake(endpoint.key)} NOT IN (SELECT {snake(parent.key)} "
             f"FROM {query.table(parent.name)} WHERE {has_detail(endpoint)})"
         )
-        table, args = query.table(endpoint.name), tuple(endpoint.parent_where.values())
+        table, args = query.table(endpoint.name), where_values(endpoint)
         try:
             ((count,),) = query.rows(f"SELECT count(*) FROM {table} WHERE {lost}", *args)
             if count:
@@ -70,8 +70,18 @@ def remove_orphans(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> N
 
 
 def has_detail(endpoint: Endpoint, alias: str = "") -> str:
-    """SQL condition on a parent's row: the API should have the object. Parameters: values of ``parent_where``."""
-    return " AND ".join([f"{alias}removed_at IS NULL", *(f"{alias}{snake(n)} = %s" for n in endpoint.parent_where)])
+    """SQL condition on a parent's row: the API should have the object. Parameters: ``where_values``."""
+    conditions = [f"{alias}removed_at IS NULL"]
+    for name, value in endpoint.parent_where.items():
+        marks = ", ".join(["%s"] * (1 if isinstance(value, str) else len(value)))
+        conditions.append(f"{alias}{snake(name)} IN ({marks})")
+    return " AND ".join(conditions)
+
+
+def where_values(endpoint: Endpoint) -> tuple[str, ...]:
+    """The values of ``parent_where``, in order."""
+    values = endpoint.parent_where.values()
+    return tuple(each for value in values for each in ((value,) if isinstance(value, str) else value))
 
 
 class DetailSql:

@@ -7,18 +7,20 @@ from datetime import datetime, timedelta
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
+from include.api_video.catalog.analytics import ALL_TIME
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Due, Endpoint
 from include.api_video.catalog.naming import snake
 from include.api_video.catalog.storable import utc
 from include.api_video.sync.state import KnownRow, ListedParent, ParentListState
 from include.api_video.warehouse.asked_lists import forget_lost_parents, forget_superseded, last_asked, parent_column
-from include.api_video.warehouse.detail_queries import has_detail
+from include.api_video.warehouse.detail_queries import has_detail, where_values
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
 from include.api_video.warehouse.mending import has_orphans, mend
 from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
+NEVER_DAYS = 36_500
 HOUR_H, DAY_H = 55 / 60, 24.0  # a run may begin some minutes earlier than the last one did in its hour
 
 
@@ -30,9 +32,9 @@ def parent_list_state(
     New and changed parents come first, then those whose list was requested longest ago. At most ``budget`` are returned, so
     memory does not grow with the library. ``full_refresh`` ignores what is loaded.
     """
-    parent = by_name()[endpoint.parent or ""]
+    parent = by_name().get(endpoint.parent or "")
     with warehouse.connect() as query:
-        if not query.exists(parent.name):
+        if parent and not query.exists(parent.name):
             return ParentListState()
         if full_refresh:
             sql = _Sql(query, endpoint, parent, now, nothing=True)
@@ -44,7 +46,10 @@ def parent_list_state(
         last = last_sync(query, endpoint.name)
         if not full_refresh and last.finished_at and (few := min(budget - len(rows), sql.share(parents, last.finished_at))):
             rows += query.rows(f"{sql.others} LIMIT {few}", *sql.args)
-        waiting = tuple(ListedParent(str(key), parent_hash, int(count or 0)) for key, parent_hash, count in rows)
+        waiting = tuple(
+            ListedParent(str(key), parent_hash, int(count or 0), dict(zip(sql.carried, fields, strict=True)))
+            for key, parent_hash, count, *fields in rows
+        )
         active = _count_active(query, endpoint, full_refresh=full_refresh)
         known = {} if full_refresh else _known_rows(query, endpoint, [each.key for each in waiting])
         unaccounted = 0 if full_refresh else count_unaccounted(query, endpoint.name, last)
@@ -53,10 +58,12 @@ def parent_list_state(
 
 def remove_rows_of_lost_parents(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> None:
     """Soft-deletes rows whose parent is removed, and forgets that its list was requested."""
-    parent, key, column = by_name()[endpoint.parent or ""], snake(endpoint.key), parent_column(endpoint)
+    if not endpoint.parent:
+        return
+    parent, key, column = by_name()[endpoint.parent], snake(endpoint.key), parent_column(endpoint)
     with warehouse.connect() as query:
         listed = f"SELECT {snake(parent.key)} FROM {query.table(parent.name)} WHERE {has_detail(endpoint)}"
-        args = tuple(endpoint.parent_where.values())
+        args = where_values(endpoint)
         lost = f"removed_at IS NULL AND {column} NOT IN ({listed})"
         try:
             ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {lost}", *args)
@@ -77,7 +84,7 @@ def find_parents(warehouse: Warehouse, endpoint: Endpoint, keys: Sequence[str]) 
             column, marks = snake(parent.key), ", ".join(["%s"] * len(some))
             where = f"{column} IN ({marks}) AND {has_detail(endpoint)}"
             rows = query.rows(
-                f"SELECT {column} FROM {query.table(parent.name)} WHERE {where}", *some, *endpoint.parent_where.values()
+                f"SELECT {column} FROM {query.table(parent.name)} WHERE {where}", *some, *where_values(endpoint)
             )
             found.update(str(key) for (key,) in rows)
     return found
@@ -105,7 +112,8 @@ def _count_active(query: Query, endpoint: Endpoint, *, full_refresh: bool) -> in
 
 def _known_rows(query: Query, endpoint: Endpoint, parents: Sequence[str]) -> dict[str, dict[str, KnownRow]]:
     """The loaded rows of these parents' lists, by parent and key; without a hash if their load was killed."""
-    column, known = parent_column(endpoint), dict[str, dict[str, KnownRow]]()
+    column = parent_column(endpoint) if endpoint.parent else f"'{ALL_TIME}'"
+    known = dict[str, dict[str, KnownRow]]()
     content_hash = f"CASE WHEN _dlt_load_id IN {query.complete_loads} THEN _content_hash END"
     for start in range(0, len(parents), KEYS_PER_QUERY):
         some = parents[start : start + KEYS_PER_QUERY]
@@ -129,34 +137,40 @@ class _Sql:
         args: parameters of each of them.
     """
 
-    def __init__(self, query: Query, endpoint: Endpoint, parent: Endpoint, now: datetime, *, nothing: bool = False) -> None:
+    def __init__(
+        self, query: Query, endpoint: Endpoint, parent: Endpoint | None, now: datetime, *, nothing: bool = False
+    ) -> None:
         self._due, self._now = endpoint.due or Due("", 0, 0), now
-        key = snake(parent.key)
+        has_spans = bool(parent and endpoint.asks)
+        self.carried = ["dayStart", "readTo", *(ask.only_if for ask in endpoint.asks if ask.only_if)] if has_spans else []
+        key = snake(parent.key) if parent else "parent_key"
+        parents = query.table(parent.name) if parent else f"(SELECT '{ALL_TIME}' AS {key}, '' AS _content_hash)"
         asked = f"LEFT JOIN {last_asked(query)} a ON a.parent_key = p.{key}{' AND 1 = 0' if nothing else ''}"
         rows = query.table(endpoint.name)
-        broken = f"SELECT {parent_column(endpoint)} FROM {rows} WHERE _content_hash = '' OR _dlt_load_id NOT IN "
+        column = parent_column(endpoint) if parent else f"'{ALL_TIME}'"
+        broken = f"SELECT {column} FROM {rows} WHERE _content_hash = '' OR _dlt_load_id NOT IN "
         changed = "a.asked_at IS NULL OR a.parent_hash IS NULL OR a.parent_hash <> p._content_hash"
         changed += "" if nothing else f" OR p.{key} IN ({broken}{query.complete_loads})"
         is_young = f"p.{snake(self._due.born)} > %s AND a.asked_at < %s" if self._due.born else "%s > %s"
         due = f"({changed} OR ({is_young}) OR a.asked_at < %s)"
-        source = f"FROM {query.table(parent.name)} p {asked} WHERE {has_detail(endpoint, 'p.')}"
+        source = f"FROM {parents} p {asked} WHERE {has_detail(endpoint, 'p.') if parent else '1 = 1'}"
         flags = f"CASE WHEN {changed} THEN 0 ELSE 1 END AS is_known, CASE WHEN {due} THEN 1 ELSE 0 END AS is_due"
-        told = f"SELECT p.{key} AS parent_key, p._content_hash AS parent_hash, a.listed_rows, a.asked_at, {flags} {source}"
+        carried = "".join(f", p.{snake(name)}" for name in self.carried)
+        told = f"SELECT p.{key} AS parent_key, p._content_hash AS parent_hash, a.listed_rows, a.asked_at, {flags}{carried} {source}"
         self.counts = f"SELECT count(*), sum(listed_rows), sum(is_due) FROM ({told}) t"
-        columns = "SELECT parent_key, parent_hash, listed_rows"
+        columns = ", ".join(["SELECT parent_key, parent_hash, listed_rows", *map(snake, self.carried)])
         self.waiting = f"{columns} FROM ({told}) t WHERE is_due = 1 ORDER BY is_known, asked_at, parent_key"
         self.others = f"{columns} FROM ({told}) t WHERE is_due = 0 ORDER BY asked_at, parent_key"
-        self.args = (*self._times(), endpoint.name, *endpoint.parent_where.values())
+        self.args = (*self._times(), endpoint.name, *where_values(endpoint))
 
     def _times(self) -> tuple[datetime, datetime, datetime]:
         due, now = self._due, self._now
-        if not due.born:
-            return now, now, _before(now, 24 * 36_500)  # never
-        return _before(now, due.young_h), _before(now, HOUR_H), _before(now, 24 * due.every_days)
+        overdue = _before(now, 24 * (due.every_days or NEVER_DAYS) - (0 if due.born else 1 - HOUR_H))
+        return (_before(now, due.young_h), _before(now, HOUR_H), overdue) if due.born else (now, now, overdue)
 
     def share(self, parents: int, last: datetime) -> int:
         """How many lists to request before they are due, so that they do not all come due at once."""
-        if not self._due.every_days:
+        if not (self._due.born and self._due.every_days):
             return 0
         hours = min((self._now - (utc(last) or self._now)).total_seconds() / 3600, DAY_H)
         return int(parents * hours / (24 * self._due.every_days))

@@ -1,0 +1,68 @@
+"""What answers of the analytics API mean: pure functions, no I/O. Source: OpenAPI, /data/*."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from include.api_video.api.answers import Page, read_page
+from include.api_video.catalog.storable import utc
+from include.api_video.errors import ApiVideoServerError
+
+PEAK = "ccvPeak"
+
+
+def read_answer(body: Mapping[str, Any], *, has_values: bool) -> Page:
+    """The values of an answer as a page: ``[(value, number), ...]``; of a total, one with an empty value.
+
+    Raises:
+        ApiVideoServerError: it is no such answer.
+    """
+    if not has_values:
+        number = body.get("data")
+        if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
+            raise ApiVideoServerError(f"api.video answered without a number, but with the fields {sorted(body)}.")
+        return Page([{"dimensionValue": "", "metricValue": number or 0}], 1, 1, None, has_next=False)
+    return read_page(body)
+
+
+def is_of(body: Mapping[str, Any], start: datetime, end: datetime) -> bool:
+    """Whether an answer is about the span that was asked for, and was not cut to what api.video still has.
+
+    An answer that does not say so counts as it was asked for.
+    """
+    context = body.get("context")
+    frame = context.get("timeframe") if isinstance(context, Mapping) else None
+    if not isinstance(frame, Mapping):
+        return True
+    told = [utc(frame.get(name)) for name in ("from", "to")]
+    return all(at is None or abs((at - asked).total_seconds()) < 1 for at, asked in zip(told, (start, end), strict=True))
+
+
+def add_up(rows: Iterable[Any], value_of: Callable[[str], str], column: str) -> dict[str, Any]:
+    """The number of each stored value: numbers of values that become equal are added up; of peaks, the highest counts."""
+    numbers: dict[str, Any] = {}
+    for row in rows:
+        if not isinstance(row, Mapping):
+            continue
+        raw = row.get("dimensionValue", row.get("emittedAt"))
+        value = value_of(str(raw)) if raw is not None else ""
+        number = as_number(row.get("metricValue"))
+        if number is None:
+            continue
+        before = numbers.get(value)
+        numbers[value] = number if before is None else max(before, number) if column == PEAK else before + number
+    return numbers
+
+
+def as_number(value: Any) -> float | int | None:
+    """A number, whole ones as int: counts come as floats (OpenAPI, metricValue). None if it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    if not math.isfinite(number) or isinstance(value, bool):
+        return None
+    return int(number) if number.is_integer() and abs(number) < 2**53 else number

@@ -1,0 +1,142 @@
+"""Reads the totals of days of analytics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from include.api_video.api.analytics import add_up, is_of
+from include.api_video.api.client import REFUSED
+from include.api_video.api.origin import DEMO, check_same, is_demo, was_demo_only
+from include.api_video.catalog.model import Ask
+from include.api_video.catalog.storable import now_utc
+from include.api_video.errors import ApiVideoPermissionError, LeftOutError, SettingsError
+from include.api_video.load.unit_reading import Question, Unit, UnitReading
+from include.api_video.sync.days import Calendar, DaysState, DaySync
+from include.api_video.sync.outcome import Outcome
+from include.api_video.warehouse.day_queries import days_state
+from include.api_video.warehouse.warehouse import Warehouse
+
+# Retention: 30 days, or 3 or 12 months by contract (guide, analytics/overview); the sandbox keeps 24 hours.
+RETENTIONS = (timedelta(days=365), timedelta(days=92), timedelta(days=30))
+OF_SANDBOX = timedelta(hours=24)
+MARGIN = timedelta(minutes=10)  # between asking how far back api.video goes, and reading it
+log = logging.getLogger("api_video")
+
+
+class DayReading(UnitReading):
+    """The days of one endpoint in one run."""
+
+    _sync: DaySync | None = None
+    _has_gaps_to_tell = True
+
+    def _units(self) -> Iterator[tuple[str, list[Question]]]:
+        for span in self._begun().spans.values():
+            yield span.day, [self._question(span.day, ask, span.start, span.read_to) for ask in self.endpoint.asks]
+
+    def take(self, unit: Unit) -> Iterator[dict[str, Any]]:
+        """Yields the row to load of a day, and once those of the gaps."""
+        sync, now = self._begun(), now_utc()
+        yield from self._gaps(sync, now)
+        if unit.odd is not None:
+            unit.failed = unit.failed or "an answer was not as documented."
+        if unit.failed or len(unit.refused) == len(unit.answers):
+            sync.leave(unit.key, unit.failed or next(iter(unit.refused.values()), "no answer."))
+        elif row := sync.take(unit.key, self._totals(unit), now):
+            self._watch.see(row)
+            self._emitted += 1
+            yield self._fit(row)
+        self._count("days", sync.left)
+
+    def _gaps(self, sync: DaySync, now: datetime) -> Iterator[dict[str, Any]]:
+        if self._has_gaps_to_tell:
+            self._has_gaps_to_tell = False
+            for row in sync.gap_rows(now):
+                self._emitted += 1
+                yield self._fit(row)
+
+    def _totals(self, unit: Unit) -> dict[str, Any]:
+        """The day's numbers by column; null where api.video does not answer."""
+        totals: dict[str, Any] = {}
+        for ask in self.endpoint.asks:
+            answer = unit.answers[ask.column]
+            numbers = add_up(answer.rows, lambda _: "", ask.column)
+            totals[ask.column] = None if answer.refused else numbers.get("", 0)
+        for column, reason in unit.refused.items():
+            log.warning("%s of %s: %s stays empty: %s", self.endpoint.name, unit.key, column, reason)
+        return totals
+
+    # --- the sync -----------------------------------------------------------------------------------------------------
+
+    def _begun(self) -> DaySync:
+        """The sync, made at first use: asks the warehouse which days are loaded."""
+        if self._sync is None:
+            with self._asked_warehouse() as warehouse:
+                state = self._usable(warehouse)
+            self._sync = self._make_sync(state)
+            self._expect(len(self._sync.spans) * len(self.endpoint.asks))
+        return self._sync
+
+    def _usable(self, warehouse: Warehouse) -> DaysState:
+        """The loaded days.
+
+        Raises:
+            SettingsError: they were cut in another time zone, or read from another API.
+        """
+        state, zone = days_state(warehouse, self.endpoint), self.settings.analytics_timezone
+        self._of_demo = is_demo(self.settings.base_url)
+        if was_demo_only(state.base_url, self._origin):
+            self._starts_over(warehouse, state.base_url)
+            return DaysState({})
+        check_same(self.endpoint.name, state.base_url, self._origin)
+        if state.timezone not in (None, zone):
+            raise SettingsError(
+                f"The days of {self.endpoint.name} were cut in {state.timezone}, and analytics_timezone is {zone} now. "
+                "api.video has forgotten the older ones, so they cannot be cut anew: set analytics_timezone back, or load "
+                "into another dataset."
+            )
+        return state
+
+    def _make_sync(self, state: DaysState) -> DaySync:
+        calendar = Calendar(self.settings.analytics_timezone, self._started_at)
+        most = max(1, self.settings.max_detail_requests // len(self.endpoint.asks))
+        if self._full_refresh and state.days:
+            log.warning(
+                "%s: all days that api.video still has are read again; older ones stay, since nobody else has them",
+                self.endpoint.name,
+            )
+        return DaySync(self.endpoint, state, calendar, self._forgotten_before, most=most, anew=self._full_refresh)
+
+    def _forgotten_before(self) -> datetime:
+        """Since when api.video has numbers: asks for one number, as far back as contracts go.
+
+        Raises:
+            LeftOutError: the key may not read analytics.
+        """
+        now = self._started_at
+        if self.settings.environment == "sandbox":
+            return now - OF_SANDBOX + MARGIN
+        for retention in RETENTIONS:
+            since = now - retention + MARGIN
+            if self._has_since(since):
+                return since
+        return now - OF_SANDBOX + MARGIN
+
+    def _has_since(self, since: datetime) -> bool:
+        ask = Ask("metrics/play/count", "plays")
+        end = since + timedelta(hours=1)
+        question = self._question("", ask, since, end)
+        try:
+            body = self.session.get(self.settings.url_of(self.endpoint.host) + question.path).json()
+        except ApiVideoPermissionError as error:
+            raise LeftOutError(f"Analytics are left out: {error}") from error
+        return REFUSED not in body and "data" in body and is_of(cast("dict[str, Any]", body), since, end)
+
+    def _outcome(self) -> Outcome:
+        return self._begun().outcome()
+
+    @property
+    def _origin(self) -> str:
+        return DEMO if self._of_demo else super()._origin

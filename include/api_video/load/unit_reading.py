@@ -1,0 +1,213 @@
+"""Reads what belongs together in units: the list of one parent's row, or the answers of one day. Each unit has one or more
+questions, each answered by one or more pages; it goes on as one item once all are answered.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+import dlt
+from dlt.common.jsonpath import compile_path
+from dlt.extract import DltResource
+
+from include.api_video.api.analytics import is_of, read_answer
+from include.api_video.api.answers import read_page
+from include.api_video.api.client import MISSING, ODD, REFUSED, UNREAD
+from include.api_video.api.origin import DEMO
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Host
+from include.api_video.errors import ApiVideoServerError
+from include.api_video.load.pages import QuestionPaginator
+from include.api_video.load.reading import Reading
+
+UNITS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
+PAGING = ("currentPage", "page")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request: what it is of. ``column`` is empty for a list of whole rows."""
+
+    unit: str
+    path: str
+    column: str = ""
+    has_values: bool = True
+    span: tuple[datetime, datetime] | None = None
+
+
+@dataclass
+class Answer:
+    """What was read in answer to a question; ``totals`` are the ``itemsTotal`` of its pages."""
+
+    rows: list[Any] = field(default_factory=list)
+    pages: int = 0
+    totals: set[int | None] = field(default_factory=set)
+    refused: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it stood still while it was read, and has all its rows."""
+        return self.totals <= {None, len(self.rows)}
+
+
+@dataclass
+class Unit:
+    """What was read of one unit; the only item that dlt gets of it.
+
+    Attributes:
+        left: how many questions are not answered yet.
+        answers: by column.
+        failed: why it could not be read; empty if it could.
+        odd: an answer that is none of those documented.
+    """
+
+    key: str
+    left: int
+    answers: dict[str, Answer] = field(default_factory=dict)
+    failed: str = ""
+    odd: Any = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each answer is."""
+        return all(answer.is_whole for answer in self.answers.values())
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Columns that api.video does not answer for, and why."""
+        return {column: answer.refused for column, answer in self.answers.items() if answer.refused}
+
+
+class UnitReading(Reading):
+    """The units of one endpoint in one run."""
+
+    stops_ok = False
+    _of_demo = False
+
+    # --- for subclasses ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _units(self) -> Iterable[tuple[str, list[Question]]]:
+        """The units to read, in order, with their questions."""
+
+    @abstractmethod
+    def take(self, unit: Unit) -> Iterator[dict[str, Any]]:
+        """Yields the rows to load of a unit."""
+
+    # --- requests -----------------------------------------------------------------------------------------------------
+
+    def requests(self) -> list[Any]:
+        """One request per question, those of several units at once."""
+        endpoint = self.endpoint
+        self._open: dict[str, Unit] = {}
+        self._questions: dict[Any, Question] = {}
+        selector = "items" if endpoint.host is Host.ADMIN else "data"
+        entry = {
+            "name": endpoint.name,
+            "write_disposition": "merge",
+            "primary_key": endpoint.key,
+            "endpoint": {
+                "path": f"{{resources.{self._stand_in}.path}}",
+                "data_selector": compile_path(selector),
+                "paginator": QuestionPaginator(self.on_page, "page" if endpoint.host is Host.ADMIN else "currentPage"),
+            },
+            "parallelized": True,
+            "processing_steps": [{"yield_map": self.take}],
+        }
+        return [self._asked_for(), entry]
+
+    @property
+    def _stand_in(self) -> str:
+        return f"{self.endpoint.name}_asked"
+
+    def _asked_for(self) -> DltResource:
+        """Yields the path of each question. All questions of a unit are in one batch, and so in one thread."""
+
+        @dlt.resource(name=self._stand_in, selected=False)
+        def questions() -> Iterator[list[dict[str, str]]]:
+            batch: list[dict[str, str]] = []
+            for count, (key, asked) in enumerate(self._units(), 1):
+                self._open[key] = Unit(key, len(asked))
+                self._questions |= {_identity(question.path): question for question in asked}
+                batch += [{"path": question.path} for question in asked]
+                if count % UNITS_PER_BATCH == 0:
+                    yield batch
+                    batch = []
+            if batch:
+                yield batch
+
+        return cast(DltResource, questions)
+
+    def _question(self, unit: str, ask: Ask, start: datetime, end: datetime) -> Question:
+        """The question of an ask about a span. ``to`` is exclusive (OpenAPI)."""
+        params: dict[str, Any] = {}
+        if "play-total" not in ask.path:  # of all time
+            params = {"from": _moment(start), "to": _moment(end)}
+        if ask.path.startswith("timeseries/"):
+            params["interval"] = "hour"
+        if ask.has_values:
+            params["pageSize"] = MAX_PAGE_SIZE
+        span = (start, end) if params.get("from") else None
+        return Question(unit, f"/data/{ask.path}?{urlencode(params)}", ask.column, ask.has_values, span)
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    def on_page(self, url: str, body: dict[str, Any], rows: list[Any]) -> range:
+        """Takes a page of an answer; returns the number of the next one. Called by one thread for each unit.
+
+        The rows are held back until the unit is complete, and go on as one item, also if there are none.
+        """
+        base = urlsplit(self.settings.url_of(self.endpoint.host)).path.rstrip("/")
+        question = self._questions[_identity(url, base)]
+        unit = self._open[question.unit]
+        answer = unit.answers.setdefault(question.column, Answer())
+        if (following := self._read(question, unit, answer, body)) is not None:
+            rows.clear()
+            return range(following, following + 1)
+        unit.left -= 1
+        rows[:] = [] if unit.left else [self._open.pop(question.unit)]
+        return range(0)
+
+    def _read(self, question: Question, unit: Unit, answer: Answer, body: dict[str, Any]) -> int | None:
+        """Adds a page to an answer; returns the number of the next one, or None at the end."""
+        if UNREAD in body:
+            unit.failed = str(body[UNREAD])
+        elif REFUSED in body:
+            answer.refused = str(body[REFUSED])
+        elif ODD in body:
+            unit.odd = body[ODD]
+        elif MISSING not in body:  # else what it belongs to is gone, and with it the answer
+            try:
+                page = read_answer(body, has_values=question.has_values) if question.column else read_page(body)
+            except ApiVideoServerError:
+                unit.odd = body
+                return None
+            if question.span and not is_of(body, *question.span):
+                unit.failed = f"api.video answered for another span of time than {question.path} asks for."
+                return None
+            answer.rows += page.rows
+            answer.totals.add(page.items_total)
+            answer.pages += 1
+            # Trust the requested number: an API that ignores currentPage would announce more pages forever.
+            if page.rows and (page.has_next if page.pages_total is None else answer.pages < page.pages_total):
+                return answer.pages + 1
+        return None
+
+    @property
+    def _origin(self) -> str:
+        return DEMO if self._of_demo else super()._origin
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
+
+
+def _identity(url: str, base: str = "") -> Any:
+    """What tells one question from another: path and parameters, without the page."""
+    parts = urlsplit(url)
+    query = frozenset((name, value) for name, value in parse_qsl(parts.query) if name not in PAGING)
+    return unquote(parts.path.removeprefix(base)), query

@@ -1,0 +1,229 @@
+"""Syncs days: which days to read, until when, and what becomes of them. No network, no SQL.
+
+The open day is read at each run; a day that is over is read once more then, and again 1, 24 and 72 hours later, since
+numbers may come late. Then it is settled: its row stays as it is, also after api.video has forgotten the day.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pendulum
+
+from include.api_video.catalog.analytics import CLOSED, GAP, OPEN, PARTIAL_DAY, SETTLED
+from include.api_video.catalog.model import Endpoint
+from include.api_video.sync.outcome import Outcome, hash_row
+
+AGES = (timedelta(hours=1), timedelta(hours=24), timedelta(hours=72))  # after a day's end, when it is read again
+LAG = timedelta(seconds=60)  # numbers are there after 5 s (guide, analytics/overview)
+LATE = timedelta(minutes=5)  # a run may begin some minutes earlier in its hour than the one that closed the day
+log = logging.getLogger("api_video")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A day, or what is left of it: from when until when its numbers are asked for."""
+
+    day: str
+    start: datetime
+    end: datetime
+    read_to: datetime
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDay:
+    """A loaded day: its state, when it was read, the hash of its totals; ``is_complete``: its load is."""
+
+    state: str
+    read_at: datetime | None
+    content_hash: str | None
+    is_complete: bool = True
+
+
+@dataclass(frozen=True)
+class DaysState:
+    """What the table of days holds before a run. ``timezone``: that of its days."""
+
+    days: Mapping[str, KnownDay]
+    timezone: str | None = None
+    base_url: str | None = None
+
+
+class Calendar:
+    """Days in a time zone, at one moment."""
+
+    def __init__(self, timezone: str, now: datetime) -> None:
+        self.timezone, self.now = timezone, now
+        self._zone = pendulum.timezone(timezone)
+
+    @property
+    def today(self) -> date:
+        """The day that is not over."""
+        return self.now.astimezone(self._zone).date()
+
+    def day_of(self, moment: datetime) -> date:
+        """The day of a moment."""
+        return moment.astimezone(self._zone).date()
+
+    def start_of(self, day: date) -> datetime:
+        """When a day begins, in UTC: at its first moment, where its midnight is skipped."""
+        return pendulum.datetime(day.year, day.month, day.day, tz=self._zone).in_timezone("UTC")
+
+    def span(self, day: date, state: str | None = None, start: datetime | None = None) -> Span:
+        """A day until its end, or until a minute ago; its state as of now unless one is given."""
+        end = self.start_of(day + timedelta(days=1))
+        state = state or (OPEN if end > self.now else CLOSED if self.now - end < AGES[-1] - LATE else SETTLED)
+        return Span(day.isoformat(), start or self.start_of(day), end, min(end, self.now - LAG), state)
+
+
+class DaySync:
+    """One run over the days: which to read, and what to load of each.
+
+    Args:
+        forgotten_before: tells since when api.video has numbers; asked only if days are missing.
+        most: most days to read in this run.
+
+    Attributes:
+        spans: the days to read, oldest first: api.video forgets them first.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        state: DaysState,
+        calendar: Calendar,
+        forgotten_before: Callable[[], datetime],
+        *,
+        most: int,
+        anew: bool = False,
+    ) -> None:
+        self._endpoint, self._state, self._calendar = endpoint, state, calendar
+        self._first = state.base_url is None
+        self._anew = anew
+        self._gaps: list[Span] = []
+        wanted = list(self._wanted(forgotten_before))
+        self._expected = len(state.days) + sum(span.day not in state.days for span in (*wanted, *self._gaps))
+        today = [span for span in wanted if span.state == OPEN]
+        earlier = [span for span in wanted if span.state != OPEN]
+        chosen = [*earlier[: max(0, most - len(today))], *today]
+        self._waiting = len(wanted) - len(chosen)
+        self.spans: Mapping[str, Span] = {span.day: span for span in chosen}
+        self._kinds: Counter[str] = Counter()
+        self._answered: set[str] = set()
+        self._compared: list[str] = []
+        self._failed = 0
+
+    # --- which days ---------------------------------------------------------------------------------------------------
+
+    def _wanted(self, forgotten_before: Callable[[], datetime]) -> Iterator[Span]:
+        """The days to read, oldest first; notes the gaps."""
+        calendar, known = self._calendar, self._state.days
+        begin = min((date.fromisoformat(day) for day in known), default=None)
+        yesterday = calendar.today - timedelta(days=1)
+        is_missing = begin is None or any(day.isoformat() not in known for day in _days(begin, yesterday))
+        cut = forgotten_before() if is_missing or self._anew else None
+        for day in _days(begin or calendar.day_of(cut or calendar.now), calendar.today):
+            span, loaded = calendar.span(day), known.get(day.isoformat())
+            if span.read_to <= span.start:
+                continue  # the first minute of a day
+            if cut and span.start < cut:
+                if loaded is None and span.end <= cut:
+                    self._gaps.append(calendar.span(day, GAP))
+                elif loaded is None:
+                    yield calendar.span(day, PARTIAL_DAY, start=cut)
+            elif loaded is None or not loaded.is_complete or self._anew or self._is_due(span, loaded):
+                yield span
+
+    def _is_due(self, span: Span, loaded: KnownDay) -> bool:
+        if loaded.state in (SETTLED, PARTIAL_DAY, GAP):
+            return False
+        if loaded.state == OPEN:
+            return True  # still open, or over since
+        read_at = loaded.read_at or span.end
+        return any(read_at + LATE < span.end + age <= self._calendar.now + LATE for age in AGES)
+
+    # --- what became of them -------------------------------------------------------------------------------------------
+
+    @property
+    def left(self) -> int:
+        """How many days are not read yet."""
+        return len(self.spans) - len(self._answered)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all days were read."""
+        return self.left == 0
+
+    @property
+    def compared(self) -> Iterator[str]:
+        """Loaded days that were read again."""
+        return iter(self._compared)
+
+    def take(self, day: str, totals: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:
+        """Returns the day's row to load; None if it is loaded already, with the same totals and state.
+
+        ``totals``: a number by column; None where api.video does not answer.
+        """
+        span, loaded, content_hash = self.spans[day], self._state.days.get(day), hash_row(totals)
+        self._answered.add(day)
+        is_same = loaded is not None and loaded.content_hash == content_hash
+        if loaded is not None:
+            self._compared.append(day)
+        if is_same and loaded and loaded.is_complete and span.state == OPEN == loaded.state:
+            return None  # an hour without plays; of a day that is over, it counts when it was read
+        self._kinds["new" if loaded is None else "same" if is_same else "changed"] += 1
+        return self._row(span, totals, content_hash, now)
+
+    def gap_rows(self, now: datetime) -> list[dict[str, Any]]:
+        """Rows for days that api.video had forgotten before they were read."""
+        if self._gaps:
+            log.warning(
+                "%s: api.video had forgotten %d days before they were read, %s to %s; they are marked as gaps",
+                *(self._endpoint.name, len(self._gaps), self._gaps[0].day, self._gaps[-1].day),
+            )
+        self._kinds["new"] += len(self._gaps)
+        nothing = {ask.column: None for ask in self._endpoint.asks}
+        return [self._row(span, nothing, hash_row({"day": span.day}), now) for span in self._gaps]
+
+    def _row(self, span: Span, totals: Mapping[str, Any], content_hash: str, now: datetime) -> dict[str, Any]:
+        return {
+            "day": span.day,
+            "dayStart": span.start,
+            "dayEnd": span.end,
+            "readTo": span.start if span.state == GAP else span.read_to,
+            "timezone": self._calendar.timezone,
+            "state": span.state,
+            **totals,
+            "_content_hash": content_hash,
+            "_read_at": now,
+        }
+
+    def leave(self, day: str, reason: str) -> None:
+        """Leaves a day that could not be read for the next run."""
+        self._answered.add(day)
+        self._failed += 1
+        log.warning("%s of %s is left for the next run: %s", self._endpoint.name, day, reason)
+
+    def outcome(self) -> Outcome:
+        """Returns the counts of this run. Call it once ``is_done``."""
+        kinds = self._kinds
+        return Outcome(
+            mode="first" if self._first else "changes",
+            items_total=self._expected,
+            active=len(self._state.days) + kinds["new"],
+            new=kinds["new"],
+            changed=kinds["changed"],
+            waiting=self._waiting + self._failed,
+            unread=self._failed,
+        )
+
+
+def _days(first: date, last: date) -> Iterator[date]:
+    for number in range((last - first).days + 1):
+        yield first + timedelta(days=number)

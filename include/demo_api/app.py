@@ -20,6 +20,7 @@ from include.demo_api.answers import (
     NO_ROUTE,
     ApiError,
     admin_page,
+    admin_problem,
     envelope,
     matcher,
     problem,
@@ -44,7 +45,9 @@ def build_app(world: World, behaviour: Behaviour) -> ASGIApp:
     for entry in world.endpoints.values():
         if entry.asks:
             continue
-        if entry.host is Host.ADMIN:
+        if entry.host is Host.ADMIN and entry.sync.is_list_per_parent:
+            routes.append(Route(entry.path, _usage_handler(world, behaviour, entry), methods=["GET"]))
+        elif entry.host is Host.ADMIN:
             routes += _admin_routes(world, behaviour, entry)
         elif entry.is_list:
             routes.append(Route(entry.path, _list_handler(world, behaviour, entry), methods=["GET"]))
@@ -107,6 +110,23 @@ def _inner_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Handl
         page = envelope(entry, query, len(rows), rows[start : start + query.page_size], None)
         page = behaviour.rewrite_page(entry.name, page) if behaviour.rewrite_page else page
         return json_response(page, as_is=bool(behaviour.rewrite))
+
+    return answer
+
+
+def _usage_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Handler:
+    """The usage of a project: a list without pages (``admin-api.yaml``)."""
+
+    async def answer(request: Request) -> Response:
+        _require(behaviour, "documented")
+        values = dict(request.query_params.multi_items())
+        if values.pop("interval", None) not in ("month", "week") or values:
+            raise admin_problem(min(values) if values else "interval")
+        (name, key), *_ = request.path_params.items()
+        rows = world.inner(entry.name, key)
+        if rows is None:
+            raise problem(404, name=name)
+        return json_response({"items": _rewritten(behaviour, entry.name, rows)}, as_is=bool(behaviour.rewrite))
 
     return answer
 

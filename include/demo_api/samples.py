@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -295,6 +295,23 @@ class Company:
         }
         return {**row, "expiresAt": timestamp(created_s + row["ttl"])} if row["ttl"] else row
 
+    def delivery_usage(self, index: int) -> list[Row]:
+        """What a project delivered in the last 30 days."""
+        return [
+            {
+                "collected_on": day,
+                "video_hls_duration_minutes": 100 + Dice(self.seed, f"hls {day}", index).below(900),
+                "video_mp4_duration_minutes": Dice(self.seed, f"mp4 {day}", index).below(90),
+                "live_stream_hls_duration_minutes": Dice(self.seed, f"live {day}", index).below(400),
+            }
+            for day in _last_days(30)
+        ]
+
+    def hosting_usage(self, index: int) -> list[Row]:
+        """What a project hosted on each of the last 30 days."""
+        level = 20 * self.videos + 1000 * index
+        return [{"collected_on": day, "video_duration_minutes": level + place} for place, day in enumerate(_last_days(30))]
+
     def project(self, index: int) -> Row:
         """A row of the Admin API's ``/projects``."""
         return {
@@ -315,6 +332,12 @@ class Company:
             "name": texts.API_KEY_NAMES[index % len(texts.API_KEY_NAMES)],
             "value": f"demo-secret-{make_uuid(self.seed, 'value', index)}",
         }
+
+
+def _last_days(count: int) -> list[str]:
+    """Days before today, oldest first."""
+    today = datetime.now(timezone.utc).date()
+    return [(today - timedelta(days=ago)).isoformat() for ago in range(count, 0, -1)]
 
 
 def _colour(dice: Dice) -> str:

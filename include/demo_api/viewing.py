@@ -25,8 +25,8 @@ COUNTRIES = ("FR", "FR", "FR", "DE", "DE", "US", "US", "GB", "ES", "BR", "JP", "
 CONTINENTS = {"FR": "EU", "DE": "EU", "GB": "EU", "ES": "EU", "US": "NA", "BR": "SA", "JP": "AS", "IN": "AS"}
 DEVICES = (
     ("computer", "windows", "chrome"), ("computer", "windows", "edge"), ("computer", "mac os x", "safari"),
-    ("computer", "linux", "firefox"), ("phone", "android", "chrome"), ("phone", "ios", "safari"), ("tablet", "ios", "safari"),
-    ("phone", "android", ""),
+    ("computer", "linux", "firefox"), ("phone", "android", "chrome"), ("phone", "ios", "safari"),
+    ("tablet", "ios", "safari"), ("phone", "android", ""),
 )  # fmt: skip
 REFERRERS = (
     "https://www.example.com/videos",
@@ -138,9 +138,9 @@ class Viewing:
         begin_s, end_s, now_s = start.timestamp(), end.timestamp(), self.now().timestamp()
         for hour in range(int(begin_s // HOUR_S), int(-(-end_s // HOUR_S))):
             for session in self._hour(hour, self.plays_a_day):
-                if begin_s <= session.at < end_s and session.known_at <= now_s:
-                    if all(session.values[FILTERS[name]] in wanted for name, wanted in where.items()):
-                        yield session
+                is_there = begin_s <= session.at < end_s and session.known_at <= now_s
+                if is_there and all(session.values[FILTERS[name]] in wanted for name, wanted in where.items()):
+                    yield session
 
     def total(
         self, metric: str, aggregation: str, start: datetime, end: datetime, where: Mapping[str, Sequence[str]]

@@ -155,7 +155,13 @@ class World:
                 return None
             if (resource, parent_key) in self._inner:
                 return [dict(row) for row in self._inner[resource, parent_key]]
-            makers = {"captions": self.company.captions, "chapters": self.company.chapters}
+            company = self.company
+            makers: dict[str, Callable[[int], list[Row]]] = {
+                "captions": company.captions,
+                "chapters": company.chapters,
+                "delivery_usage": company.delivery_usage,
+                "hosting_usage": company.hosting_usage,
+            }
             return makers[resource](parents.index[parent_key]) if resource in makers else []
 
     def _all_inner(self, entry: Endpoint) -> Iterable[Row]:

@@ -1,13 +1,13 @@
-"""The account: its webhooks and upload tokens, and with an admin key its projects and their API keys. No secret is stored.
+"""The account: its webhooks and upload tokens, and with an admin key its projects, their API keys and usage. No secret is stored.
 
 Source: OpenAPI, /webhooks (schema ``webhook``) and /upload-tokens (schema ``upload-token``); the Admin API's description
-(``admin-api.yaml``), /projects and /projects/{project_id}/api-keys.
+(``admin-api.yaml``), /projects, /projects/{project_id}/api-keys, -/delivery-usage and -/hosting-usage.
 """
 
 from __future__ import annotations
 
 from include.api_video.catalog.derived import host_of, sha256_of
-from include.api_video.catalog.model import Column, Endpoint, Host, Sync
+from include.api_video.catalog.model import Column, Due, Endpoint, Host, Sync
 
 # fmt: off
 WEBHOOK = (
@@ -37,7 +37,44 @@ API_KEY = (
     Column("created_at", "timestamp", "When the key was created"),
     Column("name",       "text",      "Name of the key"),
 )
+DELIVERY_USAGE = (
+    Column("usageKey",     "text",   "project_id and collected_on, joined by a slash"),
+    Column("project_id",   "text",   "Project", joins="projects.project_id"),
+    Column("collected_on", "text",   "The day: 2026-11-26"),
+    Column("video_hls_duration_minutes",       "bigint", "Delivered that day as HLS, of videos", "minutes"),
+    Column("video_mp4_duration_minutes",       "bigint", "Delivered that day as mp4, of videos", "minutes"),
+    Column("live_stream_hls_duration_minutes", "bigint", "Delivered that day as HLS, of live streams", "minutes"),
+)
+HOSTING_USAGE = (
+    Column("usageKey",     "text",   "project_id and collected_on, joined by a slash"),
+    Column("project_id",   "text",   "Project", joins="projects.project_id"),
+    Column("collected_on", "text",   "The day: 2026-11-26"),
+    Column("video_duration_minutes", "bigint", "Hosted on that day, in all: a level, not to be added up over days", "minutes"),
+)
 # fmt: on
+# The Admin API answers for the last 30 days; what it forgets stays here.
+EVERY_SIX_HOURS = Due(born="", young_h=0, every_days=0.25)
+
+
+def _usage(resource: str, path: str, columns: tuple[Column, ...], meaning: str) -> Endpoint:
+    return Endpoint(
+        resource,
+        f"/projects/{{project_id}}/{path}",
+        key="usageKey",
+        key_parts=("project_id", "collected_on"),
+        group="account",
+        sync=Sync.LIST_PER_PARENT,
+        columns=columns,
+        parent="projects",
+        host=Host.ADMIN,
+        params={"interval": "month"},
+        keeps_rows=True,
+        due=EVERY_SIX_HOURS,
+        missing_ok=True,
+        on_by_default=False,
+        meaning=meaning,
+    )
+
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
@@ -84,5 +121,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         secrets=("value",),
         on_by_default=False,
         meaning="API keys: name and age, never the value",
+    ),
+    _usage(
+        "delivery_usage", "delivery-usage", DELIVERY_USAGE, "What was delivered each day, by project: what api.video bills"
+    ),
+    _usage(
+        "hosting_usage", "hosting-usage", HOSTING_USAGE, "What was hosted on each day, by project: what api.video bills"
     ),
 )

@@ -76,6 +76,20 @@ VIDEO_OF_DAY = (
     VIEWS,
     Column("ccvPeak",     "bigint",    "Most viewers at one moment, of a live stream"),
 )
+VIDEO_COUNTRY = (
+    Column("videoCountryDayKey", "text", "day, country and media_id, joined by slashes"),
+    Column("countryDayKey", "text",   "day and country, joined by a slash", joins="analytics_countries.country_day_key"),
+    OF_DAY,
+    Column("country",       "text",   "Country, ISO 3166-1 alpha-2"),
+    Column("mediaId",       "text",   "Video or live stream; it may be deleted since"),
+    PLAYS,
+)
+WATCH_TIME = (
+    Column("videoDayKey",   "text",   "day and media_id, joined by a slash", joins="analytics_videos.video_day_key"),
+    OF_DAY,
+    Column("mediaId",       "text",   "Video or live stream; it may be deleted since"),
+    Column("watchTimeS",    "double", "How long it was watched", "seconds"),
+)
 TOTAL = (
     Column("mediaId",     "text",      "Video or live stream; it may be deleted since"),
     Column("playsTotal",  "bigint",    "How often it was played, ever"),
@@ -205,6 +219,37 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Viewing by day and referring page",
         "Page with the player, without its query; empty: none, or an app",
         value_of=without_query,
+    ),
+    Endpoint(
+        "analytics_video_countries",
+        "/data/buckets/play/media-id?filterBy[country]",
+        key="videoCountryDayKey",
+        key_parts=("countryDayKey", "mediaId"),
+        carried=("day", "country"),
+        group="analytics",
+        sync=Sync.LIST_PER_PARENT,
+        columns=VIDEO_COUNTRY,
+        parent="analytics_countries",
+        at_close=True,
+        asks=(Ask("buckets/play/media-id", "plays", only_of=("country", "country")),),
+        on_by_default=False,
+        meaning="Plays of each video and live stream by day and country; one request per country and day",
+    ),
+    Endpoint(
+        "analytics_watch_time",
+        "/data/metrics/watch-time/sum?filterBy[mediaId]",
+        key="videoDayKey",
+        key_parts=("videoDayKey",),
+        carried=("day", "mediaId"),
+        group="analytics",
+        sync=Sync.LIST_PER_PARENT,
+        columns=WATCH_TIME,
+        parent="analytics_videos",
+        at_close=True,
+        most_played=True,
+        asks=(Ask("metrics/watch-time/sum", "watchTimeS", only_of=("mediaId", "mediaId")),),
+        on_by_default=False,
+        meaning="Watch time of each day's most played videos and live streams; one request for each",
     ),
     Endpoint(
         "analytics_totals",

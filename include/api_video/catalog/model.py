@@ -110,11 +110,13 @@ class Ask:
             value, ``timeseries/play`` with a number for each hour.
         column: field that the numbers fill.
         only_if: field of the parent's row: if it is 0, the answer is known to be empty.
+        only_of: the parameter ``filterBy`` that narrows it to the parent's row, and the field of that row with its value.
     """
 
     path: str
     column: str
     only_if: str = ""
+    only_of: tuple[str, str] | None = None
 
     @property
     def has_values(self) -> bool:
@@ -146,6 +148,9 @@ class Endpoint:
         bin: list to which discarded rows move, and from which restored ones come back. It is loaded first.
         parent: resource whose loaded rows say which objects, or whose lists, to request.
         asks: questions whose answers make the rows together, for the span of time of the parent's row (or of the day).
+        carried: fields of the parent's row that the rows of its list have, too.
+        at_close: a list of a parent that belongs to a day is requested once that day is over; ``most_played`` limits it to
+            the rows of a day with the most plays, as many as the setting says.
         value_of: turns a value of an answer into the one that is stored; the numbers of equal ones are added up.
         params: further parameters of each request for a list of a parent.
         keeps_rows: rows that a later answer lacks stay: it covers the last days only.
@@ -175,6 +180,9 @@ class Endpoint:
     parent: str | None = None
     parent_where: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     asks: tuple[Ask, ...] = ()
+    carried: tuple[str, ...] = ()
+    at_close: bool = False
+    most_played: bool = False
     value_of: Callable[[str], str] = str
     params: Mapping[str, str | int] = field(default_factory=dict)
     keeps_rows: bool = False

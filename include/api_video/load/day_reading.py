@@ -76,7 +76,7 @@ class DayReading(UnitReading):
             with self._asked_warehouse() as warehouse:
                 state = self._usable(warehouse)
             self._sync = self._make_sync(state)
-            self._expect(len(self._sync.spans) * len(self.endpoint.asks))
+            self._expect(len(self._sync.spans) * len(self.endpoint.asks) + self.session.requests_sent)
         return self._sync
 
     def _usable(self, warehouse: Warehouse) -> DaysState:
@@ -115,7 +115,7 @@ class DayReading(UnitReading):
         Raises:
             LeftOutError: the key may not read analytics.
         """
-        now = self._started_at
+        now = self._started_at.replace(microsecond=0)
         if self.settings.environment == "sandbox":
             return now - OF_SANDBOX + MARGIN
         for retention in RETENTIONS:

@@ -12,7 +12,7 @@ from include.api_video.api.analytics import add_up
 from include.api_video.api.client import ODD
 from include.api_video.api.origin import DEMO, may_be_demo
 from include.api_video.catalog.analytics import ALL_TIME
-from include.api_video.catalog.model import MAX_PAGE_SIZE, Host
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Host
 from include.api_video.catalog.storable import now_utc, utc
 from include.api_video.load.rejected import kind_of
 from include.api_video.load.unit_reading import Question, Unit, UnitReading
@@ -49,7 +49,8 @@ class ParentListReading(UnitReading):
         start, end = utc(parent.fields.get("dayStart")) or self._started_at, utc(parent.fields.get("readTo"))
         for ask in endpoint.asks:
             if not ask.only_if or parent.fields.get(ask.only_if):
-                yield self._question(parent.key, ask, start, end or self._started_at)
+                only_of = (ask.only_of[0], str(parent.fields.get(ask.only_of[1]))) if ask.only_of else None
+                yield self._question(parent.key, ask, start, end or self._started_at, only_of)
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -73,7 +74,10 @@ class ParentListReading(UnitReading):
 
     def _rows_of_values(self, unit: Unit) -> list[dict[str, Any]]:
         """A row per value, of several answers: 0 where an answer does not have the value, null where there is no answer."""
-        endpoint, name = self.endpoint, self.endpoint.key_parts[1]
+        endpoint = self.endpoint
+        if len(endpoint.key_parts) == 1:  # no values, but numbers of the parent's row
+            return [{ask.column: self._number(unit, ask) for ask in endpoint.asks}]
+        name = endpoint.key_parts[1]
         columns: dict[str, Mapping[str, Any] | None] = {}
         for ask in endpoint.asks:
             answer = unit.answers.get(ask.column)
@@ -86,6 +90,11 @@ class ParentListReading(UnitReading):
             for value in values
         ]
 
+    @staticmethod
+    def _number(unit: Unit, ask: Ask) -> Any:
+        answer = unit.answers[ask.column]
+        return None if answer.refused else add_up(answer.rows, lambda _: "", ask.column).get("", 0)
+
     def _row(self, parent: str, item: Any) -> dict[str, Any] | None:
         """A row with its key, cleaned; None if it cannot be one: then it is rejected."""
         endpoint, (of_parent, *parts) = self.endpoint, self.endpoint.key_parts
@@ -96,7 +105,14 @@ class ParentListReading(UnitReading):
             return None
         if parent == ALL_TIME:
             return cast("dict[str, Any]", clean)
-        return {endpoint.key: "/".join([parent, *(clean[part] for part in parts)]), of_parent: parent, **clean}
+        fields = self._begun().parents[parent].fields
+        carried = {name: fields.get(name) for name in endpoint.carried}
+        return {
+            endpoint.key: "/".join([parent, *(clean[part] for part in parts)]),
+            of_parent: parent,
+            **carried,
+            **clean,
+        }
 
     def _reject_answer(self, unit: Unit) -> str:
         """Keeps an answer that is no list; returns why."""
@@ -129,11 +145,12 @@ class ParentListReading(UnitReading):
         remove_rows_of_lost_parents(warehouse, endpoint, now)
         self._resolve_lost_parents(warehouse)
         budget = settings.max_detail_requests // max(1, len(endpoint.asks))
-        state = parent_list_state(warehouse, endpoint, budget, now)
+        most = settings.analytics_top_videos
+        state = parent_list_state(warehouse, endpoint, budget, now, most=most)
         if full_refresh := self._starts_over(warehouse, state.base_url):
             with warehouse.connect() as query:
                 forget_all_asked(query, endpoint.name)
-            state = parent_list_state(warehouse, endpoint, budget, now, full_refresh=True)
+            state = parent_list_state(warehouse, endpoint, budget, now, most=most, full_refresh=True)
         variable = settings.account.variable("max_removed_share")
         brake = RemovalBrake(endpoint.name, settings.max_removed_share, variable)
         return ParentLists(endpoint, state, brake, first=full_refresh or state.base_url is None)

@@ -142,8 +142,10 @@ class UnitReading(Reading):
 
         return cast(DltResource, questions)
 
-    def _question(self, unit: str, ask: Ask, start: datetime, end: datetime) -> Question:
-        """The question of an ask about a span. ``to`` is exclusive (OpenAPI)."""
+    def _question(
+        self, unit: str, ask: Ask, start: datetime, end: datetime, only_of: tuple[str, str] | None = None
+    ) -> Question:
+        """The question of an ask about a span, narrowed to a value of ``filterBy``. ``to`` is exclusive (OpenAPI)."""
         params: dict[str, Any] = {}
         if "play-total" not in ask.path:  # of all time
             params = {"from": _moment(start), "to": _moment(end)}
@@ -151,6 +153,8 @@ class UnitReading(Reading):
             params["interval"] = "hour"
         if ask.has_values:
             params["pageSize"] = MAX_PAGE_SIZE
+        if only_of:
+            params[f"filterBy[{only_of[0]}][]"] = only_of[1]
         span = (start, end) if params.get("from") else None
         return Question(unit, f"/data/{ask.path}?{urlencode(params)}", ask.column, ask.has_values, span)
 

@@ -3,6 +3,7 @@
 May import: errors, catalog, settings, api, sync, warehouse, load.
 
 - checks: a new check
+- analytics_checks: sums of analytics against their totals
 - report: the report of a run
 - alerts: what an alert says
 - doctor: what `make doctor` asks

@@ -17,6 +17,7 @@ from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import REJECTED, SKIPPED, columns_of, snake, table_and_column, tables_of
 from include.api_video.catalog.storable import utc
+from include.api_video.proof.analytics_checks import SUMS, check_sums, has_sums
 from include.api_video.settings.schedule import ON_THE_HOUR
 from include.api_video.settings.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.sync.lost_fields import fields_of
@@ -146,6 +147,8 @@ def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterat
             function = check.func if isinstance(check, partial) else check
             name = function.__name__.removeprefix("_check_")
             yield Check(endpoint.name, name, False, "a table", "none", "It was dropped.")
+    if has_sums(endpoint):
+        yield Check(endpoint.name, SUMS, *check_sums(query, endpoint, synced.newest))
     yield from _check_evolution(query, endpoint, facts)
 
 
@@ -204,7 +207,7 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
             f"The API failed to give {unread} objects at every attempt: the task's log names them, the next run asks again."
         )
         return Check(endpoint.name, "complete", False, f"{expected} rows", f"{active} rows", note)
-    if endpoint.sync.is_detail and waiting:
+    if (endpoint.sync.is_detail or endpoint.sync.has_days) and waiting:
         note = f"{waiting} of {expected} wait for the next run (budget MAX_DETAIL_REQUESTS)."
         passed = expected - waiting <= active <= expected
         return Check(endpoint.name, "complete", passed, f"{expected - waiting} to {expected} rows", f"{active} rows", note)

@@ -24,6 +24,7 @@ ALL = "all"  # as the only name in the setting resources
 DEFAULT_PORTS = (("https", 443), ("http", 80))
 DEFAULT_UNPROVEN_HOURS = 24.0
 DEFAULT_HISTORY_DAYS = 30
+DEFAULT_TOP_VIDEOS = 100
 DEFAULT_MAX_DETAIL_REQUESTS = 3000  # six minutes at the documented 500 reads a minute
 
 
@@ -40,6 +41,7 @@ class Settings:
         max_removed_share: largest share of a table's rows that one run may mark removed; 1: any.
         rate_limit_reserve: share of the API's rate limit to leave for others; 0 uses all of it.
         analytics_timezone: time zone in which analytics are cut into days.
+        analytics_top_videos: for how many videos of a day, those with the most plays, watch time is requested: one by one.
         schedule: when the DAG runs.
         history_days: days for which ledger and checks are kept whole; older entries are thinned out. 0 keeps everything.
     """
@@ -58,6 +60,7 @@ class Settings:
     rate_limit_reserve: float = 0.0
     history_days: int = DEFAULT_HISTORY_DAYS
     analytics_timezone: str = "UTC"
+    analytics_top_videos: int = DEFAULT_TOP_VIDEOS
     schedule: Schedule = ON_THE_HOUR
     account: Account = DEFAULT_ACCOUNT
 
@@ -215,6 +218,7 @@ def _checked_settings(section: Section, account: Account, *, needs_key: bool) ->
         rate_limit_reserve=section.number("rate_limit_reserve", Settings.rate_limit_reserve, lowest=0, highest=0.95),
         history_days=section.whole("history_days", DEFAULT_HISTORY_DAYS, lowest=0),
         analytics_timezone=_timezone(section),
+        analytics_top_videos=section.whole("analytics_top_videos", DEFAULT_TOP_VIDEOS, lowest=0),
         schedule=read_schedule(account),
         account=account,
     )

@@ -59,7 +59,7 @@ class Calendar:
     """Days in a time zone, at one moment."""
 
     def __init__(self, timezone: str, now: datetime) -> None:
-        self.timezone, self.now = timezone, now
+        self.timezone, self.now = timezone, now.replace(microsecond=0)  # as it is asked for
         self._zone = pendulum.timezone(timezone)
 
     @property

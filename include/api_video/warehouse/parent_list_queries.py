@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from include.api_video.catalog.analytics import ALL_TIME
+from include.api_video.catalog.analytics import ALL_TIME, CLOSED, PARTIAL_DAY, SETTLED
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Due, Endpoint
 from include.api_video.catalog.naming import snake
@@ -21,26 +21,28 @@ from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
 NEVER_DAYS = 36_500
+DAYS, SPAN = "analytics_days", ("dayStart", "readTo")
 HOUR_H, DAY_H = 55 / 60, 24.0  # a run may begin some minutes earlier than the last one did in its hour
 
 
 def parent_list_state(
-    warehouse: Warehouse, endpoint: Endpoint, budget: int, now: datetime, *, full_refresh: bool = False
+    warehouse: Warehouse, endpoint: Endpoint, budget: int, now: datetime, *, most: int = 0, full_refresh: bool = False
 ) -> ParentListState:
     """State of the table, with the parents whose lists to request: new, changed, young or overdue, and a few others.
 
     New and changed parents come first, then those whose list was requested longest ago. At most ``budget`` are returned, so
-    memory does not grow with the library. ``full_refresh`` ignores what is loaded.
+    memory does not grow with the library. ``most`` limits the parents of a day (``Endpoint.most_played``). ``full_refresh``
+    ignores what is loaded.
     """
     parent = by_name().get(endpoint.parent or "")
     with warehouse.connect() as query:
         if parent and not query.exists(parent.name):
             return ParentListState()
         if full_refresh:
-            sql = _Sql(query, endpoint, parent, now, nothing=True)
+            sql = _Sql(query, endpoint, parent, now, most, nothing=True)
         else:
             _mend(warehouse, query, endpoint)
-            sql = _Sql(query, endpoint, parent, now)
+            sql = _Sql(query, endpoint, parent, now, most)
         parents, listed, waiting_total = (int(count or 0) for count in query.rows(sql.counts, *sql.args)[0])
         rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *sql.args)
         last = last_sync(query, endpoint.name)
@@ -127,6 +129,20 @@ def _known_rows(query: Query, endpoint: Endpoint, parents: Sequence[str]) -> dic
     return known
 
 
+def _parents(query: Query, endpoint: Endpoint, parent: Endpoint, most: int) -> str:
+    """SQL: the rows of the parent; of one that belongs to a day, with that day's span, once it is over."""
+    if not endpoint.at_close:
+        return query.table(parent.name)
+    place = "ROW_NUMBER() OVER (PARTITION BY x.day ORDER BY x.plays DESC, " + f"x.{snake(parent.key)})"
+    spans = ", ".join(f"d.{snake(name)}" for name in SPAN)
+    over = ", ".join(f"'{state}'" for state in (CLOSED, SETTLED, PARTIAL_DAY))
+    rows = (
+        f"SELECT x.*, {spans}, {place} AS place FROM {query.table(parent.name)} x "
+        f"JOIN {query.table(DAYS)} d ON d.day = x.day WHERE x.removed_at IS NULL AND x.plays > 0 AND d.state IN ({over})"
+    )
+    return f"(SELECT * FROM ({rows}) ranked{f' WHERE place <= {int(most)}' if endpoint.most_played else ''})"
+
+
 class _Sql:
     """SQL over the parents that have a list, joined with what became of it.
 
@@ -138,13 +154,15 @@ class _Sql:
     """
 
     def __init__(
-        self, query: Query, endpoint: Endpoint, parent: Endpoint | None, now: datetime, *, nothing: bool = False
+        self, query: Query, endpoint: Endpoint, parent: Endpoint | None, now: datetime, most: int, *, nothing: bool = False
     ) -> None:
         self._due, self._now = endpoint.due or Due("", 0, 0), now
-        has_spans = bool(parent and endpoint.asks)
-        self.carried = ["dayStart", "readTo", *(ask.only_if for ask in endpoint.asks if ask.only_if)] if has_spans else []
+        wanted = [*SPAN, *(ask.only_if for ask in endpoint.asks if ask.only_if)] if parent and endpoint.asks else []
+        self.carried = [*wanted, *endpoint.carried]
         key = snake(parent.key) if parent else "parent_key"
-        parents = query.table(parent.name) if parent else f"(SELECT '{ALL_TIME}' AS {key}, '' AS _content_hash)"
+        parents = (
+            _parents(query, endpoint, parent, most) if parent else f"(SELECT '{ALL_TIME}' AS {key}, '' AS _content_hash)"
+        )
         asked = f"LEFT JOIN {last_asked(query)} a ON a.parent_key = p.{key}{' AND 1 = 0' if nothing else ''}"
         rows = query.table(endpoint.name)
         column = parent_column(endpoint) if parent else f"'{ALL_TIME}'"
@@ -156,7 +174,8 @@ class _Sql:
         source = f"FROM {parents} p {asked} WHERE {has_detail(endpoint, 'p.') if parent else '1 = 1'}"
         flags = f"CASE WHEN {changed} THEN 0 ELSE 1 END AS is_known, CASE WHEN {due} THEN 1 ELSE 0 END AS is_due"
         carried = "".join(f", p.{snake(name)}" for name in self.carried)
-        told = f"SELECT p.{key} AS parent_key, p._content_hash AS parent_hash, a.listed_rows, a.asked_at, {flags}{carried} {source}"
+        names = f"p.{key} AS parent_key, p._content_hash AS parent_hash, a.listed_rows, a.asked_at"
+        told = f"SELECT {names}, {flags}{carried} {source}"
         self.counts = f"SELECT count(*), sum(listed_rows), sum(is_due) FROM ({told}) t"
         columns = ", ".join(["SELECT parent_key, parent_hash, listed_rows", *map(snake, self.carried)])
         self.waiting = f"{columns} FROM ({told}) t WHERE is_due = 1 ORDER BY is_known, asked_at, parent_key"

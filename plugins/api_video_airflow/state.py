@@ -7,6 +7,7 @@ under that run's name.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -90,6 +91,12 @@ class PageState:
         """Name and number of tables by state, without states that no table has."""
         counts = {state: (VERDICTS[state], len(self.of_state(state))) for state in VERDICTS}
         return {state: count for state, count in counts.items() if count[1]}
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """Number of tables by task group, if there is more than one."""
+        counts = Counter(resource.group for resource in self.resources if resource.group)
+        return dict(counts) if len(counts) > 1 else {}
 
     @property
     def progress(self) -> tuple[int, int]:

@@ -55,6 +55,7 @@ class ResourceState:
     Attributes:
         sync: the ledger's row of ``run``, the latest run that read it; empty if none did.
         is_current: whether ``run`` is the run shown, so that the figures are that run's.
+        group: task group of its resource; empty in reports of older versions.
         state: failed, unproven, unchecked, stale or proven. If not proven, ``reason`` says why and ``since`` from when.
         proven_at: when a run last proved everything it had read of the table.
     """
@@ -71,6 +72,7 @@ class ResourceState:
     loaded_at: datetime | None
     age_s: float | None
     seconds: float | None
+    group: str = ""
 
     @property
     def verdict(self) -> str:
@@ -107,6 +109,12 @@ def is_stale(age_s: float | None, newest_first: Sequence[Run]) -> bool:
     return age_s is not None and fresh_for_s is not None and age_s > float(fresh_for_s)
 
 
+def group_of(name: str, newest_first: Sequence[Run]) -> str:
+    """The task group of a table's resource, by the latest report that has it."""
+    groups = (run.report.get("groups", {}) for run in newest_first if run.report)
+    return next((str(known[name]) for known in groups if name in known), "")
+
+
 def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceState:
     """The state of a table after these runs, all of which are over."""
     newest = newest_first[0]
@@ -129,6 +137,7 @@ def state_of(name: str, newest_first: Sequence[Run], now: datetime) -> ResourceS
         proven_at=next((run.checked_at for run in reported if _proves(run, name)), None),
         loaded_at=loaded_at,
         age_s=age_s,
+        group=group_of(name, newest_first),
         seconds=(loaded_at - started_at).total_seconds() if loaded_at and started_at else None,
     )
 

@@ -63,6 +63,7 @@ class Report:
             "passed": not self.failed,
             "proven": not self.failed and not self.unproven,
             "fresh_for_s": self.fresh_for.total_seconds() if self.fresh_for else None,
+            "groups": {str(sync["resource"]): by_name()[str(sync["resource"])].group for sync in self.syncs},
             "syncs": [to_json(sync) for sync in self.syncs],
             "checks": [vars(check) for check in self.checks],
         }

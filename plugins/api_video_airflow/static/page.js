@@ -113,13 +113,18 @@ function followInAirflow(event) {
 }
 
 // The reader's choices survive a reload.
-const chosen = { state: "", column: null, falls: false };
+const chosen = { state: "", group: "", column: null, falls: false };
 
 function show() {
   const buttons = [...document.querySelectorAll("[data-filter]")];
   const state = buttons.some((button) => button.dataset.filter === chosen.state) ? chosen.state : "";
   buttons.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.filter === state)));
-  for (const element of document.querySelectorAll("[data-state]")) element.hidden = state !== "" && element.dataset.state !== state;
+  const groups = [...document.querySelectorAll("[data-group-filter]")];
+  const group = groups.some((button) => button.dataset.groupFilter === chosen.group) ? chosen.group : "";
+  groups.forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.groupFilter === group)));
+  for (const element of document.querySelectorAll("[data-state]")) {
+    element.hidden = (state !== "" && element.dataset.state !== state) || (group !== "" && element.dataset.group !== group);
+  }
   const body = document.querySelector(".figures-table tbody");
   if (chosen.column === null || !body) return;
   const value = (row) => row.cells[chosen.column].dataset.value ?? row.cells[chosen.column].textContent.trim();
@@ -133,10 +138,12 @@ function show() {
 }
 
 function choose(event) {
-  const button = event.target.closest("[data-filter], [data-sort]");
+  const button = event.target.closest("[data-filter], [data-group-filter], [data-sort]");
   if (!button) return;
   if (button.dataset.filter !== undefined) {
     chosen.state = button.dataset.filter;
+  } else if (button.dataset.groupFilter !== undefined) {
+    chosen.group = button.dataset.groupFilter;
   } else {
     const column = Number(button.dataset.sort);
     // Numbers are sorted from the largest, words from A, states from the worst.

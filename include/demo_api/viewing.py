@@ -98,15 +98,15 @@ class Viewing:
 
     def _make_session(self, hour: int, number: int) -> Session:
         company, dice = self._company, Dice(self._company.seed, "session", hour * 100_000 + number)
-        at = hour * HOUR_S + dice.below(HOUR_S)
         country, (device, system, browser) = dice.pick(COUNTRIES), dice.pick(DEVICES)
-        is_live = dice.one_in(8)
+        is_live = dice.one_in(8)  # all come in the hour's first minutes, and stay
+        at = hour * HOUR_S + dice.below(HOUR_S // 6 if is_live else HOUR_S)
         if is_live:
             media = make_id("li", company.seed, dice.below(7))
-        else:  # a few are watched often; one in fifty was deleted since
+        else:  # a few are watched often, every tenth never; one in fifty was deleted since
             share = (dice.below(1000) / 1000) ** 3
             deleted = company.videos + 500 + dice.below(5)
-            media = company.video_id(deleted if dice.one_in(50) else int(share * max(company.videos, 1)))
+            media = company.video_id(deleted if dice.one_in(50) else int(share * max(company.videos * 0.9, 1)))
         is_play = not dice.one_in(4)
         is_start = is_play and not dice.one_in(12)
         is_end = is_play and dice.one_in(3)
@@ -127,7 +127,7 @@ class Viewing:
             is_play,
             is_start,
             is_end,
-            (2 + dice.below(600)) if is_play else 0,
+            (2 + dice.below(600) * (4 if is_live else 1)) if is_play else 0,
             200 + dice.below(4000),
         )
 

@@ -42,7 +42,7 @@ with app.setup(hide_code=True):
 
     use_project_config()
     BLUE, VIOLET, GREEN, AMBER, RED, GREY = "#3b82f6", "#8b5cf6", "#10a37f", "#e0a100", "#e5484d", "#8b95a3"
-    HEIGHT = 240
+    HEIGHT, UNKNOWN = 240, "\N{EN DASH}"
     DEMO_SOURCES = ("demo", "local")  # what the ledger's base_url says of the demo
     LAST_CHECKED = "(SELECT max(checked_at) FROM _checks)"
 
@@ -266,6 +266,71 @@ def key_figures(ask_one, freshness, is_loaded, last_checks):
 
     _stats() if is_loaded else None
     return failed, media, streams, videos
+
+
+@app.cell(hide_code=True)
+def who_watches(ask, is_loaded):
+    viewing_days = ask("""
+        SELECT day, state, impressions, plays, starts, ends FROM analytics_days WHERE removed_at IS NULL ORDER BY day
+    """)
+    viewing_hours = ask("""
+        SELECT h.hour_start AS hour, h.plays FROM analytics_hours h
+        WHERE h.removed_at IS NULL
+          AND h.day = (SELECT max(d.day) FROM analytics_days d WHERE d.state <> 'open' AND d.state <> 'gap')
+        ORDER BY h.hour_start
+    """)
+    # The last seven days that are loaded.
+    _week = "a.removed_at IS NULL AND a.day IN (SELECT day FROM analytics_days ORDER BY day DESC LIMIT 7)"
+    most_played = ask(f"""
+        SELECT coalesce(v.title, l.name, a.media_id) AS video, CAST(sum(a.plays) AS BIGINT) AS plays,
+               CAST(sum(a.starts) AS BIGINT) AS starts, CAST(sum(a.ends) AS BIGINT) AS ends
+        FROM analytics_videos a
+        LEFT JOIN videos v ON v.video_id = a.media_id
+        LEFT JOIN live_streams l ON l.live_stream_id = a.media_id
+        WHERE {_week} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10
+    """)
+    countries = ask(f"""
+        SELECT a.country, CAST(sum(a.plays) AS BIGINT) AS plays FROM analytics_countries a
+        WHERE {_week} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10
+    """)
+    devices = ask(f"""
+        SELECT a.device_type AS device, CAST(sum(a.plays) AS BIGINT) AS plays FROM analytics_devices a
+        WHERE {_week} GROUP BY 1 ORDER BY 2 DESC, 1
+    """)
+
+    def _curve(rows: pd.DataFrame, x: str, title: str, form: str) -> Any:
+        if rows.empty:
+            return note(f"{title}: none yet.")
+        base = alt.Chart(rows, title=title).mark_area(line={"color": BLUE}, color=BLUE, fillOpacity=0.2)
+        return framed(
+            base.encode(
+                x=alt.X(f"{x}:T", title=None, scale=alt.Scale(type="utc"), axis=alt.Axis(format=form, tickCount=8)),
+                y=alt.Y("plays:Q", axis=alt.Axis(format="~s")),
+                tooltip=[x, "plays"],
+            )
+        )
+
+    def _section() -> mo.Html:
+        title = "Who watches"
+        text = "Plays by day and hour; of the last seven days, what is played most, where, on what, and to the end or not."
+        if viewing_days is None or viewing_hours is None or most_played is None or countries is None or devices is None:
+            return section(title, text, not_loaded("analytics_days", "analytics_videos"))
+        if not len(viewing_days):
+            return section(title, text, note("No day of analytics is loaded."))
+        days = _curve(viewing_days.assign(day=pd.to_datetime(viewing_days.day)), "day", "Plays by day", "%d %b")
+        hours = _curve(viewing_hours, "hour", "Plays by hour of the last whole day, UTC", "%H:%M")
+        share = most_played.ends / most_played.starts.where(most_played.starts > 0)
+        videos = most_played.assign(completed=share.map(lambda part: UNKNOWN if pd.isna(part) else f"{part:.0%}"))
+        return section(
+            title,
+            text,
+            side_by_side(days, hours),
+            table(videos.drop(columns=["starts", "ends"]), label="Most played; completed: ends of starts"),
+            side_by_side(bars(countries, "plays", "country", "Countries"), bars(devices, "plays", "device", "Devices")),
+        )
+
+    _section() if is_loaded else None
+    return countries, devices, most_played, viewing_days, viewing_hours
 
 
 @app.cell(hide_code=True)

@@ -3,6 +3,7 @@
 May import: errors, catalog, settings, api, sync, warehouse, load.
 
 - checks: a new check
+- completeness: how many rows a table should have, by kind of sync
 - analytics_checks: sums of analytics against their totals
 - report: the report of a run
 - alerts: what an alert says

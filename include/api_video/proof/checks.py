@@ -18,6 +18,7 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import REJECTED, SKIPPED, columns_of, snake, table_and_column, tables_of
 from include.api_video.catalog.storable import utc
 from include.api_video.proof.analytics_checks import SUMS, check_sums, has_sums
+from include.api_video.proof.completeness import EXPECTED
 from include.api_video.settings.schedule import ON_THE_HOUR
 from include.api_video.settings.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.sync.lost_fields import fields_of
@@ -197,31 +198,23 @@ def _check_loads(query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Chec
 
 
 def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dict[str, Any]) -> Check:
-    table = query.table(endpoint.name)
-    ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
-    expected, waiting = int(sync["items_total"] or 0), int(sync["waiting_rows"] or 0)
-    if endpoint.is_list:  # of a parent's objects and lists, those that are rejected are not counted, or wait
-        expected -= int(sync["rejected_rows"] or 0)
+    ((rows,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE removed_at IS NULL")
+    active, expected = int(rows), EXPECTED[endpoint.sync](sync)
+    check = partial(Check, endpoint.name, "complete", found=f"{active} rows")
     if unread := int(sync["unread_rows"] or 0):
         note = (
             f"The API failed to give {unread} objects at every attempt: the task's log names them, the next run asks again."
         )
-        return Check(endpoint.name, "complete", False, f"{expected} rows", f"{active} rows", note)
-    if (endpoint.sync.is_detail or endpoint.sync.has_days) and waiting:
-        note = f"{waiting} of {expected} wait for the next run (budget MAX_DETAIL_REQUESTS)."
-        passed = expected - waiting <= active <= expected
-        return Check(endpoint.name, "complete", passed, f"{expected - waiting} to {expected} rows", f"{active} rows", note)
+        return check(passed=False, expected=f"{expected.most} rows", note=note)
     if sync["unproven"]:
         since = utc(sync["unproven_since"]) or facts.now
         note = f"{sync['unproven']} Not proven since {since:%Y-%m-%d %H:%M}."
         # Even without proof, the rows that were loaded must be there.
-        is_overdue = facts.now - since >= facts.unproven_for or int(active) != int(sync["active_rows"] or 0)
-        passed = False if is_overdue else None
-        return Check(endpoint.name, "complete", passed, f"{expected} rows", f"{active} rows", note)
-    waits = waiting and endpoint.sync.is_list_per_parent
-    note = f"{waiting} lists wait for the next run (budget MAX_DETAIL_REQUESTS)." if waits else ""
-    note = note if active == expected else f"{note} {DIFFERS}".strip()
-    return Check(endpoint.name, "complete", active == expected, f"{expected} rows", f"{active} rows", note)
+        is_overdue = facts.now - since >= facts.unproven_for or active != int(sync["active_rows"] or 0)
+        return check(passed=False if is_overdue else None, expected=f"{expected.most} rows", note=note)
+    is_there = active in expected
+    note = expected.note if is_there or expected.least < expected.most else f"{expected.note} {DIFFERS}".strip()
+    return check(passed=is_there, expected=str(expected), note=note)
 
 
 def _check_rejected(facts: RunFacts, query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check:

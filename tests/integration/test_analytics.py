@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ import pytest
 
 from include.api_video.catalog.analytics import ENDPOINTS, hour_of, without_query
 from include.api_video.errors import SettingsError
+from include.api_video.load import day_reading
 from include.demo_api.behaviour import Behaviour
-from include.demo_api.server import Demo, running
+from include.demo_api.server import running
 from include.demo_api.viewing import Viewing
 from include.demo_api.world import World
 from tests.integration.conftest import Run, Warehouse
@@ -49,9 +49,15 @@ class Clock:
 class Story:
     """A warehouse of analytics, the demo that it is loaded from, and the clock of both."""
 
-    def __init__(self, warehouse: Warehouse, clock: Clock) -> None:
-        self.warehouse, self.clock, self.demo = warehouse, clock, warehouse.demo
+    def __init__(self, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.warehouse, self.monkeypatch, self.demo = warehouse, monkeypatch, warehouse.demo
+        self.clock = Clock(monkeypatch, warehouse.demo.world.viewing)
         self.viewing = self.demo.world.viewing
+
+    def keep(self, days: int) -> None:
+        """A contract of so few days makes the first load short."""
+        self.viewing.retention = days * DAY
+        self.monkeypatch.setattr(day_reading, "RETENTIONS", (365 * DAY, days * DAY))
 
     def load(self, *resources: str, after: timedelta = timedelta(0), red: bool = False, **settings: Any) -> Run:
         """A run of these resources (none given: what a fresh install loads) some time after the last one."""
@@ -96,8 +102,7 @@ class Story:
             )
             assert dict(found) == dict(wanted), (table, day)
         hours = {
-            hour_of(moment): int(number)
-            for moment, number in self.viewing.series("play", 3600, start, read_to, {}).items()
+            hour_of(moment): int(number) for moment, number in self.viewing.series("play", 3600, start, read_to, {}).items()
         }
         found = self.rows(f"SELECT hour_start, plays FROM analytics_hours WHERE day = '{day}' AND plays > 0")
         assert {at.astimezone(timezone.utc).isoformat(): plays for at, plays in found} == hours, day
@@ -114,7 +119,7 @@ class Story:
 
 @pytest.fixture
 def story(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Story:
-    return Story(warehouse, Clock(monkeypatch, warehouse.demo.world.viewing))
+    return Story(warehouse, monkeypatch)
 
 
 def test_the_first_load_has_all_that_api_video_still_has(story: Story) -> None:
@@ -132,8 +137,8 @@ def test_an_hour_without_plays_costs_eight_requests(
     videos: int, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running(World(videos), Behaviour(rate_limit=100_000)) as demo:
-        story = Story(Warehouse(demo, warehouse.file), Clock(monkeypatch, demo.world.viewing))
-        demo.world.viewing.retention = 2 * DAY
+        story = Story(Warehouse(demo, warehouse.file), monkeypatch)
+        story.keep(2)
         story.load(*HOURLY)
         demo.world.viewing.quiet()
         story.load(*HOURLY, after=HOUR)  # plays of the last hour's last minute
@@ -145,7 +150,8 @@ def test_an_hour_without_plays_costs_eight_requests(
 
 @pytest.mark.parametrize(("plays_a_day", "most"), [(100, 33), (3_000, 80)])
 def test_an_hour_with_plays_costs_what_the_table_says(story: Story, plays_a_day: int, most: int) -> None:
-    story.viewing.plays_a_day, story.viewing.retention = plays_a_day, 2 * DAY
+    story.viewing.plays_a_day = plays_a_day
+    story.keep(2)
     story.load(*HOURLY)
     story.load(*HOURLY, after=HOUR)
     asked, by_kind = story.asked(), Counter[str]()
@@ -168,7 +174,7 @@ def test_an_hour_with_plays_costs_what_the_table_says(story: Story, plays_a_day:
 
 
 def test_a_day_is_settled_after_four_readings(story: Story) -> None:
-    story.viewing.retention = 2 * DAY
+    story.keep(2)
     story.load(*HOURLY)
     told = []
     for age in (-1, 0.5, 1.5, 2.5, 24.5, 25.5, 72.5, 73.5):
@@ -186,7 +192,7 @@ def test_a_day_is_settled_after_four_readings(story: Story) -> None:
 
 
 def test_a_day_that_closes_during_a_run_is_read_whole_by_the_next(story: Story) -> None:
-    story.viewing.retention = 2 * DAY
+    story.keep(2)
     story.clock.now = datetime(2026, 11, 26, 23, 58, tzinfo=timezone.utc)
 
     def go_on() -> None:
@@ -205,7 +211,7 @@ def test_a_day_that_closes_during_a_run_is_read_whole_by_the_next(story: Story) 
 @pytest.mark.parametrize(("zone", "hours"), [("Europe/Paris", 25), ("Asia/Kolkata", 24)])
 def test_days_are_those_of_the_time_zone(story: Story, zone: str, hours: int) -> None:
     story.clock.now = datetime(2026, 10, 27, 11, tzinfo=timezone.utc)
-    story.viewing.retention = 5 * DAY
+    story.keep(5)
     story.load(*HOURLY, analytics_timezone=zone)
     ((length,),) = story.rows("SELECT date_diff('hour', day_start, day_end) FROM analytics_days WHERE day = '2026-10-25'")
     assert length == hours
@@ -214,7 +220,7 @@ def test_days_are_those_of_the_time_zone(story: Story, zone: str, hours: int) ->
 
 
 def test_another_time_zone_is_refused_and_changes_nothing(story: Story) -> None:
-    story.viewing.retention = 2 * DAY
+    story.keep(2)
     story.load(*HOURLY)
     before = story.rows("SELECT * FROM analytics_days ORDER BY day")
     run = story.load(*HOURLY, after=HOUR, red=True, analytics_timezone="Europe/Paris")
@@ -226,7 +232,7 @@ def test_another_time_zone_is_refused_and_changes_nothing(story: Story) -> None:
 
 
 def test_a_small_budget_spreads_the_first_load(story: Story) -> None:
-    story.viewing.retention = 12 * DAY
+    story.keep(12)
     waiting = []
     for _ in range(14):
         story.load(*HOURLY, after=timedelta(minutes=10), max_detail_requests=24)
@@ -296,7 +302,7 @@ def test_a_key_that_may_not_read_analytics_leaves_them_out(story: Story, caplog:
 
 
 def test_a_metric_that_is_not_answered_is_null_and_named(story: Story, caplog: pytest.LogCaptureFixture) -> None:
-    story.viewing.retention = 3 * DAY
+    story.keep(3)
     story.demo.behaviour.fail("/data/metrics/end/count", times=None, status=400)
     story.demo.behaviour.fail("/data/buckets/view/country", times=None, status=400)
     story.load(*HOURLY)
@@ -308,7 +314,7 @@ def test_a_metric_that_is_not_answered_is_null_and_named(story: Story, caplog: p
 
 
 def test_lists_that_are_refused_are_not_asked_for_ever(story: Story, caplog: pytest.LogCaptureFixture) -> None:
-    story.viewing.retention = 3 * DAY
+    story.keep(3)
     story.load(*HOURLY)
     before = story.rows("SELECT count(*) FROM analytics_countries WHERE removed_at IS NULL")
     story.demo.behaviour.fail("/data/buckets/.*/country", times=None, status=400)
@@ -323,7 +329,7 @@ def test_lists_that_are_refused_are_not_asked_for_ever(story: Story, caplog: pyt
 
 
 def test_one_question_that_always_fails_costs_one_day(story: Story, caplog: pytest.LogCaptureFixture) -> None:
-    story.viewing.retention = 5 * DAY
+    story.keep(5)
     story.load(*HOURLY)
     story.clock.now += 2 * DAY
     story.demo.behaviour.fail("/data/metrics/ccv/peak", times=10, status=500)
@@ -344,7 +350,7 @@ def test_an_answer_cut_to_what_is_left_is_not_taken_for_a_day(story: Story) -> N
 
 
 def test_a_load_that_was_killed_is_made_good(story: Story) -> None:
-    story.viewing.retention = 5 * DAY
+    story.keep(5)
     story.load(*HOURLY)
     import duckdb
 
@@ -362,7 +368,7 @@ def test_a_load_that_was_killed_is_made_good(story: Story) -> None:
 def test_sums_that_lack_a_row_fail(story: Story) -> None:
     import duckdb
 
-    story.viewing.retention = 3 * DAY
+    story.keep(3)
     story.load(*HOURLY)
     story.viewing.quiet()
     with duckdb.connect(str(story.warehouse.file)) as connection:
@@ -379,7 +385,7 @@ def test_sums_that_lack_a_row_fail(story: Story) -> None:
 
 
 def test_referrers_have_no_query_and_numbers_of_all_of_them(story: Story) -> None:
-    story.viewing.retention = 3 * DAY
+    story.keep(3)
     story.load(*HOURLY)
     assert story.rows("SELECT count(*) FROM analytics_referrers WHERE contains(referrer, '?')") == [(0,)]
     assert len(story.rows("SELECT DISTINCT referrer FROM analytics_referrers")) == 4
@@ -393,7 +399,7 @@ def test_views_of_deleted_videos_stay(story: Story) -> None:
 
 
 def test_countries_of_videos_add_up(story: Story) -> None:
-    story.viewing.retention = 3 * DAY
+    story.keep(3)
     story.load(*ANALYTICS)
     sums = "SELECT day, country, sum(plays) FROM {} WHERE day < '2026-11-26' AND plays > 0 GROUP BY 1, 2 ORDER BY 1, 2"
     assert story.rows(sums.format("analytics_video_countries")) == story.rows(sums.format("analytics_countries"))
@@ -401,7 +407,7 @@ def test_countries_of_videos_add_up(story: Story) -> None:
 
 
 def test_watch_time_is_asked_of_the_most_played_once_the_day_is_over(story: Story) -> None:
-    story.viewing.retention = 3 * DAY
+    story.keep(3)
     story.load(*ANALYTICS, analytics_top_videos=5)
     rows = story.rows("SELECT day, count(*), min(watch_time_s) > 0 FROM analytics_watch_time GROUP BY 1 ORDER BY 1")
     assert rows == [(f"2026-11-{day}", 5, True) for day in (23, 24, 25)]
@@ -415,7 +421,7 @@ def test_watch_time_is_asked_of_the_most_played_once_the_day_is_over(story: Stor
 
 
 def test_plays_of_all_time_are_read_once_a_day(story: Story) -> None:
-    story.viewing.retention = 2 * DAY
+    story.keep(2)
     story.load()
     assert dict(story.rows("SELECT media_id, plays_total FROM analytics_totals")) == story.viewing.all_time({})
     story.load(after=HOUR)

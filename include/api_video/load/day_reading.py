@@ -33,10 +33,6 @@ class DayReading(UnitReading):
     _sync: DaySync | None = None
     _has_gaps_to_tell = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._told_refused: set[str] = set()
-
     def _units(self) -> Iterator[tuple[str, list[Question]]]:
         for span in self._begun().spans.values():
             yield span.day, [self._question(span.day, ask, span.start, span.read_to) for ask in self.endpoint.asks]
@@ -69,11 +65,7 @@ class DayReading(UnitReading):
             answer = unit.answers[ask.column]
             numbers = add_up(answer.rows, lambda _: "", ask.column)
             totals[ask.column] = None if answer.refused else numbers.get("", 0)
-        for column, reason in unit.refused.items():
-            if column in self._told_refused:
-                continue  # once, not for each day
-            self._told_refused.add(column)
-            log.warning("%s of %s: %s stays empty: %s", self.endpoint.name, unit.key, column, reason)
+        self._tell_refused(unit)
         return totals
 
     # --- the sync -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from include.api_video.sync.outcome import Outcome, hash_row
 from include.api_video.sync.removal import RemovalBrake
 from include.api_video.sync.state import KnownRow, ListedParent, ParentListState
 
+GIVEN_UP = "given up"  # stands for the hash of a list that api.video refuses
 log = logging.getLogger("api_video")
 
 
@@ -89,7 +90,7 @@ class ParentLists:
         self._answered.add(parent_key)
         log.warning("%s of %s cannot be read any more: %s", self._endpoint.name, parent_key, reason)
         parent = self.parents[parent_key]
-        self._note(parent, hash_row({"given up": reason}), parent.listed, now)
+        self._note(parent, GIVEN_UP, parent.listed, now)
 
     def _note(self, parent: ListedParent, content_hash: str, listed: int, now: datetime) -> None:
         self.asked.append(

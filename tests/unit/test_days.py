@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
@@ -103,7 +104,7 @@ def test_a_day_is_as_long_as_its_time_zone_says(zone: str, day: str, start: str,
 def test_days_of_a_year_leave_no_moment_out(zone: str) -> None:
     calendar = Calendar(zone, at("2028-01-01T12:00"))
     spans = [calendar.span(date(2026, 1, 1) + number * DAY) for number in range(400)]
-    assert all(one.end == following.start for one, following in zip(spans, spans[1:], strict=False))
+    assert all(one.end == following.start for one, following in itertools.pairwise(spans))
 
 
 def test_numbers_are_asked_for_until_a_minute_ago() -> None:

@@ -13,7 +13,7 @@ from include.api_video.api.client import REFUSED, UNREAD
 from include.api_video.api.origin import DEMO, check_same, is_demo, was_demo_only
 from include.api_video.catalog.model import Ask
 from include.api_video.catalog.storable import now_utc
-from include.api_video.errors import ApiVideoPermissionError, ApiVideoServerError, LeftOutError, SettingsError
+from include.api_video.errors import ApiVideoServerError, SettingsError
 from include.api_video.load.unit_reading import Question, Unit, UnitReading
 from include.api_video.sync.days import Calendar, DaysState, DaySync
 from include.api_video.sync.outcome import Outcome
@@ -129,10 +129,7 @@ class DayReading(UnitReading):
         ask = Ask("metrics/play/count", "plays")
         end = since + timedelta(hours=1)
         question = self._question("", ask, since, end)
-        try:
-            body = self.session.get(self.settings.url_of(self.endpoint.host) + question.path).json()
-        except ApiVideoPermissionError as error:
-            raise LeftOutError(f"Analytics are left out: {error}") from error
+        body = self.session.get(self.settings.url_of(self.endpoint.host) + question.path).json()
         if UNREAD in body:  # says nothing about how far back api.video goes
             raise ApiVideoServerError(str(body[UNREAD]))
         return REFUSED not in body and "data" in body and is_of(cast("dict[str, Any]", body), since, end)

@@ -33,7 +33,8 @@ def check_sums(query: Query, endpoint: Endpoint, sync: LedgerRow) -> tuple[bool,
     # No sum at all beside rows: api.video does not answer for this column.
     known = {name: f"CASE WHEN c.{column} IS NULL THEN 0 ELSE c.{name} END" for name in columns}
     differ = ", ".join(
-        f"sum(CASE WHEN p.{name} <> {own} THEN 1 ELSE 0 END), sum(CASE WHEN p.{name} > {own} THEN p.{name} - {own} ELSE 0 END)"
+        f"sum(CASE WHEN p.{name} <> {own} THEN 1 ELSE 0 END), "
+        f"sum(CASE WHEN p.{name} > {own} THEN p.{name} - {own} ELSE 0 END)"
         for name, own in known.items()
     )
     # Only lists that were requested for the totals as they are now.

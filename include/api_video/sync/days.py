@@ -165,6 +165,7 @@ class DaySync:
         """Whether a loaded day is still to be read, and may be older than what api.video has."""
         loaded = self._state.days[day.isoformat()]
         is_old = self._calendar.now - self._calendar.start_of(day) > self._state.kept_for
+        is_old |= loaded.state in (PARTIAL_DAY, GAP)
         return is_old and (loaded.state in LAST or not loaded.is_complete)
 
     def _is_due(self, span: Span, loaded: KnownDay) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import duckdb
 import pytest
 
 from include.api_video.catalog.analytics import ENDPOINTS, hour_of, without_query
@@ -354,22 +356,13 @@ def test_an_answer_cut_to_what_is_left_is_not_taken_for_a_day(story: Story) -> N
 def test_a_load_that_was_killed_is_made_good(story: Story) -> None:
     story.keep(5)
     story.load(*HOURLY)
-    import duckdb
-
     for resource in ("analytics_days", "analytics_videos"):
-        with duckdb.connect(str(story.warehouse.file)) as connection:
-            dataset = story.warehouse.settings.account.dataset
-            connection.execute(
-                f"DELETE FROM {dataset}._dlt_loads WHERE load_id IN "
-                f"(SELECT max(load_id) FROM {dataset}._syncs WHERE resource = '{resource}')"
-            )
+        kill(story, resource)
         story.load(*HOURLY, after=timedelta(minutes=10))
         story.assert_equal()
 
 
 def test_sums_that_lack_a_row_fail(story: Story) -> None:
-    import duckdb
-
     story.keep(3)
     story.load(*HOURLY)
     story.viewing.quiet()
@@ -431,3 +424,35 @@ def test_plays_of_all_time_are_read_once_a_day(story: Story) -> None:
     story.load(after=23 * HOUR)
     assert story.asked()["/data/buckets/play-total/media-id"] > 0
     assert dict(story.rows("SELECT media_id, plays_total FROM analytics_totals")) == story.viewing.all_time({})
+
+
+# --- any story ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_random_story_ends_with_the_numbers_of_the_viewing(story: Story, seed: int) -> None:
+    """Runs at random times over ten days, some of them killed before their load counts."""
+    dice = random.Random(seed)
+    story.keep(6)
+    story.viewing.plays_a_day = dice.choice([20, 120, 400])
+    until = story.clock.now + 10 * DAY
+    while story.clock.now < until:
+        story.load(*HOURLY, red=True, max_detail_requests=dice.choice([24, 200, 3000]))
+        if dice.random() < 0.3:
+            kill(story, dice.choice(HOURLY))
+        story.clock.now += timedelta(minutes=dice.choice([7, 60, 300, 1500]))
+    for _ in range(4):
+        run = story.load(*HOURLY, after=timedelta(minutes=10), red=True)
+    assert not run.report.failed, [str(check) for check in run.report.failed]
+    assert story.states()["gap"] == 0
+    story.assert_equal(settled_only=True)
+
+
+def kill(story: Story, resource: str) -> None:
+    """Makes the newest load of a resource one that was killed before its end."""
+    dataset = story.warehouse.settings.account.dataset
+    with duckdb.connect(str(story.warehouse.file)) as connection:
+        connection.execute(
+            f"DELETE FROM {dataset}._dlt_loads WHERE load_id IN "
+            f"(SELECT max(load_id) FROM {dataset}._syncs WHERE resource = '{resource}')"
+        )

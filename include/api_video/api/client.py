@@ -177,7 +177,7 @@ class ApiVideoSession(BoundedSession):
         if self._refused_ok and isinstance(error, ApiVideoRequestError) and error.status == 400:
             return {REFUSED: str(error)}
         if self._refused_ok and isinstance(error, ApiVideoPermissionError) and not self._answered:
-            raise LeftOutError(f"Analytics are left out: {error}") from error
+            raise LeftOutError(str(error)) from error
         if not self._unread_ok:
             return None
         is_refused = isinstance(error, (ApiVideoKeyError, ApiVideoPermissionError))

@@ -22,7 +22,12 @@ from include.api_video.sync.parent_lists import ParentLists
 from include.api_video.sync.removal import RemovalBrake
 from include.api_video.sync.state import ListedParent
 from include.api_video.warehouse.asked_lists import asked_rows, forget_all_asked, forget_recent_asked
-from include.api_video.warehouse.parent_list_queries import find_parents, parent_list_state, remove_rows_of_lost_parents
+from include.api_video.warehouse.parent_list_queries import (
+    find_parents,
+    parent_list_state,
+    remove_rows_of_lost_parents,
+    rows_of_killed_loads,
+)
 from include.api_video.warehouse.warehouse import Warehouse
 
 
@@ -63,7 +68,10 @@ class ParentListReading(UnitReading):
         if unit.failed:
             sync.leave(unit.key, unit.failed)
         elif unit.refused and len(unit.refused) == len(unit.answers):
-            sync.give_up(unit.key, next(iter(unit.refused.values())), now)
+            stored = rows_of_killed_loads(self._warehouse, self.endpoint, unit.key) if self.endpoint.parent else []
+            for row in sync.give_up(unit.key, next(iter(unit.refused.values())), now, stored):
+                self._emitted += 1
+                yield self._fit(row)
         else:
             items = self._rows_of_values(unit) if self.endpoint.asks else unit.answers[""].rows if unit.answers else []
             rows = [row for row in (self._row(unit.key, item) for item in items) if row is not None]

@@ -82,12 +82,13 @@ class Viewing:
         self.now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
         self.plays_a_day = PLAYS_A_DAY
         self.retention = RETENTION
+        self._quiet_since: datetime | None = None
         self.clamps = False  # answers for the span that is left, in place of a 400
         self._hour = lru_cache(maxsize=24 * 400)(self._make_hour)
 
     def quiet(self) -> None:
-        """Nobody watches any more: what was seen stays."""
-        self.plays_a_day = 0
+        """Nobody watches any more, and nothing comes late: what was seen stays."""
+        self._quiet_since = self.now()
 
     def _make_hour(self, hour: int, plays_a_day: int) -> tuple[Session, ...]:
         company = self._company
@@ -135,7 +136,8 @@ class Viewing:
 
     def sessions(self, start: datetime, end: datetime, where: Mapping[str, Sequence[str]]) -> Iterator[Session]:
         """Sessions that began in a span (``end`` is exclusive), and that the API knows by now."""
-        begin_s, end_s, now_s = start.timestamp(), end.timestamp(), self.now().timestamp()
+        begin_s, end_s = start.timestamp(), end.timestamp()
+        now_s = min(self.now(), self._quiet_since or self.now()).timestamp()
         for hour in range(int(begin_s // HOUR_S), int(-(-end_s // HOUR_S))):
             for session in self._hour(hour, self.plays_a_day):
                 is_there = begin_s <= session.at < end_s and session.known_at <= now_s

@@ -22,7 +22,7 @@ def read_answer(body: Mapping[str, Any], *, has_values: bool) -> Page:
     """
     if not has_values:
         number = body.get("data")
-        if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
+        if "data" not in body or (number is not None and as_number(number) is None):
             raise ApiVideoServerError(f"api.video answered without a number, but with the fields {sorted(body)}.")
         return Page([{"dimensionValue": "", "metricValue": number or 0}], 1, 1, None, has_next=False)
     return read_page(body)
@@ -61,7 +61,7 @@ def as_number(value: Any) -> float | int | None:
     """A number, whole ones as int: counts come as floats (OpenAPI, metricValue). None if it is none."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if not math.isfinite(number) or isinstance(value, bool):
         return None

@@ -28,6 +28,7 @@ from include.api_video.errors import (
     ApiVideoRequestError,
     ApiVideoSlowError,
     ForeignAnswerError,
+    LeftOutError,
     PassingError,
     TimeIsUpError,
 )
@@ -175,6 +176,8 @@ class ApiVideoSession(BoundedSession):
             return {STOPPED: error, "data": [], "items": []}
         if self._refused_ok and isinstance(error, ApiVideoRequestError) and error.status == 400:
             return {REFUSED: str(error)}
+        if self._refused_ok and isinstance(error, ApiVideoPermissionError) and not self._answered:
+            raise LeftOutError(str(error)) from error
         if not self._unread_ok:
             return None
         is_refused = isinstance(error, (ApiVideoKeyError, ApiVideoPermissionError))

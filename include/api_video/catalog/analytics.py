@@ -11,7 +11,6 @@ guide, analytics/overview: what the metrics mean, and how long they are kept.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone
 
 from include.api_video.catalog.model import Ask, Column, Due, Endpoint, Sync
 from include.api_video.catalog.storable import read_timestamp
@@ -29,7 +28,7 @@ def hour_of(emitted_at: str) -> str:
     """
     at, match = read_timestamp(emitted_at), _HOUR.match(emitted_at)
     if at is None and match:
-        at = datetime.fromisoformat(f"{match[1]}T{match[2]}:00:00").replace(tzinfo=timezone.utc)
+        at = read_timestamp(f"{match[1]}T{match[2]}:00:00")
     return at.replace(minute=0, second=0, microsecond=0).isoformat() if at else emitted_at
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from include.api_video.api.analytics import add_up, is_of
-from include.api_video.api.client import REFUSED
+from include.api_video.api.client import REFUSED, UNREAD
 from include.api_video.api.origin import DEMO, check_same, is_demo, was_demo_only
 from include.api_video.catalog.model import Ask
 from include.api_video.catalog.storable import now_utc
-from include.api_video.errors import ApiVideoPermissionError, LeftOutError, SettingsError
+from include.api_video.errors import ApiVideoServerError, SettingsError
 from include.api_video.load.unit_reading import Question, Unit, UnitReading
 from include.api_video.sync.days import Calendar, DaysState, DaySync
 from include.api_video.sync.outcome import Outcome
@@ -53,7 +54,7 @@ class DayReading(UnitReading):
     def _gaps(self, sync: DaySync, now: datetime) -> Iterator[dict[str, Any]]:
         if self._has_gaps_to_tell:
             self._has_gaps_to_tell = False
-            for row in sync.gap_rows(now):
+            for row in [*sync.gap_rows(now), *sync.kept_rows()]:
                 self._emitted += 1
                 yield self._fit(row)
 
@@ -64,8 +65,7 @@ class DayReading(UnitReading):
             answer = unit.answers[ask.column]
             numbers = add_up(answer.rows, lambda _: "", ask.column)
             totals[ask.column] = None if answer.refused else numbers.get("", 0)
-        for column, reason in unit.refused.items():
-            log.warning("%s of %s: %s stays empty: %s", self.endpoint.name, unit.key, column, reason)
+        self._tell_refused(unit)
         return totals
 
     # --- the sync -----------------------------------------------------------------------------------------------------
@@ -97,7 +97,8 @@ class DayReading(UnitReading):
                 "api.video has forgotten the older ones, so they cannot be cut anew: set analytics_timezone back, or load "
                 "into another dataset."
             )
-        return state
+        is_sandbox = self.settings.environment == "sandbox"
+        return replace(state, kept_for=OF_SANDBOX - MARGIN) if is_sandbox else state
 
     def _make_sync(self, state: DaysState) -> DaySync:
         calendar = Calendar(self.settings.analytics_timezone, self._started_at)
@@ -128,10 +129,9 @@ class DayReading(UnitReading):
         ask = Ask("metrics/play/count", "plays")
         end = since + timedelta(hours=1)
         question = self._question("", ask, since, end)
-        try:
-            body = self.session.get(self.settings.url_of(self.endpoint.host) + question.path).json()
-        except ApiVideoPermissionError as error:
-            raise LeftOutError(f"Analytics are left out: {error}") from error
+        body = self.session.get(self.settings.url_of(self.endpoint.host) + question.path).json()
+        if UNREAD in body:  # says nothing about how far back api.video goes
+            raise ApiVideoServerError(str(body[UNREAD]))
         return REFUSED not in body and "data" in body and is_of(cast("dict[str, Any]", body), since, end)
 
     def _outcome(self) -> Outcome:

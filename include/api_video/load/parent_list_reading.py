@@ -10,18 +10,24 @@ import dlt
 
 from include.api_video.api.analytics import add_up
 from include.api_video.api.client import ODD
-from include.api_video.api.origin import DEMO, may_be_demo
+from include.api_video.api.origin import DEMO, check_same, may_be_demo, was_demo_only
 from include.api_video.catalog.analytics import ALL_TIME
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Host
 from include.api_video.catalog.storable import now_utc, utc
 from include.api_video.load.rejected import kind_of
 from include.api_video.load.unit_reading import Question, Unit, UnitReading
+from include.api_video.sync.days import SHORTEST
 from include.api_video.sync.outcome import Outcome, hash_row
 from include.api_video.sync.parent_lists import ParentLists
 from include.api_video.sync.removal import RemovalBrake
 from include.api_video.sync.state import ListedParent
-from include.api_video.warehouse.asked_lists import asked_rows, forget_all_asked
-from include.api_video.warehouse.parent_list_queries import find_parents, parent_list_state, remove_rows_of_lost_parents
+from include.api_video.warehouse.asked_lists import asked_rows, forget_all_asked, forget_recent_asked
+from include.api_video.warehouse.parent_list_queries import (
+    find_parents,
+    parent_list_state,
+    remove_rows_of_lost_parents,
+    rows_of_killed_loads,
+)
 from include.api_video.warehouse.warehouse import Warehouse
 
 
@@ -62,7 +68,10 @@ class ParentListReading(UnitReading):
         if unit.failed:
             sync.leave(unit.key, unit.failed)
         elif unit.refused and len(unit.refused) == len(unit.answers):
-            sync.give_up(unit.key, next(iter(unit.refused.values())), now)
+            stored = rows_of_killed_loads(self._warehouse, self.endpoint, unit.key) if self.endpoint.parent else []
+            for row in sync.give_up(unit.key, next(iter(unit.refused.values())), now, stored):
+                self._emitted += 1
+                yield self._fit(row)
         else:
             items = self._rows_of_values(unit) if self.endpoint.asks else unit.answers[""].rows if unit.answers else []
             rows = [row for row in (self._row(unit.key, item) for item in items) if row is not None]
@@ -70,6 +79,7 @@ class ParentListReading(UnitReading):
                 self._emitted += 1
                 yield self._fit(row)
             self._resolve(unit)
+            self._tell_refused(unit)
         self._count("lists", sync.left)
 
     def _rows_of_values(self, unit: Unit) -> list[dict[str, Any]]:
@@ -81,9 +91,11 @@ class ParentListReading(UnitReading):
         columns: dict[str, Mapping[str, Any] | None] = {}
         for ask in endpoint.asks:
             answer = unit.answers.get(ask.column)
-            columns[ask.column] = (
-                {} if answer is None else None if answer.refused else add_up(answer.rows, endpoint.value_of, ask.column)
-            )
+            if answer is None:  # not asked, since the day's total is 0, or not known
+                is_known = self._begun().parents[unit.key].fields.get(ask.only_if) is not None
+                columns[ask.column] = {} if is_known else None
+            else:
+                columns[ask.column] = None if answer.refused else add_up(answer.rows, endpoint.value_of, ask.column)
         values = sorted({value for numbers in columns.values() if numbers for value in numbers})
         return [
             {name: value, **{column: None if n is None else n.get(value, 0) for column, n in columns.items()}}
@@ -107,12 +119,14 @@ class ParentListReading(UnitReading):
             return cast("dict[str, Any]", clean)
         fields = self._begun().parents[parent].fields
         carried = {name: fields.get(name) for name in endpoint.carried}
-        return {
+        row = {
             endpoint.key: "/".join([parent, *(clean[part] for part in parts)]),
             of_parent: parent,
             **carried,
             **clean,
         }
+        self._watch.see(row)  # the fields of the parent, too, or they would seem lost
+        return row
 
     def _reject_answer(self, unit: Unit) -> str:
         """Keeps an answer that is no list; returns why."""
@@ -141,13 +155,21 @@ class ParentListReading(UnitReading):
         endpoint, settings, now = self.endpoint, self.settings, self._started_at
         # No answer has told yet which API this is, but the parents were read from the same one.
         parent = endpoint.parent or "analytics_days"
-        self._of_demo = may_be_demo(settings.base_url) and warehouse.origin_of(parent) == DEMO
+        # If they were never read, nothing is read here: what the ledger says of it must stand in no later run's way.
+        self._of_demo = may_be_demo(settings.base_url) and warehouse.origin_of(parent) in (DEMO, None)
         remove_rows_of_lost_parents(warehouse, endpoint, now)
         self._resolve_lost_parents(warehouse)
         budget = settings.max_detail_requests // max(1, len(endpoint.asks))
         most = settings.analytics_top_videos
         state = parent_list_state(warehouse, endpoint, budget, now, most=most)
-        if full_refresh := self._starts_over(warehouse, state.base_url):
+        if endpoint.asks and not was_demo_only(state.base_url, self._origin):
+            check_same(endpoint.name, state.base_url, self._origin)
+            full_refresh = False  # nobody else has what api.video has forgotten: its rows stay
+            if self._full_refresh:
+                with warehouse.connect() as query:
+                    forget_recent_asked(query, endpoint, now - SHORTEST)
+                state = parent_list_state(warehouse, endpoint, budget, now, most=most)
+        elif full_refresh := self._starts_over(warehouse, state.base_url):
             with warehouse.connect() as query:
                 forget_all_asked(query, endpoint.name)
             state = parent_list_state(warehouse, endpoint, budget, now, most=most, full_refresh=True)

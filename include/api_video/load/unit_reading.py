@@ -4,6 +4,7 @@ questions, each answered by one or more pages; it goes on as one item once all a
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from include.api_video.load.pages import QuestionPaginator
 from include.api_video.load.reading import Reading
 
 UNITS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
+log = logging.getLogger("api_video")
 PAGING = ("currentPage", "page")
 
 
@@ -87,6 +89,10 @@ class UnitReading(Reading):
 
     stops_ok = False
     _of_demo = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._told_refused: set[str] = set()
 
     # --- for subclasses ---------------------------------------------------------------------------------------------
 
@@ -200,6 +206,13 @@ class UnitReading(Reading):
             if page.rows and (page.has_next if page.pages_total is None else answer.pages < page.pages_total):
                 return answer.pages + 1
         return None
+
+    def _tell_refused(self, unit: Unit) -> None:
+        """Logs which columns api.video does not answer for: once, not for each unit."""
+        for column, reason in unit.refused.items():
+            if column not in self._told_refused:
+                self._told_refused.add(column)
+                log.warning("%s: %s stays empty from %s on: %s", self.endpoint.name, column, unit.key, reason)
 
     @property
     def _origin(self) -> str:

@@ -11,6 +11,7 @@ from include.api_video.api.origin import DEMO
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import snake
+from include.api_video.sync.parent_lists import GIVEN_UP
 from include.api_video.warehouse.asked_lists import last_asked, parent_column
 from include.api_video.warehouse.ledger import LedgerRow
 from include.api_video.warehouse.sql import Query
@@ -29,15 +30,18 @@ def check_sums(query: Query, endpoint: Endpoint, sync: LedgerRow) -> tuple[bool,
     columns, parent = _columns(endpoint), by_name()[endpoint.parent or ""]
     column, key = parent_column(endpoint), snake(parent.key)
     sums = ", ".join(f"sum({name}) AS {name}" for name in columns)
+    # No sum at all beside rows: api.video does not answer for this column.
+    known = {name: f"CASE WHEN c.{column} IS NULL THEN 0 ELSE c.{name} END" for name in columns}
     differ = ", ".join(
-        f"sum(CASE WHEN p.{name} <> coalesce(c.{name}, 0) THEN 1 ELSE 0 END), "
-        f"sum(CASE WHEN p.{name} > coalesce(c.{name}, 0) THEN p.{name} - coalesce(c.{name}, 0) ELSE 0 END)"
-        for name in columns
+        f"sum(CASE WHEN p.{name} <> {own} THEN 1 ELSE 0 END), "
+        f"sum(CASE WHEN p.{name} > {own} THEN p.{name} - {own} ELSE 0 END)"
+        for name, own in known.items()
     )
     # Only lists that were requested for the totals as they are now.
     ((rows, *found),) = query.rows(
         f"SELECT count(*), {differ} FROM {query.table(parent.name)} p "
         f"JOIN {last_asked(query)} a ON a.parent_key = p.{key} AND a.parent_hash = p._content_hash "
+        f"AND a.content_hash <> '{GIVEN_UP}' "
         f"LEFT JOIN (SELECT {column}, {sums} FROM {query.table(endpoint.name)} "
         f"WHERE removed_at IS NULL GROUP BY {column}) c ON c.{column} = p.{key}",
         endpoint.name,

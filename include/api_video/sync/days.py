@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pendulum
@@ -22,6 +22,8 @@ from include.api_video.sync.outcome import Outcome, hash_row
 AGES = (timedelta(hours=1), timedelta(hours=24), timedelta(hours=72))  # after a day's end, when it is read again
 LAG = timedelta(seconds=60)  # numbers are there after 5 s (guide, analytics/overview)
 LATE = timedelta(minutes=5)  # a run may begin some minutes earlier in its hour than the one that closed the day
+SHORTEST = timedelta(days=29)  # api.video has the numbers of so many days for certain; the sandbox has not
+LAST = {OPEN: PARTIAL_DAY, CLOSED: SETTLED}  # what becomes of a day that api.video has forgotten
 log = logging.getLogger("api_video")
 
 
@@ -38,21 +40,33 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class KnownDay:
-    """A loaded day: its state, when it was read, the hash of its totals; ``is_complete``: its load is."""
+    """A loaded day: its state, when it was read, the hash of its totals; ``is_complete``: its load is.
+
+    ``row``: its other columns as they are loaded, by field.
+    """
 
     state: str
     read_at: datetime | None
     content_hash: str | None
     is_complete: bool = True
+    row: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DaysState:
-    """What the table of days holds before a run. ``timezone``: that of its days."""
+    """What the table of days holds before a run.
+
+    Attributes:
+        timezone: that of its days.
+        may_lack: the last run left days for this one, which may be older than all loaded ones.
+        kept_for: how long api.video has numbers for certain.
+    """
 
     days: Mapping[str, KnownDay]
     timezone: str | None = None
     base_url: str | None = None
+    may_lack: bool = False
+    kept_for: timedelta = SHORTEST
 
 
 class Calendar:
@@ -72,8 +86,8 @@ class Calendar:
         return moment.astimezone(self._zone).date()
 
     def start_of(self, day: date) -> datetime:
-        """When a day begins, in UTC: at its first moment, where its midnight is skipped."""
-        return pendulum.datetime(day.year, day.month, day.day, tz=self._zone).in_timezone("UTC")
+        """When a day begins, in UTC: at its first moment, where its midnight is skipped or comes twice (``fold`` is 0)."""
+        return datetime(day.year, day.month, day.day, tzinfo=self._zone).astimezone(timezone.utc)
 
     def span(self, day: date, state: str | None = None, start: datetime | None = None) -> Span:
         """A day until its end, or until a minute ago; its state as of now unless one is given."""
@@ -107,11 +121,12 @@ class DaySync:
         self._first = state.base_url is None
         self._anew = anew
         self._gaps: list[Span] = []
+        self._kept: list[tuple[str, KnownDay, str]] = []  # read for the last time: their numbers stay, with a new state
         wanted = list(self._wanted(forgotten_before))
         self._expected = len(state.days) + sum(span.day not in state.days for span in (*wanted, *self._gaps))
         today = [span for span in wanted if span.state == OPEN]
         earlier = [span for span in wanted if span.state != OPEN]
-        chosen = [*earlier[: max(0, most - len(today))], *today]
+        chosen = [*earlier[: max(1, most - len(today))], *today]  # at least one, or no day would ever be settled
         self._waiting = len(wanted) - len(chosen)
         self.spans: Mapping[str, Span] = {span.day: span for span in chosen}
         self._kinds: Counter[str] = Counter()
@@ -127,8 +142,12 @@ class DaySync:
         begin = min((date.fromisoformat(day) for day in known), default=None)
         yesterday = calendar.today - timedelta(days=1)
         is_missing = begin is None or any(day.isoformat() not in known for day in _days(begin, yesterday))
+        is_missing |= self._state.may_lack or any(self._may_be_forgotten(date.fromisoformat(day)) for day in known)
         cut = forgotten_before() if is_missing or self._anew else None
-        for day in _days(begin or calendar.day_of(cut or calendar.now), calendar.today):
+        oldest = calendar.day_of(cut or calendar.now)
+        if begin is None or self._anew or self._state.may_lack:
+            begin = min(begin or oldest, oldest)
+        for day in _days(begin, calendar.today):
             span, loaded = calendar.span(day), known.get(day.isoformat())
             if span.read_to <= span.start:
                 continue  # the first minute of a day
@@ -137,14 +156,23 @@ class DaySync:
                     self._gaps.append(calendar.span(day, GAP))
                 elif loaded is None:
                     yield calendar.span(day, PARTIAL_DAY, start=cut)
+                elif loaded.state in LAST or not loaded.is_complete:
+                    self._kept.append((span.day, loaded, LAST.get(loaded.state, loaded.state)))
             elif loaded is None or not loaded.is_complete or self._anew or self._is_due(span, loaded):
                 yield span
+
+    def _may_be_forgotten(self, day: date) -> bool:
+        """Whether a loaded day is still to be read, and may be older than what api.video has."""
+        loaded = self._state.days[day.isoformat()]
+        is_old = self._calendar.now - self._calendar.start_of(day) > self._state.kept_for
+        is_old |= loaded.state in (PARTIAL_DAY, GAP)
+        return is_old and (loaded.state in LAST or not loaded.is_complete)
 
     def _is_due(self, span: Span, loaded: KnownDay) -> bool:
         if loaded.state in (SETTLED, PARTIAL_DAY, GAP):
             return False
-        if loaded.state == OPEN:
-            return True  # still open, or over since
+        if loaded.state == OPEN or span.state == SETTLED:
+            return True  # still open, or over since; or only its last reading is left
         read_at = loaded.read_at or span.end
         return any(read_at + LATE < span.end + age <= self._calendar.now + LATE for age in AGES)
 
@@ -188,8 +216,22 @@ class DaySync:
                 *(self._endpoint.name, len(self._gaps), self._gaps[0].day, self._gaps[-1].day),
             )
         self._kinds["new"] += len(self._gaps)
-        nothing = {ask.column: None for ask in self._endpoint.asks}
+        nothing = dict.fromkeys(ask.column for ask in self._endpoint.asks)
         return [self._row(span, nothing, hash_row({"day": span.day}), now) for span in self._gaps]
+
+    def kept_rows(self) -> list[dict[str, Any]]:
+        """Rows of days that api.video forgot before they were settled: the numbers that were read stay."""
+        self._kinds["changed"] += len(self._kept)
+        return [
+            {
+                **loaded.row,
+                "day": day,
+                "state": state,
+                "_content_hash": loaded.content_hash or hash_row({"day": day}),
+                "_read_at": loaded.read_at,
+            }
+            for day, loaded, state in self._kept
+        ]
 
     def _row(self, span: Span, totals: Mapping[str, Any], content_hash: str, now: datetime) -> dict[str, Any]:
         return {

@@ -17,6 +17,7 @@ from include.api_video.sync.outcome import Outcome, hash_row
 from include.api_video.sync.removal import RemovalBrake
 from include.api_video.sync.state import KnownRow, ListedParent, ParentListState
 
+GIVEN_UP = "given up"  # stands for the hash of a list that api.video refuses
 log = logging.getLogger("api_video")
 
 
@@ -84,12 +85,22 @@ class ParentLists:
         self._listed += len(listed) + kept - parent.listed
         self._note(parent, hash_row(hashes), len(listed) + kept, now)
 
-    def give_up(self, parent_key: str, reason: str, now: datetime) -> None:
-        """Gives up a list that api.video refuses to give, such as that of a day that it has forgotten: its rows stay."""
+    def give_up(
+        self, parent_key: str, reason: str, now: datetime, stored: Sequence[Mapping[str, Any]] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """Gives up a list that api.video refuses to give, such as that of a day that it has forgotten: its rows stay.
+
+        Yields the ``stored`` rows, whose load was killed, to load them once more: nobody else has them.
+        """
         self._answered.add(parent_key)
         log.warning("%s of %s cannot be read any more: %s", self._endpoint.name, parent_key, reason)
         parent = self.parents[parent_key]
-        self._note(parent, hash_row({"given up": reason}), parent.listed, now)
+        known = self._state.known.get(parent_key, {}).values()
+        listed = sum(not row.removed for row in known)
+        self._listed += listed - parent.listed
+        self._note(parent, GIVEN_UP, listed, now)
+        for row in stored:
+            yield {**row, "_content_hash": hash_row(row), "_read_at": now}
 
     def _note(self, parent: ListedParent, content_hash: str, listed: int, now: datetime) -> None:
         self.asked.append(

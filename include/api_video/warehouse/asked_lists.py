@@ -7,7 +7,9 @@ newest of a complete load counts. Losing one costs a request and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
+from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Column, Endpoint
 from include.api_video.catalog.naming import ASKED, snake
 from include.api_video.warehouse.sql import Query
@@ -24,7 +26,7 @@ ASKED_COLUMNS = (
     Column("load_id",      "text",      "Load package of dlt", joins="_dlt_loads.load_id"),
 )
 # fmt: on
-LEFT = ("parent_key", "parent_hash", "listed_rows", "asked_at", "asked_id")
+LEFT = ("parent_key", "parent_hash", "content_hash", "listed_rows", "asked_at", "asked_id")
 
 
 def last_asked(query: Query) -> str:
@@ -59,6 +61,23 @@ def forget_all_asked(query: Query, resource: str) -> None:
     """Deletes all rows of a resource."""
     if query.exists(ASKED):
         query.delete(ASKED, "resource", [resource])
+
+
+def forget_recent_asked(query: Query, endpoint: Endpoint, since: datetime) -> None:
+    """Deletes the rows of lists that api.video still has for certain: those of days since then, or of no day at all.
+
+    Each parent of a list of analytics has a column ``day``.
+    """
+    if not query.exists(ASKED):
+        return
+    where, args = "resource = %s", [endpoint.name]
+    if endpoint.parent:
+        parent = by_name()[endpoint.parent]
+        if not query.exists(parent.name):
+            return
+        days = f"SELECT {snake(parent.key)} FROM {query.table(parent.name)} WHERE day >= %s"
+        where, args = f"{where} AND parent_key IN ({days})", [*args, since.date().isoformat()]
+    _forget(query, where, *args)
 
 
 def _forget(query: Query, where: str, *args: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
 from include.api_video.catalog.model import Endpoint
+from include.api_video.catalog.naming import SKIPPED, snake
 from include.api_video.catalog.storable import utc
 from include.api_video.sync.days import DaysState, KnownDay
-from include.api_video.warehouse.ledger import last_sync
+from include.api_video.warehouse.ledger import last_sync, read_syncs
 from include.api_video.warehouse.mending import mend
 from include.api_video.warehouse.warehouse import Warehouse
 
@@ -15,9 +18,14 @@ from include.api_video.warehouse.warehouse import Warehouse
 def days_state(warehouse: Warehouse, endpoint: Endpoint) -> DaysState:
     """The loaded days, repaired first if one is there twice. A row each: a year has 365."""
     with warehouse.connect() as query:
-        table, base_url = query.table(endpoint.name), last_sync(query, endpoint.name).base_url
+        table, last = query.table(endpoint.name), last_sync(query, endpoint.name)
+        where = f"WHERE resource = %s AND mode <> '{SKIPPED}' AND finished_at >= %s"
+        newest = read_syncs(query, where, endpoint.name, last.finished_at) if last.finished_at else []
+        waiting = newest[0]["waiting_rows"] if newest else 0
         complete = f"CASE WHEN _dlt_load_id IN {query.complete_loads} AND _content_hash <> '' THEN 1 ELSE 0 END"
-        sql = f"SELECT day, state, _read_at, _content_hash, {complete}, timezone FROM {table} ORDER BY day"
+        fields = [column.path for column in endpoint.columns]
+        columns = ", ".join(snake(name) for name in fields)
+        sql = f"SELECT day, state, _read_at, _content_hash, {complete}, timezone, {columns} FROM {table} ORDER BY day"
         try:
             rows = query.rows(sql)
             if len({row[0] for row in rows}) < len(rows):
@@ -26,7 +34,18 @@ def days_state(warehouse: Warehouse, endpoint: Endpoint) -> DaysState:
         except DatabaseUndefinedRelation:
             rows = []
     days = {
-        str(day): KnownDay(str(state), utc(read_at), content_hash, bool(is_complete))
-        for day, state, read_at, content_hash, is_complete, _ in rows
+        str(day): KnownDay(
+            str(state),
+            utc(read_at),
+            content_hash,
+            bool(is_complete),
+            _as_read(endpoint, dict(zip(fields, row, strict=True))),
+        )
+        for day, state, read_at, content_hash, is_complete, _, *row in rows
     }
-    return DaysState(days, rows[-1][5] if rows else None, base_url)
+    return DaysState(days, rows[-1][5] if rows else None, last.base_url, may_lack=bool(waiting))
+
+
+def _as_read(endpoint: Endpoint, row: dict[str, Any]) -> dict[str, Any]:
+    """A loaded row with its times as the sync has them."""
+    return row | {c.path: utc(row[c.path]) for c in endpoint.columns if c.data_type == "timestamp"}

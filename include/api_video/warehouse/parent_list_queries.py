@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
@@ -90,6 +91,22 @@ def find_parents(warehouse: Warehouse, endpoint: Endpoint, keys: Sequence[str]) 
             )
             found.update(str(key) for (key,) in rows)
     return found
+
+
+def rows_of_killed_loads(warehouse: Warehouse, endpoint: Endpoint, parent: str) -> list[dict[str, Any]]:
+    """Rows of a parent's list by field, whose load was killed: to load them once more, if the list cannot be read again."""
+    names = [column.path for column in endpoint.columns]
+    with warehouse.connect() as query:
+        rows = query.rows(
+            f"SELECT {', '.join(map(snake, names))} FROM {query.table(endpoint.name)} WHERE {parent_column(endpoint)} = %s "
+            f"AND removed_at IS NULL AND (_content_hash = '' OR _dlt_load_id NOT IN {query.complete_loads})",
+            parent,
+        )
+    times = [column.data_type == "timestamp" for column in endpoint.columns]
+    return [
+        {name: utc(value) if is_time else value for name, value, is_time in zip(names, row, times, strict=True)}
+        for row in rows
+    ]
 
 
 def _mend(warehouse: Warehouse, query: Query, endpoint: Endpoint) -> None:

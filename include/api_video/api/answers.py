@@ -12,6 +12,7 @@ from typing import Any
 
 from include.api_video.catalog.model import MAX_PAGE_SIZE
 from include.api_video.errors import (
+    MOST_WORDS,
     ApiVideoError,
     ApiVideoKeyError,
     ApiVideoLimitError,
@@ -22,6 +23,7 @@ from include.api_video.errors import (
     ProxySettingError,
 )
 
+ANALYTICS = "/data/"  # path of all analytics
 KEY_REFUSED = "api.video refused the API key"  # beginning of the message for a 401
 
 
@@ -244,6 +246,12 @@ def read_error(
     if status >= 500 or status in (408, 425):
         who = "A proxy in front of api.video, or api.video itself," if is_page(headers, text) else "api.video"
         return ApiVideoServerError(f"{who} has a problem {where}. Nothing was lost; the next run reads it again.")
+    if ANALYTICS in url and isinstance(
+        body, Mapping
+    ):  # these quote no more than a parameter's name and what is wrong with it
+        said = " ".join(_sentence(str(body.get("detail") or title or "no reason given")).split())[:MOST_WORDS]
+        name = str(body.get("name") or "").split(":")[0]
+        return ApiVideoRequestError(f"api.video does not answer this {where}: {f'{name}: ' if name else ''}{said}", status)
     problems = body.get("problems") if isinstance(body, Mapping) else None
     names = ", ".join(str(p.get("name")) for p in problems or [] if isinstance(p, Mapping))
     return ApiVideoRequestError(

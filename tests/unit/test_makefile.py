@@ -35,8 +35,10 @@ OURS = {
 
 
 def seen_by_a_command(folder: Path, **environment: str) -> dict[str, str]:
-    """The environment of a command that make runs, through a makefile that includes the project's."""
-    (folder / "Makefile").write_text(f"include {PROJECT}/Makefile\nshow:\n\t@env\n", encoding="utf-8")
+    """The environment of a command that make runs, by a makefile that has the project's text."""
+    # Not by make's include, which cannot read a path with a space.
+    own = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    (folder / "Makefile").write_text(f"{own}\nshow:\n\t@env\n", encoding="utf-8")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHONPATH"))}
     command = ["make", "--silent", "show"]
     done = subprocess.run(command, cwd=folder, env={**kept, **environment}, capture_output=True, text=True, check=True)

@@ -60,7 +60,8 @@ def test_what_make_starts_reaches_what_is_local_without_the_proxy(
         "print(os.environ['NO_PROXY'])\n",
         encoding="utf-8",
     )
-    (tmp_path / "Makefile").write_text(f"include {PROJECT}/Makefile\nasks:\n\t@{sys.executable} {tmp_path}/asks.py\n")
+    own = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    (tmp_path / "Makefile").write_text(f'{own}\nasks:\n\t@"{sys.executable}" asks.py\n')
     command = ["make", "--silent", "--file", str(tmp_path / "Makefile"), "asks"]
     environment = {**environment, "no_proxy": "warehouse.example.com"}
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)

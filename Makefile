@@ -114,7 +114,7 @@ update: $(DEV) ## update everything to the newest supported versions; kept if th
 oldest: VENV := .venv-oldest
 oldest: ## run the tests with the oldest supported versions, in .venv-oldest
 	@$(INSTALL) tests/versions/oldest.txt
-	@touch $(READY) $(NOTEBOOK) $(DEV)
+	@touch $(addprefix $(VENV)/,ready ready-notebook ready-dev) # nothing newer is put over it
 	@PYTEST_ADDOPTS="-W default" $(MAKE) --no-print-directory test-all VENV=.venv-oldest # deprecations since then may warn
 
 clean: ## remove the environment and Airflow's files (its Connections and runs, too); keeps the warehouse

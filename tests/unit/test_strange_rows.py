@@ -93,6 +93,8 @@ def test_no_row_fails_and_no_value_is_lost(resource: str, destination: Any) -> N
     @given(first=a_world(resource), second=a_world(resource))
     # Two names without an ASCII letter became the same column, and null replaced false.
     @example(first=[], second=[{key: "id0", "createdAt": {"٣": False, ":\x80𐴰": None}}])
+    # A list whose name has no letter, and whose table another list had taken: its text became a time.
+    @example(first=[{key: "id1", "a": {"\x02": [None]}}], second=[{key: "id0", "a": [{"\x96": ["20240101T000000Z"]}]}])
     def check(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
         tables = Tables(resource, destination)
         ours = OURS | {tables.schema.naming.normalize_identifier(key)}

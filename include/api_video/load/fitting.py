@@ -96,7 +96,8 @@ class Fitting:
         parent = self._table(trail)
         # {"a": {"b": []}} and {"a": [{"b": []}]} would share a child table: its rows could have two parents.
         while self._parents.get(self._table((*trail, *path)), parent) != parent:
-            name, path = f"{name}_of_item", (*path[:-1], f"{path[-1]}_of_item")
+            name = f"{name}_of_item"
+            path = (*path[:-1], self._identifier(name))  # not that of the old name and more: a name may have no letter
         child = self._table((*trail, *path))
         if items and child not in self._parents:
             if len(self._parents) >= MOST_TABLES or len(child) > LONGEST_TABLE:

@@ -3,7 +3,7 @@
 May import: what warehouse may.
 
 - table_lock: how long a run waits for a table, and what it says
-- kinds: locks of the kernel and of PostgreSQL
+- session_locks: locks of the kernel and of PostgreSQL
 - leases: locks that run out
 - duckdb_file: the lock of a DuckDB file
 """

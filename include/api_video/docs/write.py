@@ -66,7 +66,7 @@ def resource_table() -> str:
 
 
 def _row(endpoint: Endpoint) -> list[str]:
-    switch = "" if endpoint.on_by_default else " (off by default)"
+    switch = f" ({endpoint.switch})" if endpoint.switch else ""
     children = ", ".join(f"`{name.removeprefix(endpoint.name)}`" for name in tables_of(endpoint)[1:]) or ""
     key = f"`{snake(endpoint.key)}`"
     return [f"`{endpoint.name}`{switch}", endpoint.meaning, source_of(endpoint), key, how_current(endpoint), children]
@@ -106,7 +106,7 @@ def data_dictionary() -> str:
 
 
 def _section(table: TableEntry) -> str:
-    switch = "" if table.on_by_default else " Off by default."
+    switch = f" {table.switch.capitalize()}." if table.switch else ""
     facts = [f"{table.meaning}.{switch}", f"- **Source**: {table.source}", f"- **Kept current**: {table.current}"]
     facts += [f"- **Deletes**: {table.deletes}"]
     head = ("column", "type", "unit", "null", "key", "meaning", "source")

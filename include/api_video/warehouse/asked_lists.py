@@ -17,7 +17,7 @@ ASKED_COLUMNS = (
     Column("asked_id",     "text",      "Resource, parent_key and asked_at"),
     Column("resource",     "text",      "Resource that has a list per parent, which is the name of its table"),
     Column("parent_key",   "text",      "Key of the parent's row"),
-    Column("parent_hash",  "text",      "_content_hash of the parent then; if it differs now, the list is requested again"),
+    Column("parent_hash",  "text",      "_content_hash of the parent then; null or different now: the list is requested again"),
     Column("content_hash", "text",      "Hash of the list"),
     Column("listed_rows",  "bigint",    "Rows of the list that the table can hold", "rows"),
     Column("asked_at",     "timestamp", "When the list was requested"),

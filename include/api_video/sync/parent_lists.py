@@ -24,7 +24,7 @@ class ParentLists:
     """One run over the lists of an endpoint: which to request, and what to load of each.
 
     Attributes:
-        asked: the lists that were read, as rows for ``_asked``. Read it after ``outcome``. Where ``parent_hash`` is None, the
+        asked: the lists that were read, as rows for ``_asked``. Read it after ``outcome``. Without ``parent_hash``, the
             next run requests the list again.
     """
 

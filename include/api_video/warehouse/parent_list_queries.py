@@ -126,7 +126,8 @@ def _known_rows(query: Query, endpoint: Endpoint, parents: Sequence[str]) -> dic
 
 def _loaded(query: Query, endpoint: Endpoint) -> str:
     """SQL: how many rows of each parent's list are loaded, and how many a killed load left, in parentheses."""
-    broken = f"_content_hash = '' OR _dlt_load_id NOT IN {query.complete_loads}"
+    # A removed row keeps the load that it came with: it needs no repair.
+    broken = f"removed_at IS NULL AND (_content_hash = '' OR _dlt_load_id NOT IN {query.complete_loads})"
     return (
         f"(SELECT {parent_column(endpoint)} AS of_parent, sum(CASE WHEN removed_at IS NULL THEN 1 ELSE 0 END) AS loaded, "
         f"sum(CASE WHEN {broken} THEN 1 ELSE 0 END) AS broken FROM {query.table(endpoint.name)} GROUP BY 1)"

@@ -75,7 +75,7 @@ class Rules:
     """Rules for all fields of an endpoint, at any depth."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.key = endpoint.key
+        self.written = {(name,) for name in endpoint.written}
         self.secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
         self.objects = object_paths(endpoint)
         self.spellings = {part for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
@@ -154,11 +154,6 @@ class Place:
         return self._rules.learned > 20_000
 
     @property
-    def _is_free_inside(self) -> bool:
-        """Whether customers write what is inside; nothing is inside a key."""
-        return self.is_free and self._path != (self._rules.key,)
-
-    @property
     def is_list(self) -> bool:
         """Whether this is documented as a list."""
         return self._documented is not None and self._documented.items is not None
@@ -166,6 +161,11 @@ class Place:
     def is_secret(self, name: str) -> bool:
         """Whether a field with this name holds a credential."""
         return self._rules.is_secret(name)
+
+    @property
+    def _is_free_inside(self) -> bool:
+        """Whether texts inside it are stored unchanged, too."""
+        return self.is_free and self._path not in self._rules.written
 
     @property
     def fields(self) -> Fields:
@@ -179,8 +179,7 @@ class Place:
         """The items of a list at this place."""
         if self._items is None:
             inside = self._documented.items if self._documented else None
-            path = (*self._path, "[]")
-            self._items = Place(self._rules, self.kept, path, self.depth + 1, inside, self._is_free_inside)
+            self._items = Place(self._rules, self.kept, (*self._path, "[]"), self.depth + 1, inside, self._is_free_inside)
         return self._items
 
     def inside(self, name: str) -> Place:
@@ -189,9 +188,9 @@ class Place:
         in_item = bool(self._path) and self._path[-1] == "[]"
         kept = None if rules.is_secret(name) else rules.name_of(name, is_root=not self._path, in_item=in_item)
         documented = self._documented.fields.get(name) if self._documented else None
-        is_key = not self._path and name == rules.key  # one that was changed could become another row's
-        is_free = is_key or name in FREE_TEXT or self._is_free_inside
-        return Place(rules, kept, (*self._path, name), self.depth + 1, documented, is_free)
+        path = (*self._path, name)
+        is_free = self._is_free_inside or name in FREE_TEXT or path in rules.written
+        return Place(rules, kept, path, self.depth + 1, documented, is_free=is_free)
 
     def rank(self, name: str) -> tuple[bool, bool, str]:
         """Sort key among fields that share a column: the lowest keeps it, documented before undocumented."""

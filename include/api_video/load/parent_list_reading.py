@@ -128,16 +128,21 @@ class ParentListReading(Reading):
     def take(self, one: OneList) -> Iterator[dict[str, Any]]:
         """Yields the rows to load of a list."""
         sync, now = self._begun(), now_utc()
-        if one.failed or one.odd is not None:
-            if one.odd is not None:
-                one.failed = self._reject_answer(one)
+        if one.failed:
             sync.leave(one.parent, one.failed)
+        elif one.odd is not None:
+            self._reject_answer(one)
+            sync.reject(one.parent)
         else:
             rows = [row for row in (self._row(one.parent, item) for item in one.rows) if row is not None]
-            for row in sync.take(one.parent, rows, now, is_whole=one.is_whole):
+            # A list that moves between its pages can show a row twice and hide another: the count alone is no proof.
+            is_whole = one.is_whole and (one.pages < 2 or len({row[self.endpoint.key] for row in rows}) == len(rows))
+            has_rejected = len(rows) < len(one.rows)
+            for row in sync.take(one.parent, rows, now, is_whole=is_whole, has_rejected=has_rejected):
                 self._emitted += 1
                 yield self._fit(row)
-            self._resolve(one)
+            if is_whole:
+                self._resolve(one.parent)
         self._count("lists", sync.left)
 
     def _row(self, parent: str, item: Any) -> dict[str, Any] | None:
@@ -151,18 +156,16 @@ class ParentListReading(Reading):
             return None
         return {endpoint.key: "/".join([parent, *(clean[part] for part in parts)]), of_parent: parent, **clean}
 
-    def _reject_answer(self, one: OneList) -> str:
-        """Keeps an answer that is no list; returns why."""
+    def _reject_answer(self, one: OneList) -> None:
+        """Keeps an answer that is no list."""
         what = f"The answer is {kind_of(one.odd)}, not a list."
         content = self._clean({ODD: one.odd})[ODD]
         self._rejections.add(f"{one.parent}/", what, content, hash_row({ODD: content}), now_utc())
-        return what
 
-    def _resolve(self, one: OneList) -> None:
-        """Resolves what was rejected of this list in earlier runs and is not listed any more."""
-        if one.is_whole:
-            known = [key for key in self._rejections.known if key.startswith(f"{one.parent}/")]
-            self._rejections.resolve(key for key in known if not self._rejections.is_seen(key))
+    def _resolve(self, parent: str) -> None:
+        """Resolves what was rejected of this parent's list in earlier runs and is not listed any more."""
+        known = [key for key in self._rejections.known if _parent_of(key) == parent]
+        self._rejections.resolve(key for key in known if not self._rejections.is_seen(key))
 
     # --- the sync -----------------------------------------------------------------------------------------------------
 
@@ -185,13 +188,14 @@ class ParentListReading(Reading):
             with warehouse.connect() as query:
                 forget_all_asked(query, endpoint.name)
             state = parent_list_state(warehouse, endpoint, settings.max_detail_requests, now, full_refresh=True)
+        self._unproven_since = state.unproven_since
         variable = settings.account.variable("max_removed_share")
         brake = RemovalBrake(endpoint.name, settings.max_removed_share, variable)
         return ParentLists(endpoint, state, brake, first=full_refresh or state.base_url is None)
 
     def _resolve_lost_parents(self, warehouse: Warehouse) -> None:
         """Resolves what was rejected of lists whose parent is gone."""
-        parents = {key: key.partition("/")[0] for key in self._rejections.known}
+        parents = {key: _parent_of(key) for key in self._rejections.known}
         if parents:
             listed = find_parents(warehouse, self.endpoint, sorted(set(parents.values())))
             self._rejections.resolve(key for key, parent in parents.items() if parent not in listed)
@@ -201,12 +205,18 @@ class ParentListReading(Reading):
         return DEMO if self._of_demo else super()._origin
 
     def _outcome(self) -> Outcome:
+        outcome = self._begun().outcome()
         self._asked = self._begun().asked
-        return self._begun().outcome()
+        return outcome
 
     def asked_rows(self) -> list[dict[str, Any]]:
         """Rows for ``_asked``. Call it once ``is_concluded``."""
         return asked_rows(self.endpoint, self._asked, str(dlt.current.load_package_state()["load_id"]))
+
+
+def _parent_of(rejected_key: str) -> str:
+    """The parent whose list a row of ``_rejected`` belongs to."""
+    return rejected_key.rpartition("/")[0]
 
 
 def _why_no_row(item: Any, parts: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ ASKED_COLUMNS = (
     Column("asked_id",     "text",      "Resource, parent_key and asked_at"),
     Column("resource",     "text",      "Resource that has a list per parent, which is the name of its table"),
     Column("parent_key",   "text",      "Key of the parent's row"),
-    Column("parent_hash",  "text",      "_content_hash of the parent then; if it differs now, the list is requested again"),
+    Column("parent_hash",  "text",      "_content_hash of the parent then; null or different now: asked for again"),
     Column("content_hash", "text",      "Hash of the list"),
     Column("listed_rows",  "bigint",    "Rows of the list that the table can hold", "rows"),
     Column("asked_at",     "timestamp", "When the list was requested"),
@@ -44,7 +44,7 @@ def forget_superseded(query: Query, endpoint: Endpoint) -> None:
     )
     if int(rows) > 2 * int(parents):
         kept = f"SELECT asked_id FROM {last_asked(query)} kept"
-        _forget(query, f"resource = %s AND asked_id NOT IN ({kept})", endpoint.name, endpoint.name)
+        query.delete_where(ASKED, "asked_id", f"resource = %s AND asked_id NOT IN ({kept})", endpoint.name, endpoint.name)
 
 
 def forget_lost_parents(query: Query, endpoint: Endpoint, listed: str, *args: str) -> None:
@@ -52,19 +52,13 @@ def forget_lost_parents(query: Query, endpoint: Endpoint, listed: str, *args: st
 
     ``listed`` is a query for the keys of the parents that are there, ``args`` are its parameters.
     """
-    _forget(query, f"resource = %s AND parent_key NOT IN ({listed})", endpoint.name, *args)
+    query.delete_where(ASKED, "asked_id", f"resource = %s AND parent_key NOT IN ({listed})", endpoint.name, *args)
 
 
 def forget_all_asked(query: Query, resource: str) -> None:
     """Deletes all rows of a resource."""
     if query.exists(ASKED):
         query.delete(ASKED, "resource", [resource])
-
-
-def _forget(query: Query, where: str, *args: str) -> None:
-    ids = [str(value) for (value,) in query.rows(f"SELECT asked_id FROM {query.table(ASKED)} WHERE {where}", *args)]
-    if ids:
-        query.delete(ASKED, "asked_id", ids)
 
 
 def asked_rows(endpoint: Endpoint, lists: Iterable[dict[str, object]], load_id: str) -> list[dict[str, object]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+
 from include.api_video.catalog.endpoints import ENDPOINTS
-from include.api_video.catalog.model import Sync
 from include.api_video.catalog.naming import snake
 from include.api_video.docs.dictionary import DLT_TABLES, tables
 from include.api_video.docs.write import TYPES

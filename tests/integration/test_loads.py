@@ -75,7 +75,9 @@ def test_a_run_in_which_nothing_changed_asks_one_page_per_list(warehouse: Wareho
 
     run = warehouse.load()
 
-    assert warehouse.demo.requests() == 13  # nine lists; the Admin API's: projects, and for the keys projects and each one's
+    assert (
+        warehouse.demo.requests() == 13
+    )  # nine lists; the Admin API's: projects, and for the keys projects and each one's
     assert {sync["new_rows"] + sync["changed_rows"] + sync["removed_rows"] for sync in run.report.syncs} == {0}
     assert warehouse.rows("SELECT * FROM videos ORDER BY video_id") == before
 

@@ -55,9 +55,7 @@ def test_a_new_list_is_one_entry(tmp_path: Path) -> None:
     assert "playlists" in output
     with duckdb.connect(str(file)) as connection:
         rows = connection.execute("SELECT count(*), count(DISTINCT playlist_id) FROM api_video_data.playlists").fetchall()
-        synced = connection.execute(
-            "SELECT items_total FROM api_video_data._syncs WHERE resource = 'playlists'"
-        ).fetchall()
+        synced = connection.execute("SELECT items_total FROM api_video_data._syncs WHERE resource = 'playlists'").fetchall()
         failed = connection.execute("SELECT count(*) FROM api_video_data._checks WHERE NOT passed").fetchall()
     assert rows[0][0] == rows[0][1] == synced[0][0] > 0
     assert failed == [(0,)]

@@ -324,7 +324,15 @@ def test_no_secret_has_a_column(name):
 
 def test_a_schema_of_some_resources_has_their_tables_and_ours_only():
     tables = build_schema([by_name()["summaries"], by_name()["summary_source"]]).data_table_names(include_incomplete=True)
-    assert sorted(tables) == ["_asked", "_checks", "_rejected", "_syncs", "summaries", "summary_source", "summary_source__takeaways"]
+    assert sorted(tables) == [
+        "_asked",
+        "_checks",
+        "_rejected",
+        "_syncs",
+        "summaries",
+        "summary_source",
+        "summary_source__takeaways",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,6 @@ class Endpoint:
         missing_ok: a 404 means "there is none" and is stored as that.
         is_final: False for an object that can change while its parent stays; it is requested again at each run.
         secrets: fields that must never be stored, at any depth of this payload.
-        written: fields of a row whose text customers write, beside ``places.FREE_TEXT``: it is stored unchanged.
         per_row_of: Admin API only: another list, as (path, key), each row of which has a list of this endpoint; it is walked
             first. A list for each row of a table is ``Sync.LIST_PER_PARENT``.
         listed_path: path to use where the host does not serve ``per_row_of``.
@@ -153,7 +152,6 @@ class Endpoint:
     missing_ok: bool = False
     is_final: Callable[[Mapping[str, Any]], bool] = lambda _: True
     secrets: tuple[str, ...] = ()
-    written: tuple[str, ...] = ()
     host: Host = Host.MAIN
     per_row_of: tuple[str, str] | None = None
     listed_path: str | None = None

@@ -75,7 +75,7 @@ class Rules:
     """Rules for all fields of an endpoint, at any depth."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self.written = {(name,) for name in endpoint.written}
+        self.key = (endpoint.key,)
         self.secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
         self.objects = object_paths(endpoint)
         self.spellings = {part for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
@@ -164,8 +164,8 @@ class Place:
 
     @property
     def _is_free_inside(self) -> bool:
-        """Whether texts inside it are stored unchanged, too."""
-        return self.is_free and self._path not in self._rules.written
+        """Whether texts inside it are stored unchanged, too: nothing is inside a key."""
+        return self.is_free and self._path != self._rules.key
 
     @property
     def fields(self) -> Fields:
@@ -188,8 +188,8 @@ class Place:
         in_item = bool(self._path) and self._path[-1] == "[]"
         kept = None if rules.is_secret(name) else rules.name_of(name, is_root=not self._path, in_item=in_item)
         documented = self._documented.fields.get(name) if self._documented else None
-        path = (*self._path, name)
-        is_free = self._is_free_inside or name in FREE_TEXT or path in rules.written
+        path = (*self._path, name)  # a key that was changed could become another row's
+        is_free = self._is_free_inside or name in FREE_TEXT or path == rules.key
         return Place(rules, kept, path, self.depth + 1, documented, is_free=is_free)
 
     def rank(self, name: str) -> tuple[bool, bool, str]:

@@ -205,7 +205,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         sync=Sync.WHOLE,
         columns=TAG,
         sort_by="value",
-        written=("value",),  # cleaned like a URL, one tag could become another
         meaning="Tags in use, with the number of videos of each",
     ),
     Endpoint(

@@ -259,7 +259,7 @@ def _inner_list(endpoint: Endpoint, body: Mapping[str, Any]) -> Iterator[Finding
 
 
 def _objects(seen: Examination) -> Iterator[Finding]:
-    """One single object of each kind: a list's row by its own path, each kind of detail, and each list of a parent's row."""
+    """One single object of each kind: a list's row by its own path, each kind of detail, each list of a parent's row."""
     for endpoint in ENDPOINTS:
         parent = endpoint if endpoint.is_list else next(e for e in ENDPOINTS if e.name == endpoint.parent)
         path = endpoint.one_path if endpoint.is_list else endpoint.path

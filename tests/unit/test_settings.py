@@ -402,7 +402,7 @@ def test_an_admin_key_switches_on_what_it_can_read(keyed):
 
 def test_all_stands_alone(keyed):
     keyed.env(resources='["all", "videos"]')
-    with pytest.raises(SettingsError, match="Unknown resource 'all'"):
+    with pytest.raises(SettingsError, match='"all" stands alone: write'):
         read_settings()
 
 

@@ -216,7 +216,11 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
         passed = False if is_overdue else None
         return Check(endpoint.name, "complete", passed, f"{expected} rows", f"{active} rows", note)
     waits = waiting and endpoint.sync.is_list_per_parent
-    note = f"{waiting} lists wait for the next run (budget MAX_DETAIL_REQUESTS)." if waits else ""
+    note = (
+        f"{waiting} {'list waits' if waiting == 1 else 'lists wait'} for the next run (budget MAX_DETAIL_REQUESTS)."
+        if waits
+        else ""
+    )
     note = note if active == expected else f"{note} {DIFFERS}".strip()
     return Check(endpoint.name, "complete", active == expected, f"{expected} rows", f"{active} rows", note)
 

@@ -318,7 +318,7 @@ class Company:
             "project_id": make_id("project_", self.seed, index),
             "created_at": timestamp(FIRST_S + index * 90 * DAY_S),
             "name": texts.PROJECT_NAMES[index % len(texts.PROJECT_NAMES)],
-            "deletes_at": None,
+            "deletes_at": timestamp(LAST_S + 30 * DAY_S) if index % 2 else None,
             "region": "eu-central-1",
             "deleted": False,
         }

@@ -102,7 +102,7 @@ def demo() -> Iterator[Demo]:
 
 @pytest.fixture
 def demo_environment(demo: Demo) -> dict[str, str]:
-    """What points the source at the demo, all nine resources on."""
+    """What points the source at the demo, all resources on."""
     settings = demo_settings(demo)
-    assert len(json.loads(settings["SOURCES__API_VIDEO_SOURCE__RESOURCES"])) == 9
+    assert len(json.loads(settings["SOURCES__API_VIDEO_SOURCE__RESOURCES"])) == 16
     return settings

@@ -20,6 +20,7 @@ from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.world import World
 from tests.integration.conftest import Warehouse
+from tests.versions.marks import OF_NEW_DLT
 
 TABLES = ("videos", "videos__tags", "videos__metadata")
 
@@ -53,6 +54,7 @@ def test_rows_are_the_same_past_dlts_normalizer_and_through_it(warehouse: Wareho
     assert rows_of(warehouse.file, "api_video_data") == rows_of(file, "mine")
 
 
+@OF_NEW_DLT
 def test_a_plain_run_imports_neither_pandas_nor_sqlalchemy_and_collects_rarely(tmp_path: Path) -> None:
     with running(World(videos=5), Behaviour()) as demo:
         environment = {

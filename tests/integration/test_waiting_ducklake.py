@@ -12,6 +12,7 @@ from include.api_video.settings.accounts import DEFAULT_ACCOUNT
 from include.api_video.warehouse.destinations.ducklake import _pools, empty
 from include.api_video.warehouse.pipelines import short_lived_pipeline
 from tests.services import bucket_credentials, new_bucket, s3_server
+from tests.versions.marks import OF_NEW_DLT
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +70,7 @@ def test_a_duckdb_that_has_something_attached_is_used_no_more(lake: str, left: s
     assert first is not second
 
 
+@OF_NEW_DLT
 def test_a_merge_leaves_nothing_in_memory(lake: str) -> None:
     _, before = ask(ROWS)
     with short_lived_pipeline("fill", DEFAULT_ACCOUNT) as pipeline:

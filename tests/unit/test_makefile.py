@@ -39,7 +39,9 @@ def seen_by_a_command(folder: Path, **environment: str) -> dict[str, str]:
     # Not by make's include, which cannot read a path with a space.
     own = (PROJECT / "Makefile").read_text(encoding="utf-8")
     (folder / "Makefile").write_text(f"{own}\nshow:\n\t@env\n", encoding="utf-8")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHONPATH"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHONPATH", "MAKE", "VENV"))
+    }
     command = ["make", "--silent", "show"]
     done = subprocess.run(command, cwd=folder, env={**kept, **environment}, capture_output=True, text=True, check=True)
     return dict(line.partition("=")[::2] for line in done.stdout.splitlines())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from urllib.parse import urlsplit
+
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]*:[0-9a-f:.]*")  # a name or an IPv4 address, or an IPv6 address
 
 
 def sha256_of(secret: str) -> str:
@@ -12,8 +15,17 @@ def sha256_of(secret: str) -> str:
 
 
 def host_of(url: str) -> str | None:
-    """The host of a URL, without user, port and path; None if there is none."""
+    """The host of a URL, without user, port and path; None if there is none, or if what stands in its place may be a secret.
+
+    A URL without a scheme, such as ``live.example.com/app``, has a host if that has a dot: a bare word may be a key.
+    """
+    text = url.strip()
+    has_scheme = "://" in text
     try:
-        return urlsplit(url.strip()).hostname
-    except ValueError:  # such as half an IPv6 address
+        parts = urlsplit(text if has_scheme else f"//{text}")
+        host, _ = parts.hostname, parts.port
+    except ValueError:  # half an IPv6 address, or a password with a slash, whose first half stands where a port would
         return None
+    if host is None or not _HOST.fullmatch(host) or not (has_scheme or "." in host):
+        return None
+    return host

@@ -80,6 +80,11 @@ class Column:
     made_by: Callable[[str], str | None] | None = None
 
     @property
+    def sent_path(self) -> str:
+        """Path of the field in which the API sends it: its own, or that of the field of which it is made."""
+        return self.path[: self.path.rfind(".") + 1] + self.made_of if self.made_of else self.path
+
+    @property
     def description(self) -> str:
         """Meaning, unit and join in one text: the column's comment in the destination."""
         unit, joins = f" ({self.unit})" if self.unit else "", f"; joins {self.joins}" if self.joins else ""

@@ -13,7 +13,7 @@ PLAYER = (
     Column("text",             "text",      "Colour of the timer text, CSS rgba"),
     Column("link",             "text",      "Colour of the controls, CSS rgba"),
     Column("linkHover",        "text",      "Colour of hovered controls, CSS rgba"),
-    Column("linkActive",       "text",      "Colour of the hovered play button, CSS rgba"),
+    Column("linkActive",       "text",      "Colour of the play button when hovered, CSS rgba"),
     Column("trackPlayed",      "text",      "Colour of the played part of the playback bar, CSS rgba"),
     Column("trackUnplayed",    "text",      "Colour of the buffered, unplayed part of the playback bar, CSS rgba"),
     Column("trackBackground",  "text",      "Background colour of the playback bar, CSS rgba"),

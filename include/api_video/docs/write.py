@@ -1,13 +1,14 @@
 """``python -m include.api_video.docs``: writes what documents say of the code.
 
-That is README's table of resources, the map of the rooms in docs/architecture.md, and all of docs/data_dictionary.md.
+That is the groups in README.md, the resources in docs/tables.md, the rooms in docs/architecture.md, and all of
+docs/data_dictionary.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from include.api_video.catalog.endpoints import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS, group_names
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import snake, tables_of
 from include.api_video.docs.dictionary import (
@@ -57,6 +58,15 @@ Databricks, and Snowflake (columns only).
 - Fields of the API that nobody declared become new columns and tables beside these; the report of a run names them.
 - Never stored: stream keys, restream addresses, upload tokens, tokens of private videos, values of API keys.
 """
+
+
+def group_table() -> str:
+    """README's table: the tables of each task group."""
+    rows = [
+        [name, ", ".join(f"`{e.name}`{f' ({e.switch})' if e.switch else ''}" for e in ENDPOINTS if e.group == name)]
+        for name in group_names()
+    ]
+    return _table(("group", "tables"), rows)
 
 
 def resource_table() -> str:
@@ -173,4 +183,8 @@ def main() -> int:
     return 0
 
 
-GENERATED = ((PROJECT_DIR / "README.md", "resources", resource_table), (ARCHITECTURE, "rooms", room_table))
+GENERATED = (
+    (PROJECT_DIR / "README.md", "groups", group_table),
+    (PROJECT_DIR / "docs/tables.md", "resources", resource_table),
+    (ARCHITECTURE, "rooms", room_table),
+)

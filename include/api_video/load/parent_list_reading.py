@@ -63,10 +63,11 @@ class ParentListReading(UnitReading):
     def take(self, unit: Unit) -> Iterator[dict[str, Any]]:
         """Yields the rows to load of a list."""
         sync, now = self._begun(), now_utc()
-        if unit.odd is not None and not unit.failed:
-            unit.failed = self._reject_answer(unit)
         if unit.failed:
             sync.leave(unit.key, unit.failed)
+        elif unit.odd is not None:
+            self._reject_answer(unit)
+            sync.reject(unit.key)
         elif unit.refused and len(unit.refused) == len(unit.answers):
             stored = rows_of_killed_loads(self._warehouse, self.endpoint, unit.key) if self.endpoint.parent else []
             for row in sync.give_up(unit.key, next(iter(unit.refused.values())), now, stored):
@@ -75,10 +76,14 @@ class ParentListReading(UnitReading):
         else:
             items = self._rows_of_values(unit) if self.endpoint.asks else unit.answers[""].rows if unit.answers else []
             rows = [row for row in (self._row(unit.key, item) for item in items) if row is not None]
-            for row in sync.take(unit.key, rows, now, is_whole=unit.is_whole):
+            # A list that moves between its pages can show a row twice and hide another: the count alone is no proof.
+            has_pages = any(answer.pages > 1 for answer in unit.answers.values())
+            is_whole = unit.is_whole and not (has_pages and len({row[self.endpoint.key] for row in rows}) < len(rows))
+            for row in sync.take(unit.key, rows, now, is_whole=is_whole, has_rejected=len(rows) < len(items)):
                 self._emitted += 1
                 yield self._fit(row)
-            self._resolve(unit)
+            if is_whole:
+                self._resolve(unit.key)
             self._tell_refused(unit)
         self._count("lists", sync.left)
 
@@ -128,18 +133,16 @@ class ParentListReading(UnitReading):
         self._watch.see(row)  # the fields of the parent, too, or they would seem lost
         return row
 
-    def _reject_answer(self, unit: Unit) -> str:
-        """Keeps an answer that is no list; returns why."""
+    def _reject_answer(self, unit: Unit) -> None:
+        """Keeps an answer that is no list."""
         what = f"The answer is {kind_of(unit.odd)}, not a list."
         content = self._clean({ODD: unit.odd})[ODD]
         self._rejections.add(f"{unit.key}/", what, content, hash_row({ODD: content}), now_utc())
-        return what
 
-    def _resolve(self, unit: Unit) -> None:
-        """Resolves what was rejected of this list in earlier runs and is not listed any more."""
-        if unit.is_whole:
-            known = [key for key in self._rejections.known if key.startswith(f"{unit.key}/")]
-            self._rejections.resolve(key for key in known if not self._rejections.is_seen(key))
+    def _resolve(self, parent: str) -> None:
+        """Resolves what was rejected of this parent's list in earlier runs and is not listed any more."""
+        known = [key for key in self._rejections.known if _parent_of(key) == parent]
+        self._rejections.resolve(key for key in known if not self._rejections.is_seen(key))
 
     # --- the sync -----------------------------------------------------------------------------------------------------
 
@@ -173,24 +176,31 @@ class ParentListReading(UnitReading):
             with warehouse.connect() as query:
                 forget_all_asked(query, endpoint.name)
             state = parent_list_state(warehouse, endpoint, budget, now, most=most, full_refresh=True)
+        self._unproven_since = state.unproven_since
         variable = settings.account.variable("max_removed_share")
         brake = RemovalBrake(endpoint.name, settings.max_removed_share, variable)
         return ParentLists(endpoint, state, brake, first=full_refresh or state.base_url is None)
 
     def _resolve_lost_parents(self, warehouse: Warehouse) -> None:
         """Resolves what was rejected of lists whose parent is gone."""
-        parents = {key: key.partition("/")[0] for key in self._rejections.known}
+        parents = {key: _parent_of(key) for key in self._rejections.known}
         if parents and self.endpoint.parent:
             listed = find_parents(warehouse, self.endpoint, sorted(set(parents.values())))
             self._rejections.resolve(key for key, parent in parents.items() if parent not in listed)
 
     def _outcome(self) -> Outcome:
+        outcome = self._begun().outcome()
         self._asked = self._begun().asked
-        return self._begun().outcome()
+        return outcome
 
     def asked_rows(self) -> list[dict[str, Any]]:
         """Rows for ``_asked``. Call it once ``is_concluded``."""
         return asked_rows(self.endpoint, self._asked, str(dlt.current.load_package_state()["load_id"]))
+
+
+def _parent_of(rejected_key: str) -> str:
+    """The parent whose list a row of ``_rejected`` belongs to."""
+    return rejected_key.rpartition("/")[0]
 
 
 def _why_no_row(item: Any, parts: Sequence[str], *, empty_ok: bool) -> str:

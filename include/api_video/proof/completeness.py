@@ -41,7 +41,11 @@ def _one_by_one(sync: LedgerRow) -> Expected:
 def _of_lists(sync: LedgerRow) -> Expected:
     """As many as the lists had when each was last requested."""
     rows, waiting = int(sync["items_total"] or 0), int(sync["waiting_rows"] or 0)
-    return Expected(rows, rows, f"{waiting} lists wait for the next run {BUDGET}." if waiting else "")
+    return Expected(
+        rows,
+        rows,
+        f"{waiting} {'list waits' if waiting == 1 else 'lists wait'} for the next run {BUDGET}." if waiting else "",
+    )
 
 
 EXPECTED: Mapping[Sync, Callable[[LedgerRow], Expected]] = {

@@ -244,6 +244,8 @@ def _resources(section: Section, value: Any) -> tuple[str, ...]:
     if value is None:
         return tuple(e.name for e in ENDPOINTS if e.on_by_default or (e.host is Host.ADMIN and has_admin_key))
     names = names_in(f"{section.path}.resources", value)
+    if ALL in names and len(names) > 1:
+        raise SettingsError(f'{section.path}.resources: "{ALL}" stands alone: write ["{ALL}"], or name resources.')
     if names == [ALL]:
         return tuple(e.name for e in ENDPOINTS if e.host is Host.MAIN or has_admin_key)
     known = tuple(by_name())

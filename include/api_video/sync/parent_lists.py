@@ -25,7 +25,8 @@ class ParentLists:
     """One run over the lists of an endpoint: which to request, and what to load of each.
 
     Attributes:
-        asked: the lists that were read whole, as rows for ``_asked``.
+        asked: the lists that were read, as rows for ``_asked``. Read it after ``outcome``. Without ``parent_hash``, the
+            next run requests the list again.
     """
 
     def __init__(self, endpoint: Endpoint, state: ParentListState, brake: RemovalBrake, *, first: bool) -> None:
@@ -33,10 +34,10 @@ class ParentLists:
         self.parents: Mapping[str, ListedParent] = {parent.key: parent for parent in state.waiting}
         self.asked: list[dict[str, Any]] = []
         self._kinds: Counter[str] = Counter()
-        self._gone: list[str] = []
+        self._gone: dict[str, list[str]] = {}  # by parent
         self._compared: list[str] = []
         self._answered: set[str] = set()
-        self._unread = self._moving = 0
+        self._unread = self._moving = self._rejected = 0
         self._listed = state.listed
 
     @property
@@ -55,12 +56,19 @@ class ParentLists:
         return iter(self._compared)
 
     def take(
-        self, parent_key: str, rows: Sequence[Mapping[str, Any]], now: datetime, *, is_whole: bool
+        self,
+        parent_key: str,
+        rows: Sequence[Mapping[str, Any]],
+        now: datetime,
+        *,
+        is_whole: bool,
+        has_rejected: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Yields the rows to load of one list.
 
         ``is_whole``: all its pages were read, and they have as many rows as the API counts. If not, what was read is
-        loaded, nothing is removed, and the next run requests the list again.
+        loaded, nothing is removed, and the next run requests the list again. It does so, too, if ``has_rejected``: the
+        list has rows that the table cannot hold.
         """
         parent = self.parents[parent_key]
         known: Mapping[str, KnownRow] = self._state.known.get(parent_key, {})
@@ -74,16 +82,23 @@ class ParentLists:
                     continue
             self._kinds["new" if before is None else "restored" if before.removed else "changed"] += 1
             yield {**row, "_content_hash": hashes[key], "_read_at": now}
-        self._answered.add(parent_key)
-        if not is_whole:
+        if is_whole:
+            gone = [key for key, row in known.items() if not row.removed and key not in listed]
+            if gone and not self._endpoint.keeps_rows:
+                self._gone[parent_key] = gone
+        else:
             self._moving += 1
-            log.warning("%s of %s changed while it was read; the next run reads it again", self._endpoint.name, parent_key)
-            return
-        gone = [key for key, row in known.items() if not row.removed and key not in listed]
-        kept = len(gone) if self._endpoint.keeps_rows else 0
-        self._gone += [] if kept else gone
-        self._listed += len(listed) + kept - parent.listed
-        self._note(parent, hash_row(hashes), len(listed) + kept, now)
+            log.warning("%s of %s changed while being read; the next run reads them again", self._endpoint.name, parent_key)
+        self._remember(parent, hashes, now, is_whole=is_whole, is_final=is_whole and not has_rejected)
+
+    def _remember(
+        self, parent: ListedParent, hashes: Mapping[str, str], now: datetime, *, is_whole: bool, is_final: bool
+    ) -> None:
+        """Notes a list that was read. ``is_final``: the next run need not request it again."""
+        known = self._state.known.get(parent.key, {})
+        kept = sum(not row.removed and key not in hashes for key, row in known.items()) if self._endpoint.keeps_rows else 0
+        listed_rows = len(hashes) + kept if is_whole else parent.listed
+        self._note(parent, hash_row(hashes), listed_rows, now, is_final=is_final)
 
     def give_up(
         self, parent_key: str, reason: str, now: datetime, stored: Sequence[Mapping[str, Any]] = ()
@@ -92,21 +107,19 @@ class ParentLists:
 
         Yields the ``stored`` rows, whose load was killed, to load them once more: nobody else has them.
         """
-        self._answered.add(parent_key)
         log.warning("%s of %s cannot be read any more: %s", self._endpoint.name, parent_key, reason)
-        parent = self.parents[parent_key]
         known = self._state.known.get(parent_key, {}).values()
-        listed = sum(not row.removed for row in known)
-        self._listed += listed - parent.listed
-        self._note(parent, GIVEN_UP, listed, now)
+        self._note(self.parents[parent_key], GIVEN_UP, sum(not row.removed for row in known), now)
         for row in stored:
             yield {**row, "_content_hash": hash_row(row), "_read_at": now}
 
-    def _note(self, parent: ListedParent, content_hash: str, listed: int, now: datetime) -> None:
+    def _note(self, parent: ListedParent, content_hash: str, listed: int, now: datetime, *, is_final: bool = True) -> None:
+        self._answered.add(parent.key)
+        self._listed += listed - parent.listed
         self.asked.append(
             {
                 "parent_key": parent.key,
-                "parent_hash": parent.content_hash,
+                "parent_hash": parent.content_hash if is_final else None,
                 "content_hash": content_hash,
                 "listed_rows": listed,
                 "asked_at": now,
@@ -119,26 +132,43 @@ class ParentLists:
         self._unread += 1
         log.warning("%s of %s are left for the next run: %s", self._endpoint.name, parent_key, reason)
 
+    def reject(self, parent_key: str) -> None:
+        """Records that the answer is no list; the next run requests it again."""
+        self._answered.add(parent_key)
+        self._rejected += 1
+
     def outcome(self) -> Outcome:
         """Returns the counts of this run. Call it once ``is_done``."""
-        state, kinds = self._state, self._kinds
-        gone: list[str] = self._gone
+        state, kinds, kept = self._state, self._kinds, 0
+        gone = [key for keys in self._gone.values() for key in keys]
         stopped_by: RemovalBrakeError | None = self._brake.find(len(gone), state.active)
-        unproven = None
         if stopped_by:
-            gone, unproven = [], f"api.video lists {self._listed} {self._endpoint.name}. {stopped_by}"
-        requested = len(self.asked) + self._unread + self._moving
+            # The next run must find these rows again, so it has to request their lists.
+            self.asked = [{**row, "parent_hash": None} if row["parent_key"] in self._gone else row for row in self.asked]
+            gone, kept = [], len(self._gone)
+        active = state.active + kinds["new"] + kinds["restored"] - len(gone)
+        waiting = max(0, state.waiting_total - len(self._answered)) + self._unread + self._moving + self._rejected + kept
         return Outcome(
             mode="first" if self._first else "changes",
             items_total=self._listed,
-            active=state.active + kinds["new"] + kinds["restored"] - len(gone),
+            active=active,
             new=kinds["new"],
             changed=kinds["changed"],
             removed=len(gone) + state.unaccounted,
             restored=kinds["restored"],
-            waiting=max(0, state.waiting_total - requested) + self._unread + self._moving,
+            waiting=waiting,
             unread=self._unread,
             gone=gone,
-            unproven=unproven,
+            unproven=self._why_unproven(active, waiting, stopped_by),
             stopped_by=stopped_by,
         )
+
+    def _why_unproven(self, active: int, waiting: int, stopped_by: RemovalBrakeError | None) -> str | None:
+        name = self._endpoint.name
+        if stopped_by:
+            return f"api.video lists {self._listed} {name}. {stopped_by}"
+        if not self._moving and (active == self._listed or not waiting):
+            return None
+        why = "they changed while being read" if self._moving else "they go beyond this run's budget"
+        what = "1 list waits" if waiting == 1 else f"{waiting} lists wait"
+        return f"api.video listed {self._listed} {name} when last asked, {active} are loaded, and {what}: {why}."

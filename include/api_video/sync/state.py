@@ -86,6 +86,7 @@ class ParentListState:
             are due.
         known: loaded rows of the lists to request, by parent and key.
         unaccounted: rows marked removed by a run that left no row in the ledger.
+        unproven_since: from the last run's row in the ledger.
     """
 
     parents: int = 0
@@ -96,6 +97,7 @@ class ParentListState:
     known: Mapping[str, Mapping[str, KnownRow]] = field(default_factory=dict)
     base_url: str | None = None
     unaccounted: int = 0
+    unproven_since: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ ASKED_COLUMNS = (
     Column("asked_id",     "text",      "Resource, parent_key and asked_at"),
     Column("resource",     "text",      "Resource that has a list per parent, which is the name of its table"),
     Column("parent_key",   "text",      "Key of the parent's row"),
-    Column("parent_hash",  "text",      "_content_hash of the parent then; if it differs now, the list is requested again"),
+    Column("parent_hash",  "text",      "_content_hash of the parent then; null or different now: asked for again"),
     Column("content_hash", "text",      "Hash of the list"),
     Column("listed_rows",  "bigint",    "Rows of the list that the table can hold", "rows"),
     Column("asked_at",     "timestamp", "When the list was requested"),
@@ -46,7 +46,7 @@ def forget_superseded(query: Query, endpoint: Endpoint) -> None:
     )
     if int(rows) > 2 * int(parents):
         kept = f"SELECT asked_id FROM {last_asked(query)} kept"
-        _forget(query, f"resource = %s AND asked_id NOT IN ({kept})", endpoint.name, endpoint.name)
+        query.delete_where(ASKED, "asked_id", f"resource = %s AND asked_id NOT IN ({kept})", endpoint.name, endpoint.name)
 
 
 def forget_lost_parents(query: Query, endpoint: Endpoint, listed: str, *args: str) -> None:
@@ -54,7 +54,7 @@ def forget_lost_parents(query: Query, endpoint: Endpoint, listed: str, *args: st
 
     ``listed`` is a query for the keys of the parents that are there, ``args`` are its parameters.
     """
-    _forget(query, f"resource = %s AND parent_key NOT IN ({listed})", endpoint.name, *args)
+    query.delete_where(ASKED, "asked_id", f"resource = %s AND parent_key NOT IN ({listed})", endpoint.name, *args)
 
 
 def forget_all_asked(query: Query, resource: str) -> None:
@@ -77,13 +77,7 @@ def forget_recent_asked(query: Query, endpoint: Endpoint, since: datetime) -> No
             return
         days = f"SELECT {snake(parent.key)} FROM {query.table(parent.name)} WHERE day >= %s"
         where, args = f"{where} AND parent_key IN ({days})", [*args, since.date().isoformat()]
-    _forget(query, where, *args)
-
-
-def _forget(query: Query, where: str, *args: str) -> None:
-    ids = [str(value) for (value,) in query.rows(f"SELECT asked_id FROM {query.table(ASKED)} WHERE {where}", *args)]
-    if ids:
-        query.delete(ASKED, "asked_id", ids)
+    query.delete_where(ASKED, "asked_id", where, *args)
 
 
 def asked_rows(endpoint: Endpoint, lists: Iterable[dict[str, object]], load_id: str) -> list[dict[str, object]]:

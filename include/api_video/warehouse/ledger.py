@@ -30,25 +30,25 @@ SYNCS_COLUMNS = (
     Column("started_at",    "timestamp", "When reading began"),
     Column("finished_at",   "timestamp", "When reading ended"),
     Column("items_total",   "bigint",    "Length of the list, as the API states it (itemsTotal)", "rows"),
-    Column("active_rows",   "bigint",    "Not removed after this run", "rows"),
-    Column("new_rows",      "bigint",    "Seen for the first time", "rows"),
-    Column("changed_rows",  "bigint",    "With changed content", "rows"),
-    Column("removed_rows",  "bigint",    "No longer listed by the API", "rows"),
-    Column("restored_rows", "bigint",    "Removed before and listed again", "rows"),
-    Column("drifted_rows",  "bigint",    "Changed while their updatedAt stayed the same", "rows"),
-    Column("waiting_rows",  "bigint",    "Left for the next run, beyond the request budget", "objects"),
-    Column("unread_rows",   "bigint",    "That the API failed to return at every attempt; counted in waiting_rows, too", "objects"),
-    Column("rejected_rows", "bigint",    "That the table cannot hold, in all; they are in _rejected", "rows"),
-    Column("expected_requests", "bigint", "Needed for this run, by the estimate made before it", "requests"),
-    Column("requests",      "bigint",    "Sent, including retries", "requests"),
-    Column("rate_limited",  "bigint",    "Answered 429", "requests"),
-    Column("rate_limit",    "bigint",    "Allowed per minute, by the API's answers", "requests"),
+    Column("active_rows",   "bigint",    "Rows of the table that are not marked removed, after this run", "rows"),
+    Column("new_rows",      "bigint",    "Rows loaded for the first time", "rows"),
+    Column("changed_rows",  "bigint",    "Rows whose content changed", "rows"),
+    Column("removed_rows",  "bigint",    "Rows marked removed (soft delete), since the API no longer lists them", "rows"),
+    Column("restored_rows", "bigint",    "Rows that were marked removed and are listed again", "rows"),
+    Column("drifted_rows",  "bigint",    "Rows whose content changed while updatedAt stayed the same", "rows"),
+    Column("waiting_rows",  "bigint",    "Objects left for the next run, such as those beyond the request budget", "objects"),
+    Column("unread_rows",   "bigint",    "Objects that the API failed to return, at every attempt; also counted in waiting_rows", "objects"),
+    Column("rejected_rows", "bigint",    "Rows in _rejected, since the table cannot hold them; all, not only this run's", "rows"),
+    Column("expected_requests", "bigint", "Requests that this run should need, estimated before it began", "requests"),
+    Column("requests",      "bigint",    "Requests sent, including retries", "requests"),
+    Column("rate_limited",  "bigint",    "Requests that the API answered with 429", "requests"),
+    Column("rate_limit",    "bigint",    "Requests per minute that the API allows, by its answers", "requests"),
     Column("total_off",     "bigint",    "items_total minus the distinct rows read, for a list that did not change meanwhile", "rows"),
     Column("is_sorted",     "bool",      "Whether the list came in the requested order; if false, every run reads it whole"),
     Column("unproven",      "text",      "Why the table is not proven equal, with both figures; null if it is proven"),
-    Column("unproven_since", "timestamp", "Since when it is not proven"),
-    Column("stopped_by",    "text",      "Error that ended the reading early; rows read before it are loaded"),
-    Column("lost_fields",   "text",      "Fields that these rows had before and that none of the rows read has now"),
+    Column("unproven_since", "timestamp", "When the table was first not proven; null if it is proven"),
+    Column("stopped_by",    "text",      "Error that ended the reading early; the rows read before it are loaded"),
+    Column("lost_fields",   "text",      "Fields that these rows had before, and that none of the rows read has any more"),
     Column("load_id",       "text",      "Load package of dlt", joins="_dlt_loads.load_id"),
     Column("base_url",      "text",      "API that was read: its address, or demo"),
 )
@@ -61,7 +61,7 @@ SUMMED = ("active_rows", "new_rows", "changed_rows", "removed_rows", "restored_r
 
 
 class NothingNewError(Exception):
-    """A reading found nothing to load. Ends dlt's extraction, so that no load package is made; ``sync`` is the row."""
+    """A reading found nothing to load. Ends dlt's extraction, so that no load package is made; ``sync`` is the ledger row."""
 
     def __init__(self, sync: LedgerRow) -> None:
         super().__init__(f"{sync['resource']}: nothing new")

@@ -31,6 +31,9 @@ def parent_list_state(
 ) -> ParentListState:
     """State of the table, with the parents whose lists to request: new, changed, young or overdue, and a few others.
 
+    Also requested is a list of which the table has another number of rows than it had: whatever happened to them, the table
+    mends itself.
+
     New and changed parents come first, then those whose list was requested longest ago. At most ``budget`` are returned, so
     memory does not grow with the library. ``most`` limits the parents of a day (``Endpoint.most_played``). ``full_refresh``
     ignores what is loaded.
@@ -56,7 +59,9 @@ def parent_list_state(
         active = _count_active(query, endpoint, full_refresh=full_refresh)
         known = {} if full_refresh else _known_rows(query, endpoint, [each.key for each in waiting])
         unaccounted = 0 if full_refresh else count_unaccounted(query, endpoint.name, last)
-    return ParentListState(parents, active, listed, waiting_total, waiting, known, last.base_url, unaccounted)
+    return ParentListState(
+        parents, active, listed, waiting_total, waiting, known, last.base_url, unaccounted, last.unproven_since
+    )
 
 
 def remove_rows_of_lost_parents(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> None:
@@ -160,6 +165,17 @@ def _parents(query: Query, endpoint: Endpoint, parent: Endpoint, most: int) -> s
     return f"(SELECT * FROM ({rows}) ranked{f' WHERE place <= {int(most)}' if endpoint.most_played else ''})"
 
 
+def _loaded(query: Query, endpoint: Endpoint) -> str:
+    """SQL: how many rows of each parent's list are loaded, and how many a killed load left, in parentheses."""
+    # A removed row keeps the load that it came with: it needs no repair.
+    broken = f"removed_at IS NULL AND (_content_hash = '' OR _dlt_load_id NOT IN {query.complete_loads})"
+    column = parent_column(endpoint) if endpoint.parent else f"'{ALL_TIME}'"
+    return (
+        f"(SELECT {column} AS of_parent, sum(CASE WHEN removed_at IS NULL THEN 1 ELSE 0 END) AS loaded, "
+        f"sum(CASE WHEN {broken} THEN 1 ELSE 0 END) AS broken FROM {query.table(endpoint.name)} GROUP BY 1)"
+    )
+
+
 class _Sql:
     """SQL over the parents that have a list, joined with what became of it.
 
@@ -181,11 +197,10 @@ class _Sql:
             _parents(query, endpoint, parent, most) if parent else f"(SELECT '{ALL_TIME}' AS {key}, '' AS _content_hash)"
         )
         asked = f"LEFT JOIN {last_asked(query)} a ON a.parent_key = p.{key}{' AND 1 = 0' if nothing else ''}"
-        rows = query.table(endpoint.name)
-        column = parent_column(endpoint) if parent else f"'{ALL_TIME}'"
-        broken = f"SELECT {column} FROM {rows} WHERE _content_hash = '' OR _dlt_load_id NOT IN "
         changed = "a.asked_at IS NULL OR a.parent_hash IS NULL OR a.parent_hash <> p._content_hash"
-        changed += "" if nothing else f" OR p.{key} IN ({broken}{query.complete_loads})"
+        if not nothing:
+            asked += f" LEFT JOIN {_loaded(query, endpoint)} l ON l.of_parent = p.{key}"
+            changed += " OR l.broken > 0 OR COALESCE(l.loaded, 0) <> a.listed_rows"
         is_young = f"p.{snake(self._due.born)} > %s AND a.asked_at < %s" if self._due.born else "%s > %s"
         due = f"({changed} OR ({is_young}) OR a.asked_at < %s)"
         source = f"FROM {parents} p {asked} WHERE {has_detail(endpoint, 'p.') if parent else '1 = 1'}"

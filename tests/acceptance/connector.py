@@ -174,7 +174,7 @@ class Connector:
             assert not self.rows(groups), table
 
     def assert_same_content(self) -> None:
-        """Asserts that titles, names, tags and ``updated_at`` are the API's; after silent changes, run with ``full`` first."""
+        """Asserts that titles, names, tags and ``updated_at`` are the API's; run with ``full`` after silent changes."""
         for resource, name in (("videos", "title"), ("players", "name"), ("live_streams", "name"), ("summaries", "origin")):
             if resource not in self.resources:
                 continue

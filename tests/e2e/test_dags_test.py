@@ -1,4 +1,4 @@
-"""``airflow dags test api_video``, as a user types it: the first run, and the next one."""
+"""``airflow dags test api_video`` as a user types it: a first run, and a second one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_dag_loads_nine_tables_that_equal_the_api(loaded: Loaded) -> None:
 
 
 def test_a_backfill_is_refused(loaded: Loaded) -> None:
-    """Its runs ran five at once in spite of ``max_active_runs=1``."""
+    """Fixed: five runs of a backfill ran at once despite ``max_active_runs=1``."""
     dates = ["--from-date", "2026-03-01", "--to-date", "2026-03-01T04:00"]
 
     done = loaded.airflow.run("airflow", "backfill", "create", "--dag-id", "api_video", *dates)
@@ -54,7 +54,7 @@ def test_a_run_leaves_no_folders_behind_and_logs_no_line_as_an_error(loaded: Loa
 
 
 def test_what_the_user_has_in_dlts_folders_stays(loaded: Loaded) -> None:
-    """The folder above the pipelines' was once deleted, whosever it was."""
+    """Fixed: the folder above that of the pipelines was deleted, even if it was the user's."""
     kept = sorted(path.parent.name for path in (loaded.airflow.home / "mine").glob("*/work.txt"))
     assert kept == ["dlt_data_dir", "pipelines_dir"]
 
@@ -79,7 +79,7 @@ def test_the_next_run_brings_what_changed(loaded: Loaded, second_run: str) -> No
     assert_equal(loaded)
     assert loaded.airflow.rows("SELECT count(*) FROM api_video_data.videos WHERE title = 'changed'") == [(1,)]
     assert "players: 4 rows, 1 removed" in second_run
-    # Tasks that found nothing new handed their rows on to `validate`.
+    # Tasks without news passed their ledger rows to `validate`.
     told = "SELECT count(DISTINCT resource), count(*) FROM api_video_data._syncs GROUP BY run_id"
     assert loaded.airflow.rows(told) == [(9, 9)] * 2
     stored_late = "SELECT count(DISTINCT resource) FROM api_video_data._syncs WHERE load_id IN (SELECT s.load_id FROM"

@@ -9,7 +9,7 @@ May import: nothing.
 - account: the same of the account's API keys
 - endpoints: the table of them all; name a new family's file here
 - model: what an entry of the table can say
-- secrets: fields that must never be stored, whichever payload has them
+- secrets: fields that must never be stored, whichever payload has them; those of one endpoint: its `secrets`
 - naming: how tables and columns are named; columns of ours in every table
 - places: what is known of each place in a payload, and how deep it may be
 - storable: which texts, numbers and times any warehouse can hold

@@ -156,7 +156,7 @@ def source_of(account: Any) -> Iterator[None]:
     from include.demo_api.server import running
     from include.demo_api.world import World
 
-    print("No api.video API key is set (README: Load your own account): loading the demo API with all nine resources.")
+    print("No api.video API key is set (README: Load your own account): loading the demo API with all resources.")
     with running(World(VIDEOS), Behaviour(rate_limit=LIMIT)) as demo:
         os.environ[VARIABLE] = demo.url
         yield

@@ -19,7 +19,7 @@ MIN_PAGE_SIZE, DEFAULT_PAGE_SIZE, ADMIN_PAGE_SIZE = 10, 25, 20
 # OpenAPI contradicts itself: the 400 of GET /videos has the range 10 to 100, the parameter pageSize 1 to 100. The demo
 # takes the narrower one.
 SORTABLE = ("title", "name", "createdAt", "publishedAt", "updatedAt")
-ALSO_SORTABLE = {"/summaries": ("videoId",), "/tags": ("value",)}
+ALSO_SORTABLE = {"/summaries": ("videoId",), "/tags": ("value", "videoCount"), "/upload-tokens": ("ttl",)}
 CONTAINS = ("title", "description", "name")  # substring filters; the others compare the whole value
 RELATIVE_LINKS = ("/live-streams", "/upload-tokens", "/tags")  # OpenAPI's examples of other lists have absolute links
 LINKS_TO = {"/discarded/videos": "/videos"}  # as in OpenAPI's example: whoever follows links reads another list
@@ -80,7 +80,7 @@ def read_query(entry: Endpoint, pairs: Pairs) -> Query:
         if name not in ("currentPage", "pageSize", "sortBy", "sortOrder"):
             filters.append(_read_filter(entry, name, value))
     page, page_size = _read_paging(values)
-    sort_by = values.get("sortBy", "createdAt")
+    sort_by = values.get("sortBy", "value" if entry.path == "/tags" else "createdAt")
     if "sortBy" in values and sort_by not in sortable_by(entry):
         raise problem(400, name="sortBy", detail=f"Allowed values: {', '.join(sortable_by(entry))}.")
     if values.get("sortOrder", "asc") not in ("asc", "desc"):

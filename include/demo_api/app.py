@@ -47,6 +47,8 @@ def build_app(world: World, behaviour: Behaviour) -> ASGIApp:
             routes.append(Route(entry.path, _list_handler(world, behaviour, entry), methods=["GET"]))
             if entry.one_path:
                 routes.append(Route(entry.one_path, _object_handler(world, behaviour, entry), methods=["GET"]))
+        elif entry.sync.is_list_per_parent:
+            routes.append(Route(entry.path, _inner_handler(world, behaviour, entry), methods=["GET"]))
         else:
             routes.append(Route(entry.path, _object_handler(world, behaviour, entry), methods=["GET"]))
     handlers: dict[Any, Any] = {ApiError: _on_api_error, HTTPException: _on_no_route}
@@ -72,7 +74,7 @@ def _page(world: World, behaviour: Behaviour, entry: Endpoint, request: Request)
             entry.name, start, count, query.sort_by, query.descending, matcher(entry, query), query.filters
         )
     if is_odd:
-        total, rows, query = behaviour.oddities.page(entry.name, query, rows, entry.key)
+        total, rows, query = behaviour.oddities.page(entry.name, query, rows, entry.sent_key)
     is_relative = behaviour.link_style == "relative" or (
         behaviour.link_style == "documented" and uses_relative_links(entry)
     )
@@ -86,6 +88,22 @@ def _page(world: World, behaviour: Behaviour, entry: Endpoint, request: Request)
 def _list_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Handler:
     async def answer(request: Request) -> Response:
         return _page(world, behaviour, entry, request)
+
+    return answer
+
+
+def _inner_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Handler:
+    async def answer(request: Request) -> Response:
+        query = read_query(entry, request.query_params.multi_items())
+        (name, key), *_ = request.path_params.items()
+        rows = world.inner(entry.name, key)
+        if rows is None:
+            raise problem(404, name=name)
+        rows = _rewritten(behaviour, entry.name, rows)
+        start = (query.page - 1) * query.page_size
+        page = envelope(entry, query, len(rows), rows[start : start + query.page_size], None)
+        page = behaviour.rewrite_page(entry.name, page) if behaviour.rewrite_page else page
+        return json_response(page, as_is=bool(behaviour.rewrite))
 
     return answer
 
@@ -105,7 +123,16 @@ def _object_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Hand
 
 def _admin_routes(world: World, behaviour: Behaviour, entry: Endpoint) -> list[Route]:
     """The Admin API's list, at its documented path and at ``listed_path``."""
-    via_path, via_key = entry.per_row_of or ("", "")
+
+    async def answer_whole(request: Request) -> Response:
+        _require(behaviour, "documented")
+        rows = _rewritten(behaviour, entry.name, world.listed(entry.name))
+        page = admin_page(request.url.path, request.query_params.multi_items(), rows, entry.key)
+        return json_response(page, as_is=bool(behaviour.rewrite))
+
+    if not entry.per_row_of:
+        return [Route(entry.path, answer_whole, methods=["GET"])]
+    via_path, via_key = entry.per_row_of
 
     async def answer_via(request: Request) -> Response:
         _require(behaviour, "documented")

@@ -21,6 +21,15 @@ class Collection:
         self._kept: dict[str, Row] = {}
         self._orders: dict[str, list[tuple[str, str]]] = {}
         self._selections: dict[Hashable, list[str]] = {}
+        self._watchers: list[Callable[[Row | None, Row | None], object]] = []
+
+    def watch(self, follow: Callable[[Row | None, Row | None], object]) -> None:
+        """Calls ``follow(before, after)`` with each change of a row from now on; None where there is none."""
+        self._watchers.append(follow)
+
+    def _tell(self, before: Row | None, after: Row | None) -> None:
+        for follow in self._watchers:
+            follow(before, after)
 
     def __contains__(self, key: str) -> bool:
         return key in self.index
@@ -37,13 +46,15 @@ class Collection:
 
     def put(self, key: str, row: Row, index: int) -> None:
         """Add or replace a row; its children are made from ``index``."""
-        if key in self.index:
+        before = self.row(key) if key in self.index else None
+        if before is not None:
             self._leave_orders(key)
         self.index[key] = index
         self._kept[key] = row
         self._selections.clear()
         for field, order in self._orders.items():
             insort(order, (sort_value(row, field), key))
+        self._tell(before, row)
 
     def remove(self, key: str) -> tuple[Row, int]:
         """Take a row out and return it with its index."""
@@ -51,7 +62,9 @@ class Collection:
         self._leave_orders(key)
         self._kept.pop(key, None)
         self._selections.clear()
-        return row, self.index.pop(key)
+        index = self.index.pop(key)
+        self._tell(row, None)
+        return row, index
 
     def keys(
         self,

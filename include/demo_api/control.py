@@ -7,6 +7,7 @@
     POST   /_demo/faults     {"path": "/videos", "kind": "status", "times": 2, "status": 503}
     DELETE /_demo/faults
     POST   /_demo/changes    {"change": "update", "resource": "videos", "key": "vi...", "fields": {"title": "New"}}
+    POST   /_demo/changes    {"change": "list", "resource": "captions", "key": "vi...", "rows": [...]}
     POST   /_demo/hooks      {"path": "/videos", "requests": 2, "change": {"change": "discard", "key": "vi..."}}
     GET    /_demo/ids/videos, GET /_demo/listed/videos
     GET    /_demo/requests?path_prefix=/videos, DELETE /_demo/requests
@@ -46,12 +47,14 @@ def apply_change(world: World, change: Row) -> str | None:
         world.update(resource, key, silently=silently, **fields)
     elif kind == "delete":
         world.delete(resource, key)
+    elif kind == "list":
+        world.set_inner(resource, key, change.get("rows") or [])
     elif kind == "discard":
         world.discard_video(key)
     elif kind == "restore":
         world.restore_video(key)
     else:
-        raise ValueError(f"unknown change {kind!r}; known: add, update, delete, discard, restore")
+        raise ValueError(f"unknown change {kind!r}; known: add, update, delete, list, discard, restore")
     return None
 
 

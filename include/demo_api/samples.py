@@ -82,6 +82,9 @@ class Company:
             "summaries": (self.videos + SUMMARY_EVERY - SUMMARY_OFFSET - 1) // SUMMARY_EVERY,
             "players": 5,
             "live_streams": 7,
+            "watermarks": 3,
+            "webhooks": 4,
+            "upload_tokens": 6,
             "projects": 2,
             "projects_api_keys": 5,
         }
@@ -237,13 +240,68 @@ class Company:
             row["playerId"] = make_id("pl", self.seed, dice.below(5))
         return row
 
+    def captions(self, index: int) -> list[Row]:
+        """The list ``/videos/{videoId}/captions`` of a video: none, or one in its own language and others."""
+        dice, video_id = Dice(self.seed, "captions", index), self.video_id(index)
+        languages = [["en"], ["fr", "en"], ["de"], ["en", "es", "pt-BR"]][dice.below(4)] if not dice.one_in(3) else []
+        return [
+            {
+                "uri": f"/videos/{video_id}/captions/{language}",
+                "src": f"https://cdn.api.video/vod/{video_id}/captions/{language}.vtt",
+                "srclang": language,
+                "languageName": texts.LANGUAGE_NAMES[language],
+                "default": place == 0,
+            }
+            for place, language in enumerate(languages)
+        ]
+
+    def chapters(self, index: int) -> list[Row]:
+        """The list ``/videos/{videoId}/chapters`` of a video; one in five has chapters."""
+        dice, video_id = Dice(self.seed, "chapters", index), self.video_id(index)
+        return [
+            {
+                "uri": f"/videos/{video_id}/chapters/{language}",
+                "src": f"https://cdn.api.video/vod/{video_id}/chapters/{language}.vtt",
+                "language": language,
+            }
+            for language in (["en"] if dice.one_in(5) else [])
+        ]
+
+    def watermark(self, index: int) -> Row:
+        """A row of ``/watermarks``."""
+        return {
+            "watermarkId": make_id("watermark_", self.seed, index),
+            "createdAt": timestamp(FIRST_S + index * 100 * DAY_S),
+        }
+
+    def webhook(self, index: int) -> Row:
+        """A row of ``/webhooks``; its URL and its secret open nothing."""
+        path = make_uuid(self.seed, "demo-hook", index)
+        return {
+            "webhookId": make_id("webhook_", self.seed, index),
+            "createdAt": timestamp(FIRST_S + index * 50 * DAY_S),
+            "events": list(texts.WEBHOOK_EVENTS[index % 3 : index % 3 + 1 + index % 2]),
+            "url": f"https://{texts.WEBHOOK_HOSTS[index % len(texts.WEBHOOK_HOSTS)]}/hooks/{path}",
+            "signatureSecret": f"demo-secret-{make_uuid(self.seed, 'signature', index)}",
+        }
+
+    def upload_token(self, index: int) -> Row:
+        """A row of ``/upload-tokens``; every other one is valid for ever, and tells no expiresAt (OpenAPI's example)."""
+        created_s = FIRST_S + index * 200 * DAY_S
+        row: Row = {
+            "token": make_id("to", self.seed, index),
+            "ttl": 0 if index % 2 else 4 * 365 * DAY_S,
+            "createdAt": timestamp(created_s),
+        }
+        return {**row, "expiresAt": timestamp(created_s + row["ttl"])} if row["ttl"] else row
+
     def project(self, index: int) -> Row:
         """A row of the Admin API's ``/projects``."""
         return {
             "project_id": make_id("project_", self.seed, index),
             "created_at": timestamp(FIRST_S + index * 90 * DAY_S),
             "name": texts.PROJECT_NAMES[index % len(texts.PROJECT_NAMES)],
-            "deletes_at": None,
+            "deletes_at": timestamp(LAST_S + 30 * DAY_S) if index % 2 else None,
             "region": "eu-central-1",
             "deleted": False,
         }

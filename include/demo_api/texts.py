@@ -84,6 +84,14 @@ STREAM_NAMES = (
     "Studio 2",
 )
 RESTREAM_NAMES = ("YouTube", "Twitch", "LinkedIn")
+LANGUAGE_NAMES = {"en": "English", "fr": "Français", "de": "Deutsch", "es": "Español", "pt-BR": "Português"}
+WEBHOOK_HOSTS = ("hooks.example.com", "media.example.com", "events.example.net")
+WEBHOOK_EVENTS = (
+    "video.encoding.quality.completed",
+    "video.source.recorded",
+    "live-stream.broadcast.started",
+    "live-stream.broadcast.ended",
+)
 PROJECT_NAMES = ("Public site", "Internal training", "Trade fair 2026")
 API_KEY_NAMES = ("Website", "Data warehouse", "Upload script")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 
 from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Endpoint
@@ -20,6 +20,7 @@ from include.demo_api import generic
 from include.demo_api.collection import Collection
 from include.demo_api.samples import Company, Row, live_assets, make_uuid, vod_assets
 from include.demo_api.statuses import state_of, status_in
+from include.demo_api.tags import TagList
 
 START = datetime(2026, 6, 1, tzinfo=timezone.utc)  # every row is older
 RETENTION = timedelta(days=90)  # of a discarded video: OpenAPI, deletesAt
@@ -46,10 +47,13 @@ class World:
         self.now, self.step_s = START, 1.0
         self.lock = threading.RLock()
         self._reads = self._added = 0
-        self._key_fields = {name: entry.key for name, entry in self.endpoints.items() if entry.is_list}
+        self._key_fields = {name: entry.sent_key for name, entry in self.endpoints.items() if entry.is_list}
         self._key_fields |= {via_name(entry): entry.per_row_of[1] for entry in self.endpoints.values() if entry.per_row_of}
-        self._lists = {name: self._new_list(name) for name in self._key_fields}
+        self._lists: dict[str, Any] = {name: self._new_list(name) for name in self._key_fields if name != "tags"}
+        if "tags" in self._key_fields and "videos" in self._lists:
+            self._lists["tags"] = TagList(self._lists["videos"])
         self._bodies: dict[tuple[str, str], Row | None] = {}  # set by a test; None answers 404
+        self._inner: dict[tuple[str, str], list[Row]] = {}  # lists of parents, set by a test
         self._summary_of = {row["videoId"]: row["summaryId"] for row in self._rows("summaries")}
 
     def _new_list(self, name: str) -> Collection:
@@ -60,6 +64,9 @@ class World:
             "summaries": (company.summary, 0),
             "players": (company.player, 0),
             "live_streams": (company.live_stream, 0),
+            "watermarks": (company.watermark, 0),
+            "webhooks": (company.webhook, 0),
+            "upload_tokens": (company.upload_token, 0),
             "projects": (company.project, 0),
             "projects_api_keys": (company.api_key, 0),
         }
@@ -80,6 +87,8 @@ class World:
         with self.lock:
             if resource in self._lists:
                 return list(self._lists[resource])
+            if self._entry(resource).sync.is_list_per_parent:
+                return [row[self._entry(resource).key] for row in self.listed(resource)]
             parent = self._entry(resource).parent or ""
             return [key for key in self._lists[parent] if self.body(resource, key) is not None]
 
@@ -88,6 +97,8 @@ class World:
         with self.lock:
             if resource in self._lists:
                 return [self._served(resource, row) for row in self._rows(resource)]
+            if self._entry(resource).sync.is_list_per_parent:
+                return list(self._all_inner(self._entry(resource)))
             field = self._entry(resource).key
             return [{field: key, **(self.body(resource, key) or {})} for key in self.ids(resource)]
 
@@ -129,6 +140,32 @@ class World:
                 return self._bodies[resource, key]
             return self._make_body(entry, parent, parents.index[key])
 
+    def inner(self, resource: str, parent_key: str) -> list[Row] | None:
+        """The list that a parent has, as the API returns it; None stands for a 404."""
+        entry = self._entry(resource)
+        parents = self._lists[entry.parent or ""]
+        with self.lock:
+            if parent_key not in parents:
+                return None
+            if (resource, parent_key) in self._inner:
+                return [dict(row) for row in self._inner[resource, parent_key]]
+            makers = {"captions": self.company.captions, "chapters": self.company.chapters}
+            return makers[resource](parents.index[parent_key]) if resource in makers else []
+
+    def _all_inner(self, entry: Endpoint) -> Iterable[Row]:
+        """The rows of all parents' lists, with the parent's key and their own."""
+        of_parent, *parts = entry.key_parts
+        for parent in self._lists[entry.parent or ""]:
+            for row in self.inner(entry.name, parent) or ():
+                yield {entry.key: "/".join([parent, *(row[part] for part in parts)]), of_parent: parent, **row}
+
+    def set_inner(self, resource: str, parent_key: str, rows: Iterable[Row]) -> None:
+        """Replace the list of a parent. The parent does not change."""
+        with self.lock:
+            self._list(self._entry(resource).parent or "", parent_key)
+            self._inner[resource, parent_key] = [dict(row) for row in rows]
+            self._tick()
+
     def _make_body(self, entry: Endpoint, parent: Row, index: int) -> Row:
         company = self.company
         if entry.name == "video_status":
@@ -160,7 +197,7 @@ class World:
         """Add a row, made like the others, but with these ``fields``; returns its key."""
         with self.lock:
             self._added += 1
-            rows, index = self._list(resource), self.company.videos + 1000 + self._added
+            rows, index = self._changeable(resource), self.company.videos + 1000 + self._added
             row, now = rows.make(index), self._tick()
             row.update({name: now for name in (*CREATED, "updatedAt") if name in row})
             if (
@@ -177,7 +214,7 @@ class World:
     def update(self, resource: str, key: str, *, silently: bool = False, **fields: Any) -> None:
         """Change fields of a row. ``silently``: updatedAt stays, as api.video does not document what moves it."""
         with self.lock:
-            rows, now = self._list(resource, key), self._tick()
+            rows, now = self._changeable(resource, key), self._tick()
             row = {**rows.row(key), **fields}
             if "updatedAt" in row and "updatedAt" not in fields and not silently:
                 row["updatedAt"] = now
@@ -186,10 +223,11 @@ class World:
     def delete(self, resource: str, key: str) -> None:
         """Delete a row and all that belongs to it: a video's status and summary."""
         with self.lock:
-            self._list(resource, key).remove(key)
+            self._changeable(resource, key).remove(key)
             self._tick()
             for entry in self.endpoints.values():
                 self._bodies.pop((entry.name, key), None)
+                self._inner.pop((entry.name, key), None)
             summary = self._summary_of.pop(key, None)
             if summary in self._lists.get("summaries", ()):
                 self.delete("summaries", str(summary))
@@ -247,7 +285,17 @@ class World:
         self.now += timedelta(seconds=self.step_s)
         return self.now.replace(microsecond=0).isoformat()
 
-    def _list(self, resource: str, key: str | None = None) -> Collection:
+    def _changeable(self, resource: str, key: str | None = None) -> Collection:
+        """A list that can be changed.
+
+        Raises:
+            KeyError: it follows from another one.
+        """
+        if isinstance(self._list(resource, key), TagList):
+            raise KeyError(f"{resource} follow from the videos: change the tags of a video")
+        return cast(Collection, self._list(resource, key))
+
+    def _list(self, resource: str, key: str | None = None) -> Any:
         if resource not in self._lists:
             raise KeyError(f"no list {resource!r}; known: {', '.join(self._lists)}")
         if key is not None and key not in self._lists[resource]:

@@ -11,7 +11,10 @@ from tests.acceptance.conftest import Stage
 
 pytestmark = pytest.mark.slow
 
-LISTS = ("videos", "discarded_videos", "summaries", "players", "live_streams")
+LISTS = (
+    *("videos", "discarded_videos", "tags", "watermarks", "summaries", "players", "live_streams"),
+    *("webhooks", "upload_tokens"),
+)
 PATHS = tuple(by_name()[name].path for name in LISTS)
 
 

@@ -1,4 +1,4 @@
-"""From a clone to nine tables: `make run` in a fresh clone of the last commit, beside `make run` once all is installed.
+"""From a clone to the first tables: `make run` in a fresh clone of the last commit, beside a later `make run`.
 
     python -m tests.benchmarks.first_minute
 

@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks.years``: the cost of an hour without changes after three years, with and without upkeep.
 
-Three years of hourly runs of all nine resources are written as they would have left them (``tests/years.py``), into a
+Three years of hourly runs of all resources are written as they would have left them (``tests/years.py``), into a
 DuckDB file and a PostgreSQL: at once, to be shed by the first upkeeps, and some days at a time, with an upkeep after each.
 """
 

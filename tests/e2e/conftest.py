@@ -104,5 +104,5 @@ def demo() -> Iterator[Demo]:
 def demo_environment(demo: Demo) -> dict[str, str]:
     """Environment that points the source at the demo API, with all resources switched on."""
     settings = demo_settings(demo)
-    assert len(json.loads(settings["SOURCES__API_VIDEO_SOURCE__RESOURCES"])) == 9
+    assert len(json.loads(settings["SOURCES__API_VIDEO_SOURCE__RESOURCES"])) == 16
     return settings

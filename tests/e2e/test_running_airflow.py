@@ -358,4 +358,12 @@ def test_the_webhook_is_in_no_log_and_not_in_the_database(server: Server, late: 
     assert {"airflow.db", "standalone.log"} <= {path.name for path in files}
     logs = [path.read_text(encoding="utf-8") for path in files if "executor_callbacks" in path.parts]
     assert "An alert was sent: api.video: the run is late" in "".join(logs)
-    assert not [path for path in files if b"B0SECRET" in path.read_bytes()]
+    assert not [path for path in files if b"B0SECRET" in _content(path)]
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file in a running Airflow's home, whose tasks remove their working files meanwhile."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""

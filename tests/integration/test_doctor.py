@@ -65,7 +65,7 @@ def test_of_an_account_that_keeps_its_promises_all_hold(demo: Demo) -> None:
     assert len(demo.log) == seen.adapter.sent <= MOST_REQUESTS
     asked = {f.where for f in seen.findings if f.promise == "the key may read it"}
     assert asked == {endpoint.name for endpoint in ENDPOINTS if endpoint.is_list}
-    for detail in ("video_status", "summary_source"):
+    for detail in ("video_status", "captions", "chapters", "summary_source"):
         assert finding(seen, "fields as documented", detail).holds is Holds.YES
     assert finding(seen, "the last page, asc").found == "page 3 has 50 rows of 50, all beyond those of page 1"
 
@@ -97,7 +97,7 @@ def test_what_it_prints_has_no_value_of_any_row_nor_a_key_nor_an_address(demo: D
     assert "1 whose name is not shown" in printed
     lists = [name for name, entry in demo.world.endpoints.items() if entry.is_list]
     rows = [
-        text for name in (*lists, "video_status", "summary_source", "projects") for text in texts(demo.world.listed(name))
+        text for name in (*lists, "video_status", "captions", "summary_source") for text in texts(demo.world.listed(name))
     ]
     assert len(set(rows)) > 2000
     # The API's own words for states, not a customer's values.
@@ -274,7 +274,7 @@ def test_no_more_requests_than_allowed_go_out_whatever_fails(demo: Demo) -> None
     seen = ask(demo)
 
     assert demo.requests() == seen.adapter.sent == MOST_REQUESTS
-    assert finding(seen, "everything was asked", "all").found == "the 20 requests are used up, by attempts that failed"
+    assert finding(seen, "everything was asked", "all").found == "the 30 requests are used up, by attempts that failed"
 
 
 def test_a_large_account_is_asked_within_the_limit(demo: Demo) -> None:
@@ -288,7 +288,7 @@ def test_a_large_account_is_asked_within_the_limit(demo: Demo) -> None:
     assert len(demo.log) == seen.adapter.sent <= MOST_REQUESTS
 
 
-def test_the_twenty_first_request_is_refused(demo: Demo) -> None:
+def test_one_request_more_is_refused(demo: Demo) -> None:
     seen = examine(settings_of(demo), most=3)
 
     assert demo.requests() == 3

@@ -1,4 +1,4 @@
-"""Adding a plain list of api.video takes one entry in the table, and nothing else."""
+"""Adding a plain list takes one entry in the table, and nothing else: here /playlists, which api.video does not have."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ pytestmark = pytest.mark.slow
 
 PROJECT = Path(__file__).resolve().parents[2]
 COLUMNS = """
-WATERMARK = (
-    Column("watermarkId", "text", "Identifier of the watermark"),
-    Column("createdAt", "timestamp", "When it was uploaded"),
+PLAYLIST = (
+    Column("playlistId", "text", "Identifier of the playlist"),
+    Column("createdAt", "timestamp", "When the playlist was created"),
 )
 """
 ENTRY = """
     Endpoint(
-        "watermarks",
-        "/watermarks",
-        key="watermarkId",
+        "playlists",
+        "/playlists",
+        key="playlistId",
         group="players",
         sync=Sync.WHOLE,
-        columns=WATERMARK,
+        columns=PLAYLIST,
         sort_by="createdAt",
-        meaning="Images laid over videos",
+        meaning="Playlists",
     ),
 """
 
@@ -52,14 +52,12 @@ def test_a_new_list_is_one_entry(tmp_path: Path) -> None:
     docs = python("-c", "from include.api_video.docs.write import resource_table; print(resource_table())")
     groups = python("-c", "from include.api_video.catalog.endpoints import group_names; print(group_names()['players'])")
 
-    assert "watermarks" in output
+    assert "playlists" in output
     with duckdb.connect(str(file)) as connection:
-        rows = connection.execute("SELECT count(*), count(DISTINCT watermark_id) FROM api_video_data.watermarks").fetchall()
-        synced = connection.execute(
-            "SELECT items_total FROM api_video_data._syncs WHERE resource = 'watermarks'"
-        ).fetchall()
+        rows = connection.execute("SELECT count(*), count(DISTINCT playlist_id) FROM api_video_data.playlists").fetchall()
+        synced = connection.execute("SELECT items_total FROM api_video_data._syncs WHERE resource = 'playlists'").fetchall()
         failed = connection.execute("SELECT count(*) FROM api_video_data._checks WHERE NOT passed").fetchall()
     assert rows[0][0] == rows[0][1] == synced[0][0] > 0
     assert failed == [(0,)]
-    assert "`/watermarks`" in docs
-    assert groups.strip() == "['watermarks', 'players']"
+    assert "`/playlists`" in docs
+    assert groups.strip() == "['playlists', 'players']"

@@ -8,6 +8,8 @@ import pytest
 
 from include.api_video.catalog.endpoints import ENDPOINTS, by_name, group_names, in_load_order
 from include.api_video.catalog.model import Column, Endpoint, Host, Sync
+from include.api_video.catalog.places import bare
+from include.api_video.catalog.secrets import ALWAYS_SECRET
 from include.api_video.catalog.videos import is_status_final
 
 each = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
@@ -17,16 +19,23 @@ def status(ingest: str | None, *qualities: str) -> dict[str, object]:
     return {"ingest": ingest and {"status": ingest}, "encoding": {"qualities": [{"status": q} for q in qualities]}}
 
 
-def test_the_nine_resources_are_there():
+def test_the_sixteen_resources_are_there():
     assert list(by_name()) == [
         "videos",
         "video",
         "video_status",
+        "captions",
+        "chapters",
         "discarded_videos",
+        "tags",
+        "watermarks",
         "summaries",
         "summary_source",
         "players",
         "live_streams",
+        "webhooks",
+        "upload_tokens",
+        "projects",
         "projects_api_keys",
     ]
 
@@ -37,15 +46,32 @@ def test_names_and_paths_are_unique():
 
 
 def test_a_fresh_install_loads_what_needs_neither_an_admin_key_nor_a_request_per_video_twice():
-    assert [endpoint.name for endpoint in ENDPOINTS if not endpoint.on_by_default] == ["video", "projects_api_keys"]
+    switches = {endpoint.name: endpoint.switch for endpoint in ENDPOINTS if not endpoint.on_by_default}
+    assert switches == {
+        "video": "off by default",
+        "chapters": "off by default",
+        "projects": "with an admin key",
+        "projects_api_keys": "with an admin key",
+    }
 
 
 def test_groups_hold_every_resource_once_and_children_after_their_parents():
     assert group_names() == {
-        "videos": ["videos", "video", "video_status", "discarded_videos", "summaries", "summary_source"],
+        "videos": [
+            "videos",
+            "video",
+            "video_status",
+            "captions",
+            "chapters",
+            "discarded_videos",
+            "tags",
+            "watermarks",
+            "summaries",
+            "summary_source",
+        ],
         "players": ["players"],
         "live_streams": ["live_streams"],
-        "account": ["projects_api_keys"],
+        "account": ["webhooks", "upload_tokens", "projects", "projects_api_keys"],
     }
 
 
@@ -71,9 +97,10 @@ def test_a_row_is_asked_for_below_its_list(endpoint):
 
 
 def test_an_entry_more_is_a_resource_more():
-    tags = Endpoint("tags", "/tags", "value", "tags", Sync.WHOLE, "Tags", (Column("value", "text", "The tag"),))
-    assert group_names((*ENDPOINTS, tags))["tags"] == ["tags"]
-    assert by_name((*ENDPOINTS, tags))["tags"] is tags
+    columns = (Column("playlistId", "text", "Identifier"),)
+    playlists = Endpoint("playlists", "/playlists", "playlistId", "playlists", Sync.WHOLE, "Playlists", columns)
+    assert group_names((*ENDPOINTS, playlists))["playlists"] == ["playlists"]
+    assert by_name((*ENDPOINTS, playlists))["playlists"] is playlists
 
 
 @each
@@ -116,12 +143,29 @@ def test_a_detail_has_a_parent_before_it_and_a_list_has_none(endpoint):
 def test_a_detail_has_its_parents_key_and_asks_for_it_in_its_path(endpoint):
     in_path = re.findall(r"{(\w+)}", endpoint.path)
     if endpoint.parent:
-        assert endpoint.key == by_name()[endpoint.parent].key
-        assert in_path == [endpoint.key]
+        of_parent = by_name()[endpoint.parent].key
+        assert (endpoint.key_parts[0] if endpoint.sync.is_list_per_parent else endpoint.key) == of_parent
+        assert in_path == [of_parent]
     elif endpoint.per_row_of:
         assert in_path == [endpoint.per_row_of[1]]
     else:
         assert in_path == []
+
+
+@each
+def test_a_key_of_several_parts_is_made_of_columns_and_belongs_to_a_list_per_parent(endpoint):
+    paths = [column.path for column in endpoint.columns]
+    assert bool(endpoint.key_parts) is endpoint.sync.is_list_per_parent
+    assert set(endpoint.key_parts) <= set(paths) - {endpoint.key}
+    assert endpoint.due is None or endpoint.due.born in {column.path for column in by_name()[endpoint.parent].columns}
+
+
+@each
+def test_what_a_column_is_made_of_is_never_stored(endpoint):
+    secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
+    made_of = {bare(column.made_of) for column in endpoint.columns if column.made_of}
+    assert made_of <= secret
+    assert all(bool(column.made_of) is (column.made_by is not None) for column in endpoint.columns)
 
 
 @each
@@ -167,7 +211,8 @@ def test_the_filters_are_those_that_the_api_documents():
 
 
 def test_only_the_admin_api_is_read_by_way_of_another_list():
-    assert [e.name for e in ENDPOINTS if e.per_row_of or e.listed_path or e.host is Host.ADMIN] == ["projects_api_keys"]
+    assert [e.name for e in ENDPOINTS if e.per_row_of or e.listed_path] == ["projects_api_keys"]
+    assert [e.name for e in ENDPOINTS if e.host is Host.ADMIN] == ["projects", "projects_api_keys"]
     keys = by_name()["projects_api_keys"]
     assert (keys.per_row_of, keys.listed_path) == (("/projects", "project_id"), "/projects/api-keys")
 

@@ -191,6 +191,14 @@ def test_the_row_that_was_given_is_not_changed():
     assert json.dumps(row) == before
 
 
+@pytest.mark.parametrize("value", [{"url": "https://x?token=T"}, ["https://x?token=T"]], ids=repr)
+@pytest.mark.parametrize("place", ["liveStreamId", "new"])
+def test_only_a_rows_own_key_is_kept_as_it_is(place: str, value: Any) -> None:
+    assert clean({"liveStreamId": "li1?token=T"}, "live_streams") == {"liveStreamId": "li1?token=T"}
+    deeper = {place: value if place == "liveStreamId" else {"liveStreamId": value}}
+    assert "token" not in json.dumps(clean(deeper, "live_streams"))
+
+
 # --- the property ------------------------------------------------------------------------------------------------------
 
 SECRET = "S3CR3T"  # tests search for any piece of it

@@ -23,11 +23,16 @@ PREFIX = "SOURCES__API_VIDEO_SOURCE__"
 DEFAULT_RESOURCES = (
     "videos",
     "video_status",
+    "captions",
     "discarded_videos",
+    "tags",
+    "watermarks",
     "summaries",
     "summary_source",
     "players",
     "live_streams",
+    "webhooks",
+    "upload_tokens",
 )
 # Every option: field of Settings, text in the environment, TOML, and the value that both mean.
 OPTIONS = [
@@ -269,7 +274,7 @@ def test_a_slash_at_the_end_of_a_url_is_dropped(keyed):
             '["video_statuses"]',
             r"Unknown resource 'video_statuses'; did you mean 'video_status'\? Known: videos, ",
         ),
-        ("resources", '["videos", "tags"]', r"Unknown resource 'tags'\. Known: videos, .*, projects_api_keys\."),
+        ("resources", '["videos", "folders"]', r"Unknown resource 'folders'\. Known: videos, .*, projects_api_keys\."),
         ("resources", "[]", r"sources\.api_video_source\.resources is empty: name at least one of videos, "),
         ("resources", "videos", r"sources\.api_video_source\.resources must be a list of names, such as "),
         ("resources", '{"videos": 1}', "must be a list of names"),
@@ -379,6 +384,26 @@ def test_the_resources_for_parsing_the_dag_need_no_key(config):
     assert read_resources() == DEFAULT_RESOURCES
     config.env(resources='["players"]')
     assert read_resources() == ("players",)
+
+
+def test_all_is_every_resource_that_the_keys_can_read(keyed):
+    of_admin_api = ("projects", "projects_api_keys")
+    assert read_settings().resources == DEFAULT_RESOURCES
+    keyed.env(resources='["all"]')
+    assert read_settings().resources == tuple(e.name for e in ENDPOINTS if e.name not in of_admin_api)
+    keyed.env(admin_api_key="4dm1n")
+    assert read_settings().resources == tuple(e.name for e in ENDPOINTS)
+
+
+def test_an_admin_key_switches_on_what_it_can_read(keyed):
+    keyed.env(admin_api_key="4dm1n")
+    assert read_settings().resources == (*DEFAULT_RESOURCES, "projects", "projects_api_keys")
+
+
+def test_all_stands_alone(keyed):
+    keyed.env(resources='["all", "videos"]')
+    with pytest.raises(SettingsError, match='"all" stands alone: write'):
+        read_settings()
 
 
 def test_wrong_resources_do_not_break_parsing_the_dag(config):

@@ -19,9 +19,9 @@ from include.api_video.catalog.storable import utc
 from include.api_video.errors import ApiVideoError, ApiVideoRequestError, ApiVideoServerError, RemovalBrakeError
 from include.api_video.sync.detail_sync import DetailSync
 from include.api_video.sync.list_sync import ListSync, is_full_due
-from include.api_video.sync.many_lists import ManyLists
 from include.api_video.sync.outcome import Outcome, hash_row
 from include.api_video.sync.state import DetailState, KnownRow, Parent, TableState
+from include.api_video.sync.uncounted_lists import UncountedLists
 from tests.examples import examples
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -707,7 +707,7 @@ def test_an_hour_with_changes_where_pages_are_refused_reads_from_the_other_end()
 def test_lists_without_a_total_are_complete_when_each_has_been_read_to_its_end():
     """The Admin API reports no total; its keys come as one list per project."""
     keys = by_name()["projects_api_keys"]
-    sync = ManyLists(keys, TableState(), Table(keys))
+    sync = UncountedLists(keys, TableState(), Table(keys))
     sync.expect_lists(2)
     sync.finish_list()
     assert sync.next_page(Page([{"api_key_id": "k1"}], 1, None, None, has_next=True)) == 2

@@ -1,8 +1,8 @@
 """The table of api.video's endpoints: one entry is one resource, one Airflow task and one table in the warehouse.
 
 To load another list, add its columns and one entry to the file of its family (``videos``, ``players``, ...), or to a new
-file that ``ENDPOINTS`` names. Nothing else has to change: the source, the DAG, the checks, the demo API, the README's table
-of resources and the data dictionary all read this table.
+file that ``ENDPOINTS`` names. Nothing else has to change: the source, the DAG, the checks, the demo API, the tables of
+resources and the data dictionary all read this table.
 
 Facts about the API come from its OpenAPI description (https://docs.api.video/reference, file ``openapi.yaml``) and, for
 ``projects_api_keys``, from the Admin API's (file ``admin-api.yaml``).

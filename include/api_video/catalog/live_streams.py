@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from include.api_video.catalog.derived import host_of
 from include.api_video.catalog.model import Column, Endpoint, Filter, Sync
 
 # fmt: off
@@ -18,6 +19,7 @@ LIVE_STREAM = (
     Column("assets.player",    "text",      "URL of the player, private token removed"),
     Column("assets.thumbnail", "text",      "URL of the thumbnail, private token removed"),
     Column("restreams[].name", "text",      "Name of a service to which the stream is restreamed"),
+    Column("restreams[].serverHost", "text", "Host of that service; the rest of its URL is never stored", made_of="serverUrl", made_by=host_of),
 )
 # fmt: on
 

@@ -17,12 +17,23 @@ class Sync(Enum):
     NEWEST_FIRST = "newest first"  # incremental: sorted by updatedAt, read down to the cursor
     COUNTED = "whole list where it may have changed"  # no cursor; page 1's count decides whether to read on
     WHOLE = "whole list"  # at each run: neither updatedAt nor the count shows every change
-    PER_PARENT = "per parent"  # one request per parent row that is new or changed
+    PER_PARENT = "per parent"  # one object per parent row, requested when the parent is new or changed
+    LIST_PER_PARENT = "a list per parent"  # one list per parent row, requested when it is new, changed or due (``Due``)
 
     @property
     def is_list(self) -> bool:
-        """Whether one request answers with many rows."""
-        return self is not Sync.PER_PARENT
+        """Whether it is one list, of which one request answers with many rows."""
+        return not (self.is_detail or self.is_list_per_parent)
+
+    @property
+    def is_detail(self) -> bool:
+        """Whether each row is an object of its own, requested with the key of its parent's row."""
+        return self is Sync.PER_PARENT
+
+    @property
+    def is_list_per_parent(self) -> bool:
+        """Whether each row of the parent has a list of its own."""
+        return self is Sync.LIST_PER_PARENT
 
     @property
     def has_cursor(self) -> bool:
@@ -51,6 +62,7 @@ class Column:
             behind a ``[]`` land in a child table.
         unit: of a number.
         joins: the column it refers to (``players.player_id``), like a foreign key.
+        made_of: a field beside it that api.video sends and that is never stored; this one is made of it instead, by ``made_by``.
     """
 
     path: str
@@ -58,12 +70,34 @@ class Column:
     meaning: str
     unit: str = ""
     joins: str = ""
+    made_of: str = ""
+    made_by: Callable[[str], str | None] | None = None
+
+    @property
+    def sent_path(self) -> str:
+        """Path of the field in which the API sends it: its own, or that of the field of which it is made."""
+        return self.path[: self.path.rfind(".") + 1] + self.made_of if self.made_of else self.path
 
     @property
     def description(self) -> str:
         """Meaning, unit and join in one text: the column's comment in the destination."""
         unit, joins = f" ({self.unit})" if self.unit else "", f"; joins {self.joins}" if self.joins else ""
         return f"{self.meaning}{unit}{joins}"
+
+
+@dataclass(frozen=True)
+class Due:
+    """When a parent's list is requested although the parent stands still: nothing tells that such a list has changed.
+
+    Attributes:
+        born: the parent's field that says when it came to be.
+        young_h: in its first hours, the list is requested at each run.
+        every_days: later it is requested once in so many days, a few parents in each run.
+    """
+
+    born: str
+    young_h: float
+    every_days: float
 
 
 @dataclass(frozen=True)
@@ -83,18 +117,21 @@ class Endpoint:
     Attributes:
         path: path of the list; for single objects, with the parent's key in braces.
         key: field that identifies a row, in the API's spelling.
+        key_parts: fields that identify a row together: the key is a column of ours, with their values joined by a slash.
         group: task group in the DAG.
         sort_by: value of ``sortBy`` that gives the list a stable order; None where the API sorts nothing.
         one_path: path of a single row of the list, its key in braces. Used to ask whether that row still exists.
         bin: list to which discarded rows move, and from which restored ones come back. It is loaded first.
-        parent: resource whose loaded rows say which objects to request.
-        parent_where: request only for parents with these field values.
+        parent: resource whose loaded rows say which objects, or whose lists, to request.
+        due: when the list of a parent that stands still is requested again.
+        parent_where: only for parents with these field values.
         missing_ok: a 404 means "there is none" and is stored as that.
         is_final: False for an object that can change while its parent stays; it is requested again at each run.
         secrets: fields that must never be stored, at any depth of this payload.
-        per_row_of: another list, as (path, key), each row of which has a list of this endpoint: it is walked first.
+        per_row_of: Admin API only: another list, as (path, key), each row of which has a list of this endpoint; it is walked
+            first. A list for each row of a table is ``Sync.LIST_PER_PARENT``.
         listed_path: path to use where the host does not serve ``per_row_of``.
-        on_by_default: whether a fresh install loads it.
+        on_by_default: whether a fresh install loads it; what the Admin API has is loaded once an admin key is set.
     """
 
     name: str
@@ -104,12 +141,14 @@ class Endpoint:
     sync: Sync
     meaning: str
     columns: tuple[Column, ...]
+    key_parts: tuple[str, ...] = ()
     sort_by: str | None = None
     filters: tuple[Filter, ...] = ()
     one_path: str | None = None
     bin: str | None = None
     parent: str | None = None
     parent_where: Mapping[str, str] = field(default_factory=dict)
+    due: Due | None = None
     missing_ok: bool = False
     is_final: Callable[[Mapping[str, Any]], bool] = lambda _: True
     secrets: tuple[str, ...] = ()
@@ -122,3 +161,15 @@ class Endpoint:
     def is_list(self) -> bool:
         """Whether one request answers with many rows."""
         return self.sync.is_list
+
+    @property
+    def switch(self) -> str:
+        """What has to be set for the resource to be loaded, in words; empty for what a fresh install loads."""
+        if self.on_by_default:
+            return ""
+        return "with an admin key" if self.host is Host.ADMIN else "off by default"
+
+    @property
+    def sent_key(self) -> str:
+        """The field in which the API sends the key, or that of which the key is made."""
+        return next((column.made_of for column in self.columns if column.path == self.key and column.made_of), self.key)

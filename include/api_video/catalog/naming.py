@@ -8,7 +8,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from include.api_video.catalog.model import Column, Endpoint
 
-SYNCS, CHECKS, REJECTED = "_syncs", "_checks", "_rejected"
+SYNCS, CHECKS, REJECTED, ASKED = "_syncs", "_checks", "_rejected", "_asked"
 MORE_FIELDS = "_more_fields"  # JSON column for fields beyond the limit of columns and child tables
 SKIPPED = "skipped"  # mode of a resource that the run left out
 PARTIAL = "partial"  # mode of a reading that stopped early or may have missed a row
@@ -55,11 +55,11 @@ def columns_of(endpoint: Endpoint) -> dict[str, dict[str, Column]]:
     """The columns of an endpoint's tables, without dlt's own: ``{table: {column: declaration}}``."""
     key = snake(endpoint.key)
     tables: dict[str, dict[str, Column]] = {name: {} for name in tables_of(endpoint)}
-    own = OWN_COLUMNS if endpoint.is_list else OWN_COLUMNS + DETAIL_COLUMNS
+    own = OWN_COLUMNS + DETAIL_COLUMNS if endpoint.sync.is_detail else OWN_COLUMNS
     for column in endpoint.columns + own:
         table, name = table_and_column(endpoint.name, column.path)
         tables[table][name] = column
-    if endpoint.parent:
+    if endpoint.sync.is_detail:
         tables[endpoint.name][key] = replace(tables[endpoint.name][key], joins=f"{endpoint.parent}.{key}")
     # dlt's normalizer copies the key into child tables, so that they can be joined.
     carried = Column(endpoint.key, "text", "Row that this item belongs to", joins=f"{endpoint.name}.{key}")

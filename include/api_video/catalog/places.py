@@ -75,6 +75,7 @@ class Rules:
     """Rules for all fields of an endpoint, at any depth."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        self.key = (endpoint.key,)
         self.secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
         self.objects = object_paths(endpoint)
         self.spellings = {part for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
@@ -162,6 +163,11 @@ class Place:
         return self._rules.is_secret(name)
 
     @property
+    def _is_free_inside(self) -> bool:
+        """Whether texts inside it are stored unchanged, too: nothing is inside a key."""
+        return self.is_free and self._path != self._rules.key
+
+    @property
     def fields(self) -> Fields:
         """The fields of an object at this place."""
         if self._fields is None:
@@ -173,7 +179,7 @@ class Place:
         """The items of a list at this place."""
         if self._items is None:
             inside = self._documented.items if self._documented else None
-            self._items = Place(self._rules, self.kept, (*self._path, "[]"), self.depth + 1, inside, self.is_free)
+            self._items = Place(self._rules, self.kept, (*self._path, "[]"), self.depth + 1, inside, self._is_free_inside)
         return self._items
 
     def inside(self, name: str) -> Place:
@@ -182,9 +188,9 @@ class Place:
         in_item = bool(self._path) and self._path[-1] == "[]"
         kept = None if rules.is_secret(name) else rules.name_of(name, is_root=not self._path, in_item=in_item)
         documented = self._documented.fields.get(name) if self._documented else None
-        return Place(
-            rules, kept, (*self._path, name), self.depth + 1, documented, is_free=self.is_free or name in FREE_TEXT
-        )
+        path = (*self._path, name)  # a key that was changed could become another row's
+        is_free = self._is_free_inside or name in FREE_TEXT or path == rules.key
+        return Place(rules, kept, path, self.depth + 1, documented, is_free=is_free)
 
     def rank(self, name: str) -> tuple[bool, bool, str]:
         """Sort key among fields that share a column: the lowest keeps it, documented before undocumented."""

@@ -1,7 +1,7 @@
-"""Videos: the list, each one by itself, the status of each, and the bin.
+"""Videos: the list, each one by itself, the status of each, the bin; their captions, chapters, tags and watermarks.
 
 Source: OpenAPI, /videos, /videos/{videoId}, /videos/{videoId}/status and /discarded/videos, schemas ``video`` and
-``video-status``.
+``video-status``; /videos/{videoId}/captions and /videos/{videoId}/chapters, schemas ``caption`` and ``chapter``; /tags, whose description writes ``videoCount`` as a number and as text; /watermarks, schema ``watermark``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from include.api_video.catalog.model import Column, Endpoint, Filter, Sync
+from include.api_video.catalog.model import Column, Due, Endpoint, Filter, Sync
 
 
 def is_status_final(status: Mapping[str, Any]) -> bool:
@@ -84,6 +84,32 @@ STATUS = (
     Column("encoding.qualities[].quality", "text",   "Resolution of a rendition: 240p to 2160p"),
     Column("encoding.qualities[].status",  "text",   "State of a rendition: waiting, encoding, encoded or failed"),
 )
+TAG = (
+    Column("value",      "text",   "The tag, with the case in which it was written: apple and APPLE are two tags"),
+    Column("videoCount", "bigint", "How many videos have it", "videos"),
+)
+WATERMARK = (
+    Column("watermarkId", "text",      "Identifier of the watermark"),
+    Column("createdAt",   "timestamp", "When the watermark was created"),
+)
+CAPTION = (
+    Column("captionKey",   "text", "video_id and srclang, joined by a slash"),
+    Column("videoId",      "text", "Video that it belongs to", joins="videos.video_id"),
+    Column("srclang",      "text", "Language of the captions, IETF tag"),
+    Column("languageName", "text", "Name of the language, as the player shows it"),
+    Column("default",      "bool", "Whether the player shows these captions unless the viewer chooses others"),
+    Column("src",          "text", "URL of the VTT file, private token removed"),
+    Column("uri",          "text", "Path of the captions in the API"),
+)
+CHAPTER = (
+    Column("chapterKey", "text", "video_id and language, joined by a slash"),
+    Column("videoId",    "text", "Video that it belongs to", joins="videos.video_id"),
+    Column("language",   "text", "Language of the chapters, IETF tag"),
+    Column("src",        "text", "URL of the VTT file, private token removed"),
+    Column("uri",        "text", "Path of the chapters in the API"),
+)
+# Captions and chapters have no time of change, and whether they move the video's updatedAt is not documented.
+BY_AGE = Due(born="createdAt", young_h=24, every_days=7)
 
 VIDEO_FILTERS = (
     Filter("title",          "title"),
@@ -133,6 +159,33 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         meaning="Upload and encoding state of each video, with size, length and codecs",
     ),
     Endpoint(
+        "captions",
+        "/videos/{videoId}/captions",
+        key="captionKey",
+        key_parts=("videoId", "srclang"),
+        group="videos",
+        sync=Sync.LIST_PER_PARENT,
+        columns=CAPTION,
+        parent="videos",
+        due=BY_AGE,
+        missing_ok=True,
+        meaning="Captions of each video, one row per language",
+    ),
+    Endpoint(
+        "chapters",
+        "/videos/{videoId}/chapters",
+        key="chapterKey",
+        key_parts=("videoId", "language"),
+        group="videos",
+        sync=Sync.LIST_PER_PARENT,
+        columns=CHAPTER,
+        parent="videos",
+        due=BY_AGE,
+        missing_ok=True,
+        on_by_default=False,
+        meaning="Chapters of each video, one row per language",
+    ),
+    Endpoint(
         "discarded_videos",
         "/discarded/videos",
         key="videoId",
@@ -143,5 +196,25 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         filters=VIDEO_FILTERS,
         one_path="/discarded/videos/{videoId}",
         meaning="Discarded videos; needs the Video Restore feature",
+    ),
+    Endpoint(
+        "tags",
+        "/tags",
+        key="value",
+        group="videos",
+        sync=Sync.WHOLE,
+        columns=TAG,
+        sort_by="value",
+        meaning="Tags in use, with the number of videos of each",
+    ),
+    Endpoint(
+        "watermarks",
+        "/watermarks",
+        key="watermarkId",
+        group="videos",
+        sync=Sync.COUNTED,
+        columns=WATERMARK,
+        sort_by="createdAt",
+        meaning="Watermarks, the images that can be laid over videos",
     ),
 )

@@ -19,12 +19,17 @@ HOW = {
     Sync.NEWEST_FIRST: "incremental: newest changes first, down to the cursor; the count reveals removals",
     Sync.COUNTED: "whole list if its count or page 1 shows a change, else one request",
     Sync.WHOLE: "whole list, compared row by row",
+    Sync.LIST_PER_PARENT: (
+        "one request per new or changed row of `{parent}`, at each run in its first {young:g} hours, "
+        "later every {every:g} days"
+    ),
     Sync.PER_PARENT: "one request per new, changed or unfinished row of `{parent}`",
 }
 DELETES = {
     Sync.NEWEST_FIRST: "`removed_at`: noticed by the API's count, proven by requesting the row or by the whole list",
     Sync.COUNTED: "`removed_at`: missing from the whole list, which is read if the count or page 1 shows a change",
     Sync.WHOLE: "`removed_at`: missing from the whole list",
+    Sync.LIST_PER_PARENT: "`removed_at`: missing from the list of its row of `{parent}`, or with that row",
     Sync.PER_PARENT: "`removed_at`: with the row of `{parent}`, or if the API has none (404)",
 }
 # dlt's own tables, beside those of the schema.
@@ -61,7 +66,7 @@ class TableEntry:
     deletes: str
     columns: tuple[ColumnEntry, ...]
     parent: str | None = None
-    on_by_default: bool = True
+    switch: str = ""  # what has to be set for it (``Endpoint.switch``)
 
 
 def tables() -> Iterator[TableEntry]:
@@ -78,7 +83,7 @@ def tables() -> Iterator[TableEntry]:
                 _deletes(endpoint, name),
                 tuple(_entries(declared[name]["columns"], columns, sources)),
                 parent=None if name == endpoint.name else endpoint.name,
-                on_by_default=endpoint.on_by_default,
+                switch=endpoint.switch,
             )
     for name, (meaning, own) in OWN_TABLES.items():
         columns = {column.path: column for column in own}
@@ -95,7 +100,10 @@ def source_of(endpoint: Endpoint) -> str:
 
 def how_current(endpoint: Endpoint) -> str:
     """How a resource's table is kept current."""
-    return HOW[endpoint.sync].format(parent=endpoint.parent)
+    due = endpoint.due
+    return HOW[endpoint.sync].format(
+        parent=endpoint.parent, young=due.young_h if due else 0, every=due.every_days if due else 0
+    )
 
 
 def _deletes(endpoint: Endpoint, table: str) -> str:
@@ -108,11 +116,17 @@ def _deletes(endpoint: Endpoint, table: str) -> str:
 def _source(endpoint: Endpoint, table: str, column: Column) -> str:
     if column in OWN_COLUMNS + DETAIL_COLUMNS:
         return OURS
+    if column.made_of:
+        return f"made of `{column.made_of}`"
+    if column.path in endpoint.key_parts[:1]:
+        return f"`{column.path}` of the request"
+    if column.path == endpoint.key and endpoint.key_parts:
+        return OURS
     if column.path != endpoint.key:
         return f"`{column.path}`"
     if table != endpoint.name:
         return f"`{endpoint.key}` of the row"
-    return f"`{endpoint.key}` of the request" if endpoint.parent else f"`{endpoint.key}`"
+    return f"`{endpoint.key}` of the request" if endpoint.sync.is_detail else f"`{endpoint.key}`"
 
 
 def _entries(hints: Mapping[str, Any], columns: Mapping[str, Column], sources: Mapping[str, str]) -> Iterator[ColumnEntry]:

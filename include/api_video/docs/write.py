@@ -1,13 +1,14 @@
 """``python -m include.api_video.docs``: writes what documents say of the code.
 
-That is README's table of resources, the map of the rooms in docs/architecture.md, and all of docs/data_dictionary.md.
+That is the groups in README.md, the resources in docs/tables.md, the rooms in docs/architecture.md, and all of
+docs/data_dictionary.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from include.api_video.catalog.endpoints import ENDPOINTS
+from include.api_video.catalog.endpoints import ENDPOINTS, group_names
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import snake, tables_of
 from include.api_video.docs.dictionary import (
@@ -59,6 +60,15 @@ Databricks, and Snowflake (columns only).
 """
 
 
+def group_table() -> str:
+    """README's table: the tables of each task group."""
+    rows = [
+        [name, ", ".join(f"`{e.name}`{f' ({e.switch})' if e.switch else ''}" for e in ENDPOINTS if e.group == name)]
+        for name in group_names()
+    ]
+    return _table(("group", "tables"), rows)
+
+
 def resource_table() -> str:
     """The table of resources as Markdown."""
     head = ("table", "what it holds", "endpoint", "key", "how it is kept current", "child tables")
@@ -66,7 +76,7 @@ def resource_table() -> str:
 
 
 def _row(endpoint: Endpoint) -> list[str]:
-    switch = "" if endpoint.on_by_default else " (off by default)"
+    switch = f" ({endpoint.switch})" if endpoint.switch else ""
     children = ", ".join(f"`{name.removeprefix(endpoint.name)}`" for name in tables_of(endpoint)[1:]) or ""
     key = f"`{snake(endpoint.key)}`"
     return [f"`{endpoint.name}`{switch}", endpoint.meaning, source_of(endpoint), key, how_current(endpoint), children]
@@ -106,7 +116,7 @@ def data_dictionary() -> str:
 
 
 def _section(table: TableEntry) -> str:
-    switch = "" if table.on_by_default else " Off by default."
+    switch = f" {table.switch.capitalize()}." if table.switch else ""
     facts = [f"{table.meaning}.{switch}", f"- **Source**: {table.source}", f"- **Kept current**: {table.current}"]
     facts += [f"- **Deletes**: {table.deletes}"]
     head = ("column", "type", "unit", "null", "key", "meaning", "source")
@@ -173,4 +183,8 @@ def main() -> int:
     return 0
 
 
-GENERATED = ((PROJECT_DIR / "README.md", "resources", resource_table), (ARCHITECTURE, "rooms", room_table))
+GENERATED = (
+    (PROJECT_DIR / "README.md", "groups", group_table),
+    (PROJECT_DIR / "docs/tables.md", "resources", resource_table),
+    (ARCHITECTURE, "rooms", room_table),
+)

@@ -7,7 +7,9 @@ May import: errors, messages, catalog, settings, api, sync, warehouse.
 - reading: what all kinds have in common, and the row for the ledger
 - list_reading: requests and answers of lists
 - detail_reading: requests and answers of single objects, one per row of a parent
+- parent_list_reading: requests and answers of lists, one per row of a parent
 - pages: how dlt goes from page to page
+- derived: columns that are made of a secret
 - redaction: how secrets are taken out of a row (which fields: `catalog`)
 - plain_rows: rows that are as documented
 - fitting: values that fit no column

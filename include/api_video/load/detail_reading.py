@@ -66,7 +66,7 @@ class DetailReading(Reading):
     def take(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
         """Returns the object to load, or None; ``parent_key`` is the field in which dlt put the parent's key."""
         key, sync, now = unquote(row.pop(parent_key)), self._begun(), now_utc()
-        reason, clean = why_no_detail(self.endpoint, key, row), self._cleaned(row)
+        reason, clean = why_no_detail(self.endpoint, key, row), self._cleaned(self._derive(row))
         if reason:
             sync.reject(key)
             content = clean.get(ODD, clean)

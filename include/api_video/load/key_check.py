@@ -28,7 +28,8 @@ def check_key(warehouse: Warehouse, settings: Settings) -> None:
     Raises:
         ApiVideoKeyError: api.video refuses the key. Any other error is left to the task that meets it.
     """
-    lists = [by_name()[name] for name in settings.resources if by_name()[name].is_list and not by_name()[name].per_row_of]
+    chosen = [by_name()[name] for name in settings.resources]
+    lists = [endpoint for endpoint in chosen if endpoint.is_list and endpoint.host is Host.MAIN]
     if not lists or is_proven(warehouse, settings.base_url):
         return
     path = lists[-1].path  # the last list is a short one

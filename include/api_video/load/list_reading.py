@@ -14,7 +14,7 @@ from dlt.common.jsonpath import TJsonPath, compile_path
 
 from include.api_video.api.answers import read_page
 from include.api_video.api.client import MISSING, ODD, STOPPED
-from include.api_video.catalog.model import MAX_PAGE_SIZE
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Host
 from include.api_video.catalog.storable import now_utc
 from include.api_video.errors import ApiVideoError
 from include.api_video.load.pages import Paginator
@@ -22,9 +22,9 @@ from include.api_video.load.reading import Reading, is_some
 from include.api_video.load.rejected import WithRejected, is_stand_in, why_no_row, with_keys
 from include.api_video.settings.filters import filter_params
 from include.api_video.sync.list_sync import ListSync, is_full_due
-from include.api_video.sync.many_lists import ManyLists
 from include.api_video.sync.outcome import Outcome
 from include.api_video.sync.state import TableState
+from include.api_video.sync.uncounted_lists import UncountedLists
 from include.api_video.warehouse.destinations.row_files import RowFiles, takes_row_files
 from include.api_video.warehouse.list_queries import ListQueries
 from include.api_video.warehouse.schema import add_only, keep_newest
@@ -42,19 +42,23 @@ class ListReading(Reading):
     _sync: ListSync | None = None
     _files: RowFiles | None = None
     _is_empty = False  # whether the table is empty before this load
-    _has_many = False  # whether there is one list per row of another
+    _sync_class: type[ListSync] = ListSync
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def requests(self) -> list[Any]:
         """The list; for one list per row of another, that other list first."""
         endpoint = self.endpoint
-        if not endpoint.per_row_of:
+        if endpoint.host is Host.MAIN:
             return [self._entry(endpoint.path, ROWS, self._params())]
+        self._sync_class = UncountedLists
+        if not endpoint.per_row_of:
+            return [self._entry(endpoint.path, ITEMS, ADMIN_PARAMS)]
         path, key = endpoint.per_row_of
         if not self.session.knows(self.settings.url_of(endpoint.host) + path, ADMIN_PARAMS):
+            self._sync_class = ListSync
             return [self._entry(cast(str, endpoint.listed_path), ROWS, self._params())]
-        self._has_many, name = True, path.strip("/")
+        name = path.strip("/")
         leading = {
             "name": name,
             "selected": False,
@@ -101,7 +105,7 @@ class ListReading(Reading):
         if STOPPED in body:
             following = sync.stop(body[STOPPED])
         else:
-            page = replace(read_page(body), rows=list(with_keys(self.endpoint, rows, self._clean)))
+            page = replace(read_page(body), rows=list(with_keys(self.endpoint, map(self._derive, rows), self._clean)))
             rows[:] = page.rows
             following = sync.next_page(page)
         if sync.is_done:
@@ -115,7 +119,7 @@ class ListReading(Reading):
 
     def on_leading_page(self, body: dict[str, Any], rows: list[Any]) -> range:
         """Takes a page of the parent list, whose rows each have a list; returns the number of the next page."""
-        sync = cast(ManyLists, self._begun())
+        sync = cast(UncountedLists, self._begun())
         if STOPPED in body:
             sync.stop(body[STOPPED])
             return range(0)
@@ -181,7 +185,7 @@ class ListReading(Reading):
             state = TableState()
         self._unproven_since, self._is_empty = state.unproven_since, state.rows == 0
         known = WithRejected(queries, self._rejections.known)
-        return (ManyLists if self._has_many else ListSync)(
+        return self._sync_class(
             endpoint,
             state if full_refresh else known.count(state),
             known,
@@ -205,6 +209,7 @@ class ListReading(Reading):
         found: dict[str, dict[str, Any] | None] = {}
         try:
             for key, row in zip(keys, self.session.find_all(urls), strict=True):
+                row = self._derive(row)
                 if row is not None and row.get(endpoint.key) != key:
                     log.warning("%s: asked for %s, but api.video answered with another object", endpoint.name, key)
                     continue

@@ -1,7 +1,8 @@
 """One resource in one run: its session, the way of each answer, its row in the ledger.
 
 ``Reading`` is the base class. A subclass says which requests dlt's ``rest_api`` sends, and passes each answer to the sync,
-which decides: ``list_reading`` for lists, ``detail_reading`` for single objects. ``kinds`` maps each sync to its class.
+which decides: ``list_reading`` for lists, ``detail_reading`` for single objects, ``parent_list_reading`` for lists of a
+parent's rows. ``kinds`` maps each sync to its class.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import PARTIAL
 from include.api_video.catalog.storable import now_utc
 from include.api_video.errors import ApiVideoError
+from include.api_video.load.derived import Derived
 from include.api_video.load.fitting import Fitting
 from include.api_video.load.full_refresh import drop_tables
 from include.api_video.load.redaction import Redaction
@@ -33,6 +35,7 @@ from include.api_video.sync.detail_sync import DetailSync
 from include.api_video.sync.list_sync import ListSync
 from include.api_video.sync.lost_fields import FieldWatch
 from include.api_video.sync.outcome import Outcome
+from include.api_video.sync.parent_lists import ParentLists
 from include.api_video.warehouse.ledger import LedgerRow, outcome_columns
 from include.api_video.warehouse.locks.table_lock import check_held
 from include.api_video.warehouse.rejected_rows import forget_all_rejected, forget_rejected, rejected
@@ -50,7 +53,7 @@ class Reading(ABC):
         has_news: whether there is anything to load; known once concluded.
     """
 
-    _sync: ListSync | DetailSync | None = None  # once the warehouse was asked
+    _sync: ListSync | DetailSync | ParentLists | None = None  # once the warehouse was asked
     stops_ok: ClassVar[bool]  # whether a failed request ends the reading; if not, it costs only its object
 
     def __init__(
@@ -74,7 +77,7 @@ class Reading(ABC):
             unread_ok=not self.stops_ok,
             stops_ok=self.stops_ok,
         )
-        self._clean, self._watch = Redaction(endpoint), FieldWatch(endpoint)
+        self._derive, self._clean, self._watch = Derived(endpoint), Redaction(endpoint), FieldWatch(endpoint)
         self._started_at = now_utc()
         self._rejections: Rejections  # set, as the next, by _asked_warehouse
         self._fit: Fitting
@@ -198,7 +201,7 @@ class Reading(ABC):
         self._forget()
         # Always store the row of a first load, which may have tables to drop, and of a partial one: the next run must know.
         is_told = outcome.mode in ("first", PARTIAL) or outcome.removed or lost or stopped_by
-        self.has_news = bool(is_told or self._emitted or self._rejections.has_records)
+        self.has_news = bool(is_told or self._emitted or self._rejections.has_records or self.asked_rows())
         log.info("%s: %s", self.endpoint.name, describe(outcome, self.session.requests_sent))
         if self._rejections.count:
             log.warning("%s: %d rows cannot be loaded; they are in _rejected", self.endpoint.name, self._rejections.count)
@@ -235,6 +238,10 @@ class Reading(ABC):
         if lost:
             log.warning("%s: the API no longer sends %s", self.endpoint.name, ", ".join(lost))
         return lost
+
+    def asked_rows(self) -> list[dict[str, Any]]:
+        """Rows for ``_asked``, of resources that have a list per parent. Call it once ``is_concluded``."""
+        return []
 
     def rejected_rows(self) -> list[dict[str, Any]]:
         """Rows for ``_rejected``. Call it once ``is_concluded``."""

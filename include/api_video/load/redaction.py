@@ -52,6 +52,8 @@ class Redaction:
         self.is_plain = True
         self.written: bytes | None = None
         self._found: set[str] = set()
+        # Made of a secret, and safe to store, even if the secret is no more than that: a URL that is but a host.
+        self._derived = {column.path.rpartition(".")[2] for column in endpoint.columns if column.made_of}
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         self.is_plain, self.written = self.plain_rows.holds(row), None
@@ -71,7 +73,7 @@ class Redaction:
         clean = self._clean_object(row, self._row.fields)
         # An undocumented field may repeat the secret, for example as rtmps://.../<stream key>.
         if self._found:
-            clean = cast("dict[str, Any]", _without(clean, self._found))
+            clean = cast("dict[str, Any]", _without(clean, self._found, self._derived))
         self.is_plain = self.plain_rows.holds(clean)
         return clean
 
@@ -164,11 +166,12 @@ def _texts(item: Any) -> Iterator[str]:
             todo.extend(part.values() if isinstance(part, dict) else part)
 
 
-def _without(item: Any, secrets: set[str]) -> Any:
+def _without(item: Any, secrets: set[str], kept: set[str]) -> Any:
+    """The item without the secrets in its texts, but for fields of the names ``kept``."""
     if isinstance(item, str):
-        for secret in secrets:
+        for secret in sorted(secrets, key=len, reverse=True):  # one may be part of another
             item = item.replace(secret, "")
         return item
     if isinstance(item, dict):
-        return {name: _without(part, secrets) for name, part in item.items()}
-    return [_without(part, secrets) for part in item] if isinstance(item, list) else item
+        return {name: part if name in kept else _without(part, secrets, kept) for name, part in item.items()}
+    return [_without(part, secrets, kept) for part in item] if isinstance(item, list) else item

@@ -140,6 +140,10 @@ class Rejections:
     def _kept(self) -> set[str]:
         return {*self._known, *self._seen} - self._resolved
 
+    def is_seen(self, key: str) -> bool:
+        """Whether a row was rejected in this run."""
+        return key in self._seen
+
     def see(self, key: str) -> None:
         """Notes that a known rejected row is still listed, unchanged."""
         self._seen.add(key)

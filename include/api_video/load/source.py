@@ -18,7 +18,7 @@ from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Host
-from include.api_video.catalog.naming import REJECTED, SYNCS
+from include.api_video.catalog.naming import ASKED, REJECTED, SYNCS
 from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, LeftOutError
 from include.api_video.load.kinds import KINDS
 from include.api_video.load.reading import Reading
@@ -68,6 +68,7 @@ def api_video_source(
         ]
         yield ledger(readings, progress, store_idle=store_idle)  # first: dlt starts with it, and it shows the progress
         yield rejected(readings)
+        yield asked(readings)
         for reading in readings:
             yield from rest_api_resources(rest_api_config(reading))
 
@@ -129,6 +130,22 @@ def rejected(readings: Sequence[Reading]) -> DltResource:
             while not reading.is_concluded:
                 yield None
             yield reading.rejected_rows()
+
+    return cast(DltResource, rows)
+
+
+def asked(readings: Sequence[Reading]) -> DltResource:
+    """Resource ``_asked``: what became of the lists that were requested, emitted once each reading is done.
+
+    Appended, for the same reason.
+    """
+
+    @dlt.resource(name=ASKED, write_disposition="append")
+    def rows() -> Iterator[Any]:
+        for reading in readings:
+            while not reading.is_concluded:
+                yield None
+            yield reading.asked_rows()
 
     return cast(DltResource, rows)
 

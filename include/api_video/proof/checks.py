@@ -20,6 +20,7 @@ from include.api_video.catalog.storable import utc
 from include.api_video.settings.schedule import ON_THE_HOUR
 from include.api_video.settings.settings import DEFAULT_UNPROVEN_HOURS
 from include.api_video.sync.lost_fields import fields_of
+from include.api_video.warehouse.asked_lists import parent_column
 from include.api_video.warehouse.ledger import RATED_OVER, LedgerRow, newest, read_syncs
 from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.warehouse import Warehouse
@@ -31,6 +32,7 @@ OF_EARLIER = "Checked on rows that an earlier run read."
 
 
 PASSED, FAILED, NOT_PROVEN = "passed", "failed", "not proven"
+DIFFERS = "The table differs from the API's list; a full refresh reloads it."
 OUTCOMES = {True: PASSED, False: FAILED, None: NOT_PROVEN}
 
 
@@ -195,14 +197,14 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
     table = query.table(endpoint.name)
     ((active,),) = query.rows(f"SELECT count(*) FROM {table} WHERE removed_at IS NULL")
     expected, waiting = int(sync["items_total"] or 0), int(sync["waiting_rows"] or 0)
-    if endpoint.is_list:  # for details, waiting_rows includes rejected ones
+    if endpoint.is_list:  # of a parent's objects and lists, those that are rejected are not counted, or wait
         expected -= int(sync["rejected_rows"] or 0)
     if unread := int(sync["unread_rows"] or 0):
         note = (
             f"The API failed to give {unread} objects at every attempt: the task's log names them, the next run asks again."
         )
         return Check(endpoint.name, "complete", False, f"{expected} rows", f"{active} rows", note)
-    if not endpoint.is_list and waiting:
+    if endpoint.sync.is_detail and waiting:
         note = f"{waiting} of {expected} wait for the next run (budget MAX_DETAIL_REQUESTS)."
         passed = expected - waiting <= active <= expected
         return Check(endpoint.name, "complete", passed, f"{expected - waiting} to {expected} rows", f"{active} rows", note)
@@ -213,7 +215,13 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
         is_overdue = facts.now - since >= facts.unproven_for or int(active) != int(sync["active_rows"] or 0)
         passed = False if is_overdue else None
         return Check(endpoint.name, "complete", passed, f"{expected} rows", f"{active} rows", note)
-    note = "" if active == expected else "The table differs from the API's list; a full refresh reloads it."
+    waits = waiting and endpoint.sync.is_list_per_parent
+    note = (
+        f"{waiting} {'list waits' if waiting == 1 else 'lists wait'} for the next run (budget MAX_DETAIL_REQUESTS)."
+        if waits
+        else ""
+    )
+    note = note if active == expected else f"{note} {DIFFERS}".strip()
     return Check(endpoint.name, "complete", active == expected, f"{expected} rows", f"{active} rows", note)
 
 
@@ -252,7 +260,8 @@ def _check_orphans(query: Query, endpoint: Endpoint, _: dict[str, Any]) -> Check
     orphans = 0
     if endpoint.parent and query.exists(endpoint.parent):
         parent = by_name()[endpoint.parent]
-        ids = snake(endpoint.key), parent.name, snake(parent.key)
+        column = parent_column(endpoint) if endpoint.sync.is_list_per_parent else snake(endpoint.key)
+        ids = column, parent.name, snake(parent.key)
         orphans += _count_lost(query, endpoint.name, *ids, only="c.removed_at IS NULL AND ")
     for child in tables_of(endpoint)[1:]:
         orphans += _count_lost(query, child, "_dlt_parent_id", endpoint.name, "_dlt_id")

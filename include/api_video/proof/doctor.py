@@ -45,7 +45,7 @@ from include.api_video.proof.promises import (
 )
 from include.api_video.settings.settings import Settings
 
-MOST_REQUESTS = 20
+MOST_REQUESTS = 30
 ATTEMPTS = 2
 READ = "the key may read it"
 
@@ -106,6 +106,8 @@ class Examination:
             ApiVideoError: as ``get``, or the answer is not a page.
         """
         params: dict[str, Any] = {"pageSize": MAX_PAGE_SIZE, "currentPage": number}
+        if endpoint.host is Host.ADMIN:
+            params = {"page_size": MAX_PAGE_SIZE, "page": number}
         if endpoint.sort_by:
             first = "desc" if endpoint.sync.has_cursor else "asc"
             params |= {"sortBy": endpoint.sort_by, "sortOrder": order or first}
@@ -245,8 +247,19 @@ def _last(seen: Examination, endpoint: Endpoint, first: Page, size: int | None, 
         return judge_refused(endpoint, number, reason_of(error), ascending=ascending)
 
 
+def _inner_list(endpoint: Endpoint, body: Mapping[str, Any]) -> Iterator[Finding]:
+    """The list of one parent's row."""
+    try:
+        page, size = _read(body)
+    except ApiVideoError as error:
+        yield Finding("one object", endpoint.name, Holds.NOTE, reason_of(error), "leaves it for the next run and says so")
+        return
+    yield from judge_counts(endpoint, page, size)
+    yield judge_fields(endpoint, page.rows)
+
+
 def _objects(seen: Examination) -> Iterator[Finding]:
-    """One single object of each kind: a list's row by its own path, and each kind of detail."""
+    """One single object of each kind: a list's row by its own path, each kind of detail, each list of a parent's row."""
     for endpoint in ENDPOINTS:
         parent = endpoint if endpoint.is_list else next(e for e in ENDPOINTS if e.name == endpoint.parent)
         path = endpoint.one_path if endpoint.is_list else endpoint.path
@@ -259,10 +272,15 @@ def _objects(seen: Examination) -> Iterator[Finding]:
             yield Finding("one object", endpoint.name, Holds.NOTE, "no row to ask for", "loads none")
             continue
         try:
-            single = seen.get(endpoint.host, path.replace("{" + parent.key + "}", quote(str(row[parent.key]), safe="")))
+            params = {"pageSize": MAX_PAGE_SIZE} if endpoint.sync.is_list_per_parent else {}
+            of_row = path.replace("{" + parent.key + "}", quote(str(row[parent.key]), safe=""))
+            single = seen.get(endpoint.host, of_row, params)
         except ApiVideoError as error:
             otherwise = "leaves it for the next run and says so"
             yield Finding("one object", endpoint.name, Holds.NOTE, reason_of(error), otherwise)
+            continue
+        if endpoint.sync.is_list_per_parent:
+            yield from _inner_list(endpoint, single)
             continue
         # A detail's answer may lack the key, which is in its path.
         yield (

@@ -87,9 +87,9 @@ UNPROVEN = "loads the rows, is not proven, asks for a row before it counts as re
 
 def judge_keys(endpoint: Endpoint, rows: Sequence[Row]) -> Finding:
     """Whether each row has a key, and no two the same."""
-    keys = [row.get(endpoint.key) for row in rows]
+    keys = [row.get(endpoint.sent_key) for row in rows]
     without = sum(not isinstance(key, str) or not key for key in keys)
-    found = f"{len(rows)} rows, {without} without {endpoint.key}, {len(set(map(str, keys)))} different"
+    found = f"{len(rows)} rows, {without} without {endpoint.sent_key}, {len(set(map(str, keys)))} different"
     otherwise = "puts rows without one into _rejected, loads the others" if without else "loads each once, is not proven"
     return _held("each row has its own key", endpoint.name, not without and len(set(keys)) == len(keys), found, otherwise)
 
@@ -129,7 +129,7 @@ def judge_fields(endpoint: Endpoint, rows: Sequence[Row]) -> Finding:
 
 def _strange_fields(endpoint: Endpoint, row: Row) -> Iterator[tuple[str, str]]:
     """Paths that are undocumented ("unknown"), or whose value has another type ("type")."""
-    documented = {column.path.replace("[]", ""): column.data_type for column in endpoint.columns}
+    documented = {column.sent_path.replace("[]", ""): column.data_type for column in endpoint.columns}
     inner = {path[:at] for path in documented for at in range(len(path)) if path[at] == "."}
     secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
 
@@ -155,7 +155,8 @@ def _strange_fields(endpoint: Endpoint, row: Row) -> Iterator[tuple[str, str]]:
 def _is_of(value: Any, data_type: str) -> bool:
     if isinstance(value, bool) or data_type == "timestamp":
         return data_type == "bool" if isinstance(value, bool) else utc(value) is not None
-    return isinstance(value, TYPES[data_type])
+    # A whole number as text, as /tags has it (OpenAPI's example), becomes a number in its column.
+    return isinstance(value, TYPES[data_type]) or (data_type == "bigint" and isinstance(value, str) and value.isdecimal())
 
 
 def is_plain(name: str) -> bool:
@@ -178,7 +179,7 @@ def judge_again(endpoint: Endpoint, first: Page, again: Page) -> Finding:
     """Whether a page requested twice has the same rows in the same order."""
     promise = "the same page twice is the same"
     otherwise = "may miss a row at a page's border until the next reconciliation"
-    keys, others = ([str(row.get(endpoint.key)) for row in page.rows] for page in (first, again))
+    keys, others = ([str(row.get(endpoint.sent_key)) for row in page.rows] for page in (first, again))
     times = [row.get("updatedAt") for row in first.rows]
     ties = len(times) - len(set(map(str, times)))
     if set(keys) != set(others) or first.items_total != again.items_total:

@@ -19,6 +19,7 @@ from include.api_video.settings.schedule import ON_THE_HOUR, Schedule, read_sche
 
 BASE_URLS = {"production": "https://ws.api.video", "sandbox": "https://sandbox.api.video"}  # OpenAPI, servers
 ADMIN_BASE_URL = "https://admin.api.video"  # guide, reference/admin-api-overview
+ALL = "all"  # as the only name in the setting resources
 DEFAULT_PORTS = (("https", 443), ("http", 80))
 DEFAULT_UNPROVEN_HOURS = 24.0
 DEFAULT_HISTORY_DAYS = 30
@@ -57,6 +58,10 @@ class Settings:
     schedule: Schedule = ON_THE_HOUR
     account: Account = DEFAULT_ACCOUNT
 
+    @property
+    def _of_admin_api(self) -> list[str]:
+        return [name for name in self.resources if by_name()[name].host is Host.ADMIN] or ["resources of the Admin API"]
+
     def url_of(self, host: Host) -> str:
         """Base URL of the main or the Admin API."""
         return self.admin_base_url if host is Host.ADMIN else self.base_url
@@ -71,9 +76,9 @@ class Settings:
             return self.api_key
         if not self.admin_api_key:
             raise SettingsError(
-                "projects_api_keys is switched on, but there is no admin API key: set "
-                f"{self.account.variable('admin_api_key')} (ask api.video's support for one), or leave the resource out "
-                f"of {self.account.variable('resources')}."
+                f"{' and '.join(self._of_admin_api)} need an admin API key, and there is none: set "
+                f"{self.account.variable('admin_api_key')} (ask api.video's support for one), or leave them out of "
+                f"{self.account.variable('resources')}."
             )
         return self.admin_api_key
 
@@ -216,9 +221,14 @@ def _address(section: Section, name: str, default: str) -> str:
 
 
 def _resources(section: Section, value: Any) -> tuple[str, ...]:
+    has_admin_key = bool(section.text("admin_api_key"))
     if value is None:
-        return tuple(e.name for e in ENDPOINTS if e.on_by_default)
+        return tuple(e.name for e in ENDPOINTS if e.on_by_default or (e.host is Host.ADMIN and has_admin_key))
     names = names_in(f"{section.path}.resources", value)
+    if ALL in names and len(names) > 1:
+        raise SettingsError(f'{section.path}.resources: "{ALL}" stands alone: write ["{ALL}"], or name resources.')
+    if names == [ALL]:
+        return tuple(e.name for e in ENDPOINTS if e.host is Host.MAIN or has_admin_key)
     known = tuple(by_name())
     if not names:
         raise SettingsError(f"{section.path}.resources is empty: name at least one of {', '.join(known)}.")

@@ -110,7 +110,7 @@ class ListSync:
 
     @property
     def lists_left(self) -> int | None:
-        """How many lists are left to read, where there are many (``ManyLists``); None for a single list."""
+        """How many lists are left to read, where there may be many (``UncountedLists``); else None."""
         return None
 
     @property
@@ -295,7 +295,7 @@ class ListSync:
         """Reports that the API does not have this list.
 
         Raises:
-            ApiVideoRequestError: always; of many lists, one may be gone (``ManyLists``).
+            ApiVideoRequestError: always; of many lists, one may be gone (``UncountedLists``).
         """
         raise ApiVideoRequestError(f"api.video has no {self._endpoint.listed_path or self._endpoint.path} (404).", 404)
 

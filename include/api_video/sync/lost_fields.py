@@ -9,8 +9,9 @@ from include.api_video.catalog.model import Endpoint
 
 
 def fields_of(endpoint: Endpoint) -> dict[str, str]:
-    """Documented path by field name, without the key; a list counts as one field."""
-    return {column.path.split("[]")[0]: column.path for column in endpoint.columns if column.path != endpoint.key}
+    """Documented path by the name of the field that is sent, without keys; a list counts as one field."""
+    keys = {endpoint.key, *endpoint.key_parts[:1]}  # of several parts, the first is the parent's key, from the path
+    return {column.sent_path.split("[]")[0]: column.path for column in endpoint.columns if column.path not in keys}
 
 
 class FieldWatch:

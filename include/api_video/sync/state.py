@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -57,6 +58,41 @@ class Parent:
     content_hash: str | None
     loaded: KnownRow | None
     is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListedParent:
+    """A parent whose list is to be requested: its key, the hash of its row, and how many rows its list had (0: unknown)."""
+
+    key: str
+    content_hash: str | None
+    listed: int = 0
+
+
+@dataclass(frozen=True)
+class ParentListState:
+    """What the table of a list per parent holds before a run, and which lists to request.
+
+    Attributes:
+        parents: parents that have such a list.
+        active: rows that are not removed.
+        listed: rows of these lists, as of when each was last requested.
+        waiting_total: lists to request, all together; ``waiting`` are those within this run's budget, and some before they
+            are due.
+        known: loaded rows of the lists to request, by parent and key.
+        unaccounted: rows marked removed by a run that left no row in the ledger.
+        unproven_since: from the last run's row in the ledger.
+    """
+
+    parents: int = 0
+    active: int = 0
+    listed: int = 0
+    waiting_total: int = 0
+    waiting: tuple[ListedParent, ...] = ()
+    known: Mapping[str, Mapping[str, KnownRow]] = field(default_factory=dict)
+    base_url: str | None = None
+    unaccounted: int = 0
+    unproven_since: datetime | None = None
 
 
 @dataclass(frozen=True)

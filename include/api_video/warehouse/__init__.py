@@ -5,6 +5,8 @@ May import: errors, messages, catalog, settings, sync.
 - warehouse: the dataset: its tables, how they are made, what they have grown
 - list_queries: what a list sync asks
 - detail_queries: which single objects wait to be asked for
+- parent_list_queries: which lists of parents wait to be requested
+- asked_lists: columns and rows of `_asked`
 - rejected_rows: columns and rows of `_rejected`
 - ledger: columns of the ledger, how it is read and written
 - upkeep: which old runs are forgotten

@@ -18,8 +18,9 @@ from dlt.destinations.impl.bigquery.bigquery_adapter import TABLE_DESCRIPTION_HI
 
 from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Column, Endpoint
-from include.api_video.catalog.naming import CHECKS, REJECTED, SYNCS, columns_of, meaning_of, snake
+from include.api_video.catalog.naming import ASKED, CHECKS, REJECTED, SYNCS, columns_of, meaning_of, snake
 from include.api_video.settings.destination import FOLDER, destination_name
+from include.api_video.warehouse.asked_lists import ASKED_COLUMNS
 from include.api_video.warehouse.ledger import SYNCS_COLUMNS
 from include.api_video.warehouse.rejected_rows import REJECTED_COLUMNS
 
@@ -59,6 +60,7 @@ CHECKS_COLUMNS = (
 OWN_TABLES = {
     SYNCS:  ("The ledger: what each run did with each resource, even if nothing changed", SYNCS_COLUMNS),
     CHECKS: ("The proof: each check of each run, with what was expected and what was found", CHECKS_COLUMNS),
+    ASKED: ("When the list of each parent's row was last requested, and what came of it", ASKED_COLUMNS),
     REJECTED: ("Listed by the API now, but impossible to store in its table, such as a video without an id", REJECTED_COLUMNS),
 }
 # fmt: on

@@ -62,6 +62,14 @@ class Query:
             marks = ", ".join(["%s"] * len(some))
             self.run(f"DELETE FROM {self.table(name)} WHERE {key} IN ({marks})", *some)
 
+    def delete_where(self, name: str, key: str, where: str, *args: Any) -> None:
+        """Deletes the rows that a condition is true for, in one statement where the destination has one."""
+        if hasattr(self.client, "delete_rows"):
+            keys = [str(value) for (value,) in self.rows(f"SELECT {key} FROM {self.table(name)} WHERE {where}", *args)]
+            self.delete(name, key, keys)
+            return
+        self.run(f"DELETE FROM {self.table(name)} WHERE {where}", *args)
+
     def mark_removed(self, name: str, key: str, where: str, *args: Any, now: datetime, forget: Sequence[str] = ()) -> None:
         """Soft delete: sets ``removed_at`` where it is null, and nulls the columns ``forget``; idempotent."""
         if hasattr(self.client, "mark_removed"):  # a destination whose SQL is read-only

@@ -25,6 +25,7 @@ from dlt.destinations.job_client_impl import SqlJobClientWithStagingDataset
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import SYNCS, snake, table_and_column, tables_of
 from include.api_video.catalog.storable import now_utc, utc
+from include.api_video.warehouse.asked_lists import forget_all_asked
 from include.api_video.warehouse.comments import write_comments
 from include.api_video.warehouse.ledger import last_sync
 from include.api_video.warehouse.locks.table_lock import TABLES, TableBusyError, table_lock
@@ -132,6 +133,7 @@ class Warehouse:
         grown = self.read_growth(schema_of([name])).schema
         with self.connect() as query:
             forget_all_rejected(query, name)
+            forget_all_asked(query, name)
         client = self._client(grown)
         with client:
             client.drop_tables(*(str(table["name"]) for table in get_nested_tables(grown.tables, name)))

@@ -1,6 +1,6 @@
-"""Syncs many lists into one table, one list per row of another (``Endpoint.per_row_of``): each is read to its end.
+"""Syncs lists that do not say how long they are: one, or one per row of another (``Endpoint.per_row_of``), in one table.
 
-Such lists tell no total, so nothing is left unread: a row that none of them has is gone.
+Each is read to its end, so a row that none of them has is gone.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from include.api_video.errors import ApiVideoError
 from include.api_video.sync.list_sync import ListSync
 
 
-class ManyLists(ListSync):
-    """One run over all of them, and over the list whose rows they belong to."""
+class UncountedLists(ListSync):
+    """One run over a list, or over the list whose rows have a list each, and all of those."""
 
     _has_total: ClassVar[bool] = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._expected, self._open = 0, 1  # lists; the one that names the others is open, too
+        self._expected, self._open = 0, 1  # lists beside the first, and all that are not read to their end
 
     @property
     def expected_requests(self) -> int:
-        """Requests of this run, as far as known: one per list."""
+        """Requests of this run, as far as known: at least one per list."""
         return 1 + self._expected
 
     @property

@@ -1,4 +1,4 @@
-"""A demo API in a process of its own, for a test."""
+"""A demo API for a test, in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.forker import Forker
 
 
 class Api(DemoClient):
-    """A demo API that the forker runs."""
+    """A demo API, started by the forker."""
 
     def __init__(self, forker: Forker, folder: Path, videos: int, environment: dict[str, str]) -> None:
         output = folder / "api.txt"

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: a process that starts others, APIs, and warehouses that are loaded already."""
+"""What the tests of this folder share: a process that starts others, demo APIs, and warehouses that are already loaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.forker import Forker
 
 VIDEOS = 130  # two pages
 T = TypeVar("T")
-# What runs and demo APIs import; no test of this folder imports it from another place.
+# Modules that runs and demo APIs import; the forker imports them once, for all processes that it starts.
 MODULES = ("proof.report", "load.runner", "load.source", "settings.settings", "warehouse.destinations.duckdb")
 IMPORTED: tuple[str, ...] = ("dlt", "duckdb", "dlt.destinations.impl.duckdb.duck", "uvicorn")
 IMPORTED += tuple(f"include.api_video.{name}" for name in MODULES)
@@ -28,7 +28,7 @@ IMPORTED += tuple(f"include.demo_api.{name}" for name in ("server", "world"))
 
 
 class Stage:
-    """Sets up APIs and connectors; ``strike`` takes the APIs down again."""
+    """Starts demo APIs and makes connectors for them; ``strike`` stops the APIs."""
 
     def __init__(self, forker: Forker, folder: Path, environment: dict[str, str]) -> None:
         self._forker, self._folder, self._environment = forker, folder, environment
@@ -37,11 +37,11 @@ class Stage:
         self._loaded: dict[tuple[int, tuple[str, ...]], Path] = {}
 
     def empty(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS) -> Connector:
-        """A connector that has loaded nothing, before a new API."""
+        """A connector with an empty warehouse, and a new API."""
         return self._connector(resources, videos, None)
 
     def loaded(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS) -> Connector:
-        """A connector that has loaded all that a new API lists (once for all tests: APIs begin alike)."""
+        """A connector that has loaded all that a new API lists. All APIs start alike, so this first load is made once."""
         name = (videos, tuple(resources))
         with self._lock:
             if name not in self._loaded:
@@ -60,7 +60,7 @@ class Stage:
 
     @contextmanager
     def side_by_side(self, cases: Mapping[Any, Callable[[], T]], at_once: int) -> Iterator[dict[Any, Future[T]]]:
-        """Runs cases a few at a time; what is not begun at the end of the block is left out, and all APIs end."""
+        """Runs cases a few at a time. At the end of the block, cases that have not begun are dropped and all APIs stop."""
         with ThreadPoolExecutor(at_once) as pool:
             yield {name: pool.submit(case) for name, case in cases.items()}
             pool.shutdown(cancel_futures=True)
@@ -68,7 +68,7 @@ class Stage:
 
     @contextmanager
     def act(self) -> Iterator[Stage]:
-        """A stage for the block, whose APIs end with it; those of others go on."""
+        """A stage whose APIs stop at the end of the block; those of other stages go on."""
         stage = Stage(self._forker, self._folder, self._environment)
         stage._numbers, stage._lock, stage._loaded = self._numbers, self._lock, self._loaded
         try:
@@ -84,7 +84,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The stage, for all tests."""
+    """One stage for all tests of the session."""
     folder = tmp_path_factory.mktemp("acceptance")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     environment |= {
@@ -105,6 +105,6 @@ def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 @pytest.fixture
 def stage(whole_stage: Stage) -> Iterator[Stage]:
-    """The stage, cleared after each test."""
+    """A stage for one test: its APIs stop after it."""
     with whole_stage.act() as stage:
         yield stage

@@ -1,7 +1,7 @@
 """The connector under test: starts its runs, kills them, and reads the DuckDB file that they wrote.
 
-By default it is this project's. ``ACCEPTANCE_COMMAND`` names another one's shell command, ``ACCEPTANCE_TABLES`` the schema
-in which its tables are; see README.md beside this file.
+The default is this project's. To test another one, set ``ACCEPTANCE_COMMAND`` to its shell command, and
+``ACCEPTANCE_TABLES`` to the schema of its tables (README.md beside this file).
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ RESOURCES = (
     *("videos", "discarded_videos", "summaries", "players", "live_streams", "video_status"),
     *("captions", "tags", "watermarks", "webhooks", "upload_tokens"),
 )
-# These are asked for again until they are final, so that when and in which load is no part of what they say.
+# Rows of these are requested until they are final, so their load and time may differ between two equal warehouses.
 ASKED_AGAIN = ("video_status",)
 
 
 @dataclass
 class Run:
-    """A run that has been started."""
+    """A run of the connector: its process and its output."""
 
     forker: Forker
     output_file: Path
@@ -52,21 +52,21 @@ class Run:
 
     @property
     def output(self) -> str:
-        """All that was printed."""
+        """Everything that the run printed so far."""
         return self.output_file.read_text(errors="replace")
 
     def poll(self) -> int | None:
-        """The exit code, None while it runs."""
+        """Returns the exit code, or None while the run goes on."""
         return self.process.poll() if self.process else self.forker.poll(self.pid)
 
     def wait(self) -> int:
-        """The exit code, once it ended."""
+        """Waits for the end of the run; returns the exit code."""
         code = self.process.wait(LONGEST_RUN_S) if self.process else self.forker.wait(self.pid, LONGEST_RUN_S)
         self.seconds = time.monotonic() - self.started
         return code
 
     def kill(self) -> None:
-        """SIGKILL, to all of its processes."""
+        """Kills all processes of the run."""
         if self.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
         self.wait()
@@ -76,8 +76,8 @@ class Connector:
     """One warehouse, filled by runs of the connector from one API.
 
     Args:
-        folder: for the DuckDB file, temporary files and outputs; empty.
-        loaded: a warehouse to begin with a copy of.
+        folder: an empty folder for the DuckDB file, temporary files and outputs.
+        loaded: a warehouse to copy and start with.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Connector:
     # --- runs ---------------------------------------------------------------------------------------------------------
 
     def start(self, *, full: bool = False, **environment: str) -> Run:
-        """Starts a run; ``full`` has it compare whole lists."""
+        """Starts a run; with ``full`` it compares whole lists."""
         number = next(self._numbers)
         temporary, output = self.folder / f"tmp{number}", self.folder / f"output{number}.txt"
         temporary.mkdir()
@@ -122,7 +122,7 @@ class Connector:
         return Run(self._forker, output, temporary, process.pid, process)
 
     def run(self, *, full: bool = False, **environment: str) -> Run:
-        """A run that must succeed."""
+        """Runs the connector to its end; it must succeed."""
         run = self.start(full=full, **environment)
         assert run.wait() == 0, run.output
         return run
@@ -130,13 +130,13 @@ class Connector:
     # --- what is in the warehouse -------------------------------------------------------------------------------------
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of a question; tables need no schema in front."""
+        """Rows of a query; table names need no schema."""
         with duckdb.connect(str(self.file), read_only=True) as connection:
             connection.execute(f"SET schema '{TABLES}'; SET TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
 
     def columns(self) -> dict[str, list[str]]:
-        """Columns of every data table, in order."""
+        """Columns of every data table, in the order of the table."""
         found: dict[str, list[str]] = {}
         for table, column in self.rows(
             "SELECT table_name, column_name FROM information_schema.columns "
@@ -147,7 +147,7 @@ class Connector:
         return found
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every data table, all of it, in an order of its own."""
+        """All rows of every data table, sorted, to compare two states of a warehouse."""
         content = {}
         for table, columns in self.columns().items():
             own = [f'"{name}"' for name in columns if not (table.startswith(ASKED_AGAIN) and name.startswith("_"))]
@@ -157,7 +157,7 @@ class Connector:
     # --- what must be true --------------------------------------------------------------------------------------------
 
     def assert_equal(self, *, content: bool = True) -> None:
-        """Each table holds what the API lists, each row once; child rows belong to a row, each once."""
+        """Asserts that each table holds what the API lists, each row once, without orphaned or duplicate child rows."""
         for resource in self.resources:
             key = snake(by_name()[resource].key)
             active = [row[0] for row in self.rows(f"SELECT {key} FROM {resource} WHERE removed_at IS NULL ORDER BY 1")]
@@ -172,7 +172,7 @@ class Connector:
             self.assert_same_content()
 
     def assert_no_orphans(self) -> None:
-        """Every child row has its parent, and stands in its list once."""
+        """Asserts that every child row has its parent, and is in its list once."""
         columns = self.columns()
         ids = " UNION ALL ".join(f"SELECT _dlt_id FROM {table}" for table in columns if "_dlt_id" in columns[table])
         for table in (table for table in columns if "_dlt_parent_id" in columns[table]):
@@ -181,7 +181,7 @@ class Connector:
             assert not self.rows(groups), table
 
     def assert_same_content(self) -> None:
-        """Titles, names, tags and times of the last change are the API's; silent changes need a full run before."""
+        """Asserts that titles, names, tags and ``updated_at`` are the API's; run with ``full`` after silent changes."""
         for resource, name in (("videos", "title"), ("players", "name"), ("live_streams", "name"), ("summaries", "origin")):
             if resource not in self.resources:
                 continue

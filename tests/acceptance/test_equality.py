@@ -1,4 +1,4 @@
-"""Random changes, faults and kills, between runs and during them: afterwards the tables are what the API lists."""
+"""After random changes, faults and kills, between runs and during them, the tables equal what the API lists."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.acceptance.connector import Connector
 pytestmark = pytest.mark.slow
 
 PATHS = {name: by_name()[name].path for name in ("videos", "discarded_videos", "summaries", "players", "live_streams")}
-# A story takes half a minute: few on every push, and more where there is time (GitHub's weekly run). Hypothesis begins with
-# the simplest one; where there are more, they are new each time.
+# A story takes half a minute, so a push runs few, and GitHub's weekly run more. Hypothesis begins with the simplest one; if
+# there are more, they are new each time.
 STORIES = int(os.environ.get("STORIES", "1"))
 RETRIED = ({"status": 500}, {"status": 502}, {"status": 503}, {"status": 504})
 PROPERTY = settings(
@@ -28,13 +28,13 @@ PROPERTY = settings(
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate],  # to shrink a failure would take a run for each attempt
+    phases=[Phase.explicit, Phase.generate],  # shrinking a failure would need a run of the connector for each attempt
 )
 
 
 @dataclass(frozen=True)
 class Change:
-    """A change in words; ``place`` (0 to 1) chooses the row."""
+    """A change of the API's content; ``place`` (0 to 1) chooses the row."""
 
     kind: str
     resource: str
@@ -42,7 +42,7 @@ class Change:
     silently: bool = False
 
     def words(self, connector: Connector) -> dict[str, Any] | None:
-        """What the API is told; None where the list is empty."""
+        """The change as the demo API takes it; None if the list is empty."""
         resource = "discarded_videos" if self.kind == "restore" else self.resource
         words: dict[str, Any] = {"change": self.kind, "resource": resource}
         if self.kind != "add":
@@ -63,8 +63,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Round:
-    """Changes before a run, and what happens during it: a change, others with each page, a fault, or a kill after some
-    answers.
+    """One run: the changes before it, and what happens during it.
+
+    Attributes:
+        during: a change after the first page.
+        per_page: changes with each page that is read, on average.
+        fault: a failing answer.
+        kill_after: answers after which the run is killed.
     """
 
     before: Sequence[Change]
@@ -120,7 +125,7 @@ def test_the_other_lists(whole_stage: Stage, story: list[Round]) -> None:
 
 
 def play(connector: Connector, story: Sequence[Round]) -> None:
-    """Plays all rounds; a full look shows silent changes, and a run after it changes no byte."""
+    """Plays all rounds. Then a reconciliation finds silent changes, and a run after it changes no byte."""
     for part in story:
         play_round(connector, part)
     if any(change.silently for part in story for change in (*part.before, part.during) if change):
@@ -155,7 +160,7 @@ def play_round(connector: Connector, part: Round) -> None:
     code = run.wait()
     api.heal()
     moved = api.stop_traffic() > 0 or part.during
-    if code != 0 or moved:  # what changed while a list was read may have come too late for this run
+    if code != 0 or moved:  # a change during the reading may have come too late for this run
         connector.run()
     connector.assert_equal(content=False)
     if not any(change.silently for change in part.before):

@@ -1,4 +1,4 @@
-"""Answers that fail, lists that move while they are read: in the end equal, or failed loudly and equal after a rerun."""
+"""Answers fail, or lists move while they are read: the tables are equal, at the latest after a rerun."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "html": {"kind": "html"},
     "truncated": {"kind": "truncated"},
     "dropped": {"kind": "dropped"},
-    "down": {"kind": "status", "status": 503, "times": 7},  # as often as a request is sent, and once to ask for the key
+    "down": {"kind": "status", "status": 503, "times": 7},  # the attempts of a request, and the check of the key
 }
 WHERE = {"list": "/videos", "details": "/videos/[^/]+/status"}
 IN_DETAILS = ("429", "500", "503", "html", "truncated", "dropped")
@@ -40,7 +40,7 @@ PAGES_4 = 330  # videos
 
 @pytest.fixture(scope="module")
 def outcomes(whole_stage: Stage) -> Iterator[dict[Any, Future[tuple[Connector, Run, int]]]]:
-    """All cases, a few at a time, each with an API and a warehouse of its own: most of them wait for something."""
+    """Runs all cases, a few at a time since most of them wait. Each has an API and a warehouse of its own."""
     cases = {case: partial(run_with_fault, whole_stage, *case) for case in CASES}
     with whole_stage.side_by_side(cases, AT_ONCE) as found:
         yield found
@@ -48,7 +48,7 @@ def outcomes(whole_stage: Stage) -> Iterator[dict[Any, Future[tuple[Connector, R
 
 @pytest.fixture(scope="module")
 def shifted(whole_stage: Stage) -> Iterator[dict[Any, Future[tuple[Connector, Run, int]]]]:
-    """The same for lists that shift."""
+    """Runs all cases of lists that shift."""
     cases = {shift: partial(run_with_shift, whole_stage, *shift) for shift in SHIFTS}
     with whole_stage.side_by_side(cases, at_once=2) as found:
         yield found
@@ -91,12 +91,12 @@ def test_a_failing_answer_loses_nothing(outcomes: Any, fault: str, where: str) -
 def test_a_list_that_shifts_while_it_is_read_loses_nothing(shifted: Any, mode: str, what: str, answers: int) -> None:
     connector, run, code = shifted[mode, what, answers].result()
 
-    assert len(connector.api.requests("/videos")) > answers  # somebody read on after the change
+    assert len(connector.api.requests("/videos")) > answers  # the run read on after the change
     settle(connector, run, code)
 
 
 def was_met(connector: Connector, fault: str) -> bool:
-    """Whether the API has really failed so."""
+    """Whether the API really failed in this way."""
     log = connector.api.requests("/videos")
     repeated = any(times > 1 for times in Counter((request["path"], request["query"]) for request in log[:-1]).values())
     status = {"html": 502, "down": 503}.get(fault) or (int(fault) if fault.isdigit() else None)
@@ -104,7 +104,7 @@ def was_met(connector: Connector, fault: str) -> bool:
 
 
 def settle(connector: Connector, run: Run, code: int) -> None:
-    """Equal now; or failed with a sentence, nothing twice, and equal after a rerun."""
+    """Asserts that the tables are equal, or that the run failed with a sentence and a rerun makes them equal."""
     assert "Traceback" not in run.output
     if code != 0:
         assert re.search(r"^(FAILED|\w+Error: )", run.output, re.MULTILINE), run.output

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment of a run, then a plain rerun: equal, no row twice, no child row without its parent."""
+"""A run is killed at any moment: a plain rerun makes the tables equal, without duplicates and orphans."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tests.acceptance.connector import COMMAND, Connector, Run
 pytestmark = pytest.mark.slow
 
 RESOURCES = ("videos", "video_status")
-# Where dlt keeps its files at each stage, in the working folder of a pipeline; extraction is killed between answers.
+# Files of each of dlt's stages, in the working folder of a pipeline. Extraction is killed between answers instead.
 STAGES = {
     "normalize": "load/new/*/new_jobs/*",
     "load": "load/normalized/*/started_jobs/*",
     "loaded": "load/loaded/*",
 }
 PARTS = 4
-FRACTIONS = [(part + random.Random(part).random()) / PARTS for part in range(PARTS)]  # the same at each run of the tests
+FRACTIONS = [(part + random.Random(part).random()) / PARTS for part in range(PARTS)]  # the same in each run of the tests
 
 
 def killed(connector: Connector, is_time: Callable[[Run], bool]) -> tuple[Connector, bool]:
-    """Kills a run when it is time; tells whether it was still running then."""
+    """Kills a run as soon as ``is_time``; returns whether it was still running."""
     run = connector.start()
     while not is_time(run) and run.poll() is None:
         time.sleep(0.002)
@@ -38,7 +38,7 @@ def killed(connector: Connector, is_time: Callable[[Run], bool]) -> tuple[Connec
 
 
 def with_changes(connector: Connector) -> Connector:
-    """A loaded library of which a part has changed since."""
+    """Changes a part of the API's content after it was loaded."""
     api = connector.api
     for number, key in enumerate(api.ids("videos")[:60]):
         if number < 40:
@@ -60,7 +60,7 @@ def kill_after_answers(stage: Stage, kind: str, answers: int) -> tuple[Connector
 
 
 def kill_at_stage(stage: Stage, kind: str, pipeline: str, name: str) -> tuple[Connector, bool]:
-    """Some stages last for a few hundredths of a second: tried until the kill comes within."""
+    """Kills a run within a stage. Some last a few hundredths of a second, so it tries until the kill hits the stage."""
     for _ in range(MOST_TRIES):
         connector, was_running = killed(begin(stage, kind), lambda run: has_files(run.temporary, pipeline, STAGES[name]))
         if has_files(connector.folder / "tmp1", pipeline, STAGES[name]):
@@ -69,7 +69,7 @@ def kill_at_stage(stage: Stage, kind: str, pipeline: str, name: str) -> tuple[Co
 
 
 def kill_after_time(stage: Stage, kind: str, fraction: float, seconds: float) -> tuple[Connector, bool]:
-    """A run may be quicker than the one that was measured: tried earlier until the kill comes within."""
+    """Kills a run after a part of its time. A run may be quicker than the measured one, so it tries earlier each time."""
     for attempt in range(MOST_TRIES):
         wait_s = fraction * seconds * 0.8**attempt
         connector, was_running = killed(begin(stage, kind), lambda run, s=wait_s: time.monotonic() - run.started >= s)
@@ -85,7 +85,7 @@ def begin(stage: Stage, kind: str) -> Connector:
 def has_files(temporary: Path, pipeline: str, pattern: str) -> bool:
     try:
         return any(temporary.glob(f"api_video_*/{pipeline}/{pattern}"))
-    except FileNotFoundError:  # moved on while we looked
+    except FileNotFoundError:  # dlt moved the folder meanwhile
         return False
 
 
@@ -98,7 +98,7 @@ BY_STAGE += [("first", "video_status", name) for name in ("normalize", "load")]
 
 @pytest.fixture(scope="module")
 def outcomes(whole_stage: Stage) -> Iterator[dict[Any, Future[tuple[Connector, bool]]]]:
-    """All kills, two at a time, each with an API and a warehouse of its own."""
+    """Makes all kills, two at a time, each with an API and a warehouse of its own."""
     kills = {case: partial(kill_after_answers, whole_stage, *case) for case in BY_ANSWERS}
     stages = {case: partial(kill_at_stage, whole_stage, *case) for case in BY_STAGE if not COMMAND}
     with whole_stage.side_by_side({**kills, **stages}, at_once=2) as found:
@@ -134,7 +134,7 @@ def test_killed_at_a_random_moment(stage: Stage, fraction: float, whole_run_s: f
 
 @pytest.fixture(scope="module")
 def whole_run_s(whole_stage: Stage) -> float:
-    """How long a run takes that nobody kills."""
+    """Seconds that a whole run takes."""
     with whole_stage.act() as stage:
         return begin(stage, "changes").run().seconds
 

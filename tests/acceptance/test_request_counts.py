@@ -1,4 +1,4 @@
-"""What runs cost, in requests that the API counted."""
+"""How many requests runs cost, as counted by the API."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_nothing_changed_costs_one_request_per_list(stage: Stage, videos: int) -
 
     asked = Counter(request["path"] for request in connector.api.requests())
     wanted = Counter(dict.fromkeys(PATHS, 1))
-    if videos > 700:  # summaries have two pages, and yet one request is enough
+    if videos > 700:  # summaries have two pages then, and still one request is enough
         assert len(connector.api.ids("summaries")) > 100
     assert asked == wanted
     connector.assert_equal()

@@ -1,4 +1,4 @@
-"""No key, no stream key and no private token is found anywhere: not in the file, the output or the working folders."""
+"""No key, stream key or private token is in the DuckDB file, the output or the working folders."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ KEYS = (f"{SECTION}API_KEY", f"{SECTION}ADMIN_API_KEY")
 UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 PRIVATE_TOKEN = re.compile(rb"(?:/token/|[?&](?:amp;)?token=)[^\s\"'<>]{8}")
 PLANTED = "planted-stream-key-4711"
-READS = 20_000  # more than the demo serves in a test: each read of a private row has a token of its own
+READS = 20_000  # more than a test makes: the demo gives each read of a private row a new token
 
 
 def secrets(connector: Connector) -> set[bytes]:
-    """Everything that must not be found."""
+    """All texts that must not be found anywhere."""
     keys = [connector.api.settings[name] for name in KEYS]
     found = {*keys, *(base64.b64encode(f"{key}:".encode()).decode() for key in keys), PLANTED}
     for stream in connector.api.listed("live_streams"):
@@ -38,9 +38,9 @@ def secrets(connector: Connector) -> set[bytes]:
 
 
 def everything(connector: Connector) -> Iterator[tuple[str, bytes]]:
-    """All bytes that runs left behind, packed ones unpacked; tables also as text, since DuckDB compresses them."""
+    """All bytes that runs left behind, uncompressed; tables also as text, since DuckDB compresses them."""
     for path in sorted(connector.folder.rglob("*")):
-        if path.is_file() and path.name != "api.txt":  # the API tells its own keys there
+        if path.is_file() and path.name != "api.txt":  # the demo API prints its keys there
             raw = path.read_bytes()
             yield str(path), raw
             if raw.startswith(b"\x1f\x8b"):
@@ -68,7 +68,7 @@ def test_a_run_leaves_no_secret(stage: Stage) -> None:
 
     connector.assert_equal()
     title = connector.api.listed("videos")[0]["title"].encode()
-    assert any(title in content for _, content in everything(connector))  # the search does find what is there
+    assert any(title in content for _, content in everything(connector))  # proves that the search finds what is there
     assert_no_secret(connector)
 
 
@@ -98,14 +98,14 @@ def test_a_refused_key_is_not_repeated(stage: Stage) -> None:
 
 
 def plant(connector: Connector) -> None:
-    """A stream key that the test knows, and a private video that comes late."""
+    """Sets a stream key that the test knows, and adds a private video."""
     connector.api.change("update", "live_streams", connector.api.ids("live_streams")[0], streamKey=PLANTED)
     connector.api.change("add", public=False)
-    assert PRIVATE_TOKEN.search(str(connector.api.listed("videos")).encode())  # the API does serve tokens
+    assert PRIVATE_TOKEN.search(str(connector.api.listed("videos")).encode())  # the API really sends tokens
 
 
 def written(temporary: Path, connector: Connector) -> bool:
-    """Whether a file with rows of live streams, which have most of the secrets, is on the disk."""
+    """Whether dlt has written a file with live streams, the rows with most secrets."""
     try:
         return any(file.stat().st_size for file in temporary.rglob("live_streams.*.jsonl*"))
     except FileNotFoundError:

@@ -35,12 +35,12 @@ class Bench:
         self.results: dict[tuple[str, str], Result] = {}
 
     def run(self, scenario: str, contender: str, api: DemoClient, *resources: str, fresh: bool = False) -> None:
-        """Runs a contender once and notes it; ``fresh`` starts it from nothing."""
+        """Runs a contender once and records the result; ``fresh`` starts it with an empty warehouse."""
         file = self.folder / f"{contender.replace(' ', '_')}.duckdb"
         if fresh:
             for left in (file, file.with_suffix(".duckdb.wal")):
                 left.unlink(missing_ok=True)
-            shutil.rmtree(f"{file}.dlt", ignore_errors=True)  # what plain dlt keeps beside its file
+            shutil.rmtree(f"{file}.dlt", ignore_errors=True)  # plain dlt's working folder
         environment = {
             **api.settings,
             "BENCH_URL": api.url,
@@ -57,7 +57,7 @@ class Bench:
         self.note(scenario, contender, measured, "" if contender == READING else compare(file, contender, api, lists))
 
     def _command(self, contender: str, file: Path, environment: dict[str, str], resources: Sequence[str]) -> list[str]:
-        """What a contender is started with."""
+        """The command of a contender."""
         if contender == SINGER:
             return singer.command(file, environment["BENCH_URL"], environment["BENCH_KEY"], resources)
         paths = [f"{name}={by_name()[name].path}" for name in resources]
@@ -70,7 +70,7 @@ class Bench:
         return [sys.executable, *command[contender]]
 
     def note(self, scenario: str, contender: str, measured: Measured, note: str = "") -> None:
-        """Keeps one run, and says so."""
+        """Records a run, and prints it."""
         result = self.results.setdefault((scenario, contender), Result(scenario, contender))
         result.runs.append(measured)
         result.note = note
@@ -78,13 +78,13 @@ class Bench:
 
 
 def in_words(resource: str) -> str:
-    """A list as the plain pipeline is told of it: name, path, key, and what it is sorted by."""
+    """A list as an argument of the plain pipeline: name, path, key, sort field."""
     endpoint = by_name()[resource]
     return "=".join([resource, endpoint.path, endpoint.key, endpoint.sort_by or ""]) if endpoint.is_list else resource
 
 
 def compare(file: Path, contender: str, api: DemoClient, lists: Sequence[str]) -> str:
-    """Why the rows that a contender loaded are not the API's; empty where they are."""
+    """How the rows of a contender differ from the API's; empty if they are equal."""
     wrong = twice = 0
     with duckdb.connect(str(file)) as connection:
         for name in lists:
@@ -101,7 +101,7 @@ def compare(file: Path, contender: str, api: DemoClient, lists: Sequence[str]) -
 
 
 def first_load(bench: Bench, videos: int) -> None:
-    """From nothing, then once more although nothing changed, then after changes."""
+    """A first load, then a run without changes, then runs after changes."""
     with serving(videos) as api:
         repeat = bench.repeat if videos <= 20_000 else 1
         for _ in range(repeat):
@@ -121,7 +121,7 @@ def first_load(bench: Bench, videos: int) -> None:
 
 
 def five_lists(bench: Bench, videos: int) -> None:
-    """Whole runs of five lists: from nothing, then once more although nothing changed."""
+    """Whole runs of five lists: a first load, then a run without changes."""
     with serving(videos) as api:
         scenario = f"{videos:,} videos and four lists"
         for _ in range(bench.repeat if videos <= 20_000 else 1):
@@ -132,7 +132,7 @@ def five_lists(bench: Bench, videos: int) -> None:
 
 
 def first_load_with_latency(bench: Bench, videos: int) -> None:
-    """With 0.1 s an answer, beside reading the pages one after another with nothing else."""
+    """A first load with a latency of 0.1 s, beside only reading the pages one after another."""
     with serving(videos) as api:
         api.behave(latency_s=0.1)
         for contender in (OURS, READING):
@@ -142,7 +142,7 @@ def first_load_with_latency(bench: Bench, videos: int) -> None:
 def details_under_a_limit(bench: Bench, videos: int) -> None:
     """A status per video at 100 requests per 6 s; the limit allows ``(n / 100 - 1) * 6`` seconds for n requests."""
     with serving(videos) as api:
-        bench.run("(warm)", OURS, api, "videos", fresh=True)  # the list is not what is measured
+        bench.run("(warm)", OURS, api, "videos", fresh=True)  # the list is not measured
         bench.results.pop(("(warm)", OURS))
         api.behave(rate_limit=100, rate_window_s=6)
         for contender in (OURS, PLAIN):
@@ -150,10 +150,10 @@ def details_under_a_limit(bench: Bench, videos: int) -> None:
 
 
 def hour_in_airflow(bench: Bench, videos: int) -> None:
-    """Nothing changed, in ``airflow dags test`` and through a scheduler, beside as many tasks that do nothing."""
+    """An hour without changes, by ``airflow dags test`` and by a scheduler, beside a DAG of as many empty tasks."""
     contenders = dict(zip(hourly.DAG_IDS, (OURS, EMPTY), strict=True))
     with serving(videos) as api, hourly.both_dags(bench.folder / "airflow") as airflow:
-        hourly.dags_test(airflow, api, OURS)  # the first load is not what is measured
+        hourly.dags_test(airflow, api, OURS)  # the first load is not measured
         for _ in range(bench.repeat):
             for dag_id, contender in contenders.items():
                 measured = hourly.dags_test(airflow, api, dag_id)
@@ -167,7 +167,7 @@ def hour_in_airflow(bench: Bench, videos: int) -> None:
 
 
 def large_library(bench: Bench, videos: int) -> None:
-    """All videos, then hours of each kind, then the first two runs of details; minutes are requests by the API's limit."""
+    """A million videos: a first load, hours of each kind, the first two runs of details."""
     with serving(videos) as api:
         bench.run(f"first load, {videos:,} videos", OURS, api, fresh=True)
         bench.run(f"nothing changed, {videos:,} videos", OURS, api)
@@ -211,13 +211,13 @@ def main() -> None:
 
 
 def renewed(before: list[Result], measured: list[Result]) -> list[Result]:
-    """Scenarios that were not run keep what was measured before; each scenario is of one run."""
+    """Merges new results with earlier ones: a scenario is replaced as a whole, and one that was not run stays."""
     new = {(result.scenario, result.contender): result for result in measured}
     return [new.pop((result.scenario, result.contender), result) for result in before] + list(new.values())
 
 
 def measure_all(options: argparse.Namespace) -> list[Result]:
-    """Runs the scenarios that were asked for."""
+    """Runs the chosen scenarios."""
     sizes = [int(size) for size in options.sizes.split(",")]
     videos = {
         "first": sizes,

@@ -1,4 +1,4 @@
-"""What a list costs that changes all the time while it is read: ``python -m tests.benchmarks.busy``.
+"""The cost of a list that changes all the time while it is read: ``python -m tests.benchmarks.busy``.
 
 For each size and rate: a first load and a full look, each while videos are added, changed, deleted and discarded; then one
 more run after the changes have stopped, which must leave the table equal to the list.
@@ -29,7 +29,7 @@ KINDS = ("add", "update", "update", "delete", "discard")
 
 
 def main() -> None:
-    """Prints a row for each run."""
+    """Prints a row of the table for each run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, nargs="+", default=[5_000, 50_000])
     parser.add_argument("--rates", type=float, nargs="+", default=[0.5, 2, 10], help="changes a second")
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def measure(videos: int, rate: float, latency_s: float) -> list[list[object]]:
-    """The runs over one library."""
+    """Measures the runs over one library."""
     world = World(videos)
     world.step_s = 1 / rate
     behaviour = Behaviour(rate_limit=10**9, latency_s=latency_s)

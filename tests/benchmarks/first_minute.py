@@ -26,7 +26,7 @@ OURS = ("SOURCES__", "DESTINATION__", "API_VIDEO", "AIRFLOW", "DLT_", "PYTHON", 
 
 
 def user_environment(folder: Path) -> dict[str, str]:
-    """The shell of somebody who has just cloned the project; pip's and uv's settings are this machine's."""
+    """The environment of somebody who has just cloned the project, with this machine's settings of pip and uv."""
     path = [part for part in os.environ.get("PATH", "").split(os.pathsep) if not part.startswith(str(PROJECT))]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return {**kept, "PATH": os.pathsep.join(path), "DLT_DATA_DIR": str(folder / "dlt")}
@@ -50,13 +50,13 @@ def make_run(clone: Path, environment: dict[str, str]) -> tuple[float, float]:
 
 
 def processor_s() -> float:
-    """Of all processes that were started and have ended."""
+    """Processor seconds of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
-    """Measures, prints, judges."""
+    """Measures both, prints the ratio, and compares it with the limit."""
     with TemporaryDirectory() as folder:
         clone = Path(folder, "a b ü", "clone")  # no name is special to make, sh or Airflow
         subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(clone)], check=True)

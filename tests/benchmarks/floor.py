@@ -1,4 +1,4 @@
-"""The least that a load can cost: requests page after page, and DuckDB's ``read_json`` of what came."""
+"""The floor, the least that a load can cost: requests page after page, then DuckDB's ``read_json``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(file: str, *lists: str, load: bool = True) -> None:
 
 
 def read(session: requests.Session, path: str, file: Path) -> None:
-    """Writes every row of a list into a file."""
+    """Reads a list page by page, and writes its rows into a file."""
     number, pages = 0, 1
     with file.open("w") as rows:
         while number < pages:

@@ -1,4 +1,4 @@
-"""An hour in which nothing changed, in Airflow: this DAG beside the same graph of tasks that do nothing."""
+"""An hour without changes in Airflow: this DAG beside a DAG of the same shape whose tasks do nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAG_IDS = ("api_video", "empty_tasks")
 
 
 def empty_dag() -> str:
-    """A DAG file with as many tasks in the same order, which import nothing and do nothing."""
+    """The file of a DAG with as many tasks in the same order, which import and do nothing."""
     names = [endpoint.name for endpoint in ENDPOINTS if endpoint.on_by_default]
     edges = []
     for endpoint in ENDPOINTS:
@@ -48,13 +48,13 @@ def both_dags(folder: Path) -> Iterator[Airflow]:
 
 
 def settings_of(api: DemoClient) -> dict[str, str]:
-    """Environment of the DAG: the demo, and the resources that are on by default."""
+    """The DAG's environment: the demo API, and the resources that are on by default."""
     names = [endpoint.name for endpoint in ENDPOINTS if endpoint.on_by_default]
     return {**api.settings, "SOURCES__API_VIDEO_SOURCE__RESOURCES": json.dumps(names)}
 
 
 def dags_test(airflow: Airflow, api: DemoClient, dag_id: str) -> Measured:
-    """``airflow dags test``, from the start of Python to its end."""
+    """Seconds of ``airflow dags test``, from the start of Python to its end."""
     command = [sys.executable, "-m", "airflow", "dags", "test", dag_id]
     return measure(api, command, {**airflow.environment, **settings_of(api)}, airflow.home)
 
@@ -67,7 +67,7 @@ def scheduler(airflow: Airflow, api: DemoClient) -> Iterator[Server]:
 
 
 def scheduled(server: Server, api: DemoClient, dag_id: str) -> Measured:
-    """One run through the scheduler, from the moment it was queued to its end."""
+    """Seconds of one run by the scheduler, from queued to its end."""
     api.forget_requests()
     run = server.trigger(dag_id)
     if run["state"] != "success":

@@ -1,4 +1,4 @@
-"""The five lists that a whole run is measured with, and the text of each row that is compared."""
+"""The five lists of a measured run, and the field of each row that is compared."""
 
 from __future__ import annotations
 

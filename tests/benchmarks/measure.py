@@ -23,7 +23,7 @@ TIMEOUT_S = 7200  # a million videos take long where a core is slow
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of one command."""
+    """The measured run of a command."""
 
     seconds: float
     peak_mb: float
@@ -33,7 +33,7 @@ class Measured:
 
 @contextmanager
 def serving(videos: int) -> Iterator[DemoClient]:
-    """A demo API with so many videos in a process of its own, without a limit worth mentioning."""
+    """A demo API with so many videos, in a process of its own, with a rate limit that no test reaches."""
     command = [sys.executable, "-m", "include.demo_api", "serve", "--port", "0", "--limit", "100000000"]
     with subprocess.Popen([*command, "--videos", str(videos)], cwd=PROJECT, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -80,7 +80,7 @@ def measure(api: DemoClient, command: Sequence[str], environment: dict[str, str]
 
 
 def _watch(pid: int, peak: list[float]) -> None:
-    """Notes the largest sum of the proportional sizes (PSS) of a process and all that it started, in MB."""
+    """Records the peak memory of a process and all that it started: the sum of their proportional sizes (PSS), in MB."""
     with suppress(psutil.Error):
         parent = psutil.Process(pid)
         while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:

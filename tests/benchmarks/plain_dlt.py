@@ -1,4 +1,4 @@
-"""The same lists with dlt's ``rest_api`` as its documentation has it, plus the page size and paginator that work."""
+"""The same lists with dlt's ``rest_api`` as in its documentation, with the page size and the paginator that work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATUS: dict[str, Any] = {
 
 
 def listed(name: str, path: str, key: str, sort_by: str) -> dict[str, Any]:
-    """A list, read down to where it was read before, as far as the API sorts it so."""
+    """A list, read incrementally where the API sorts it by ``updatedAt``."""
     params = {"pageSize": 100, **({"sortBy": sort_by, "sortOrder": "desc"} if sort_by else {})}
     endpoint: dict[str, Any] = {"path": path, "params": params, "data_selector": "data"}
     if sort_by == "updatedAt":

@@ -1,4 +1,4 @@
-"""What was measured, as a table, a picture and JSON: in ``docs/``."""
+"""Writes the results into ``docs/``: as a table, a picture and JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DOCUMENT = "benchmarks.md"
 
 @dataclass
 class Result:
-    """A contender in a scenario: the runs that were measured, and why its rows are not the API's (empty: they are)."""
+    """The measured runs of a contender in a scenario, and how its rows differ from the API's (empty: they are equal)."""
 
     scenario: str
     contender: str
@@ -36,17 +36,17 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        """Median."""
+        """The median of all runs."""
         return statistics.median(run.seconds for run in self.runs)
 
     @property
     def peak_mb(self) -> float:
-        """The largest of all runs; 0 where it was not measured."""
+        """The largest value of all runs; 0 if none was measured."""
         return max(run.peak_mb for run in self.runs)
 
 
 def baseline_of(result: Result, results: Sequence[Result]) -> Result | None:
-    """The least that the scenario can take, as it was measured beside ``result``."""
+    """The result of the floor in the same scenario, measured beside ``result``."""
     return next((r for r in results if r.scenario == result.scenario and r.contender in BASELINES), None)
 
 
@@ -126,7 +126,7 @@ def picture(results: Sequence[Result]) -> str:
 
 
 def write(results: Sequence[Result], folder: Path) -> None:
-    """Writes ``benchmarks.json`` and ``.svg``, and the table into ``benchmarks.md``, around which people write."""
+    """Writes ``benchmarks.json`` and ``.svg``, and the table within ``benchmarks.md``, whose other text stays."""
     folder.mkdir(exist_ok=True)
     (folder / "benchmarks.json").write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
     (folder / "benchmarks.svg").write_text(picture(results))
@@ -136,7 +136,7 @@ def write(results: Sequence[Result], folder: Path) -> None:
 
 
 def with_table(text: str, renewed: str) -> str:
-    """A document with its table renewed."""
+    """The text of a document with a new table."""
     before, rest = text.split(START)
     return f"{before}{START}{renewed}{END}{rest.split(END)[1]}"
 

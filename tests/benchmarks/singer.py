@@ -19,11 +19,11 @@ INSTALL_TIMEOUT_S = 600
 
 
 class NoSingerError(Exception):
-    """Its environment cannot be made here; the message says why."""
+    """The environment of the Singer tap cannot be made here; the message says why."""
 
 
 def environment() -> Path:
-    """The folder with its commands; made where it is missing, or not what ``singer.txt`` says.
+    """The folder with its commands; makes it if it is missing or differs from ``singer.txt``.
 
     Raises:
         NoSingerError: the packages cannot be installed.
@@ -51,7 +51,7 @@ def _install() -> list[list[str]]:
 
 
 def command(file: Path, url: str, key: str, lists: Sequence[str]) -> list[str]:
-    """What reads the lists and loads them into ``file``: two processes and a pipe between them, as Singer has it.
+    """The command that loads the lists into ``file``: two processes with a pipe between them, as usual with Singer.
 
     Raises:
         NoSingerError: see ``environment``.

@@ -28,7 +28,7 @@ TYPES = {
 
 
 class Pages(BasePageNumberPaginator):
-    """Counts pages by the total that each names."""
+    """Pages by number, up to the total that each page tells."""
 
     def has_more(self, response: Response) -> bool:
         """Whether a page follows."""
@@ -59,20 +59,20 @@ class Listed(RESTStream[int]):
 
     @property
     def url_base(self) -> str:
-        """Where the API is."""
+        """Base URL of the API."""
         return str(self.config["url"])
 
     @property
     def authenticator(self) -> HTTPBasicAuth:
-        """The key as a user without a password."""
+        """HTTP Basic with the key as user name."""
         return HTTPBasicAuth(self.config["key"], "")
 
     def get_new_paginator(self) -> Pages:
-        """Begins with page 1."""
+        """A new paginator, at page 1."""
         return Pages(1)
 
     def get_url_params(self, context: Mapping[str, Any] | None, next_page_token: int | None) -> dict[str, Any]:
-        """The page that is due."""
+        """Parameters of the next page."""
         return {"currentPage": next_page_token or 1, "pageSize": 100}
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks.years``: what an hour without changes costs after three years, with and without upkeep.
+"""``python -m tests.benchmarks.years``: the cost of an hour without changes after three years, with and without upkeep.
 
 Three years of hourly runs of all resources are written as they would have left them (``tests/years.py``), into a
 DuckDB file and a PostgreSQL: at once, to be shed by the first upkeeps, and some days at a time, with an upkeep after each.
@@ -34,7 +34,7 @@ STEP_DAYS = 5
 
 
 class Place(Warehouse):
-    """A destination that says how large it is, and is asked through dlt's client."""
+    """A destination that can be queried, and knows its size."""
 
     size_mb: Callable[[], float]
 
@@ -44,7 +44,7 @@ class Place(Warehouse):
 
 
 class Questions:
-    """How long a block waited for answers of the destination, and how many there were."""
+    """Number of queries within a block, and the seconds that they took."""
 
     def __init__(self) -> None:
         self.number, self.seconds = 0, 0.0
@@ -52,7 +52,7 @@ class Questions:
 
 @contextmanager
 def timed_questions() -> Iterator[Questions]:
-    """Counts what goes through ``Query.rows``."""
+    """Counts and times all queries that go through ``Query.rows``."""
     told, rows = Questions(), Query.rows
 
     def timed(self: Query, sql: str, *args: Any) -> list[tuple[Any, ...]]:
@@ -87,7 +87,7 @@ def measure(place: Place, what: str) -> None:
 
 
 def upkeep(place: Place, now: datetime) -> float:
-    """Upkeep as the first run of a day does it; its seconds."""
+    """Runs the upkeep as the first run of a day does; returns its seconds."""
     with short_lived_pipeline("prepare", place.settings.account) as pipeline:
         begin = time.perf_counter()
         forget_old_runs(Tables(pipeline), HISTORY_DAYS, now)
@@ -95,7 +95,7 @@ def upkeep(place: Place, now: datetime) -> float:
 
 
 def at_once(place: Place, now: datetime) -> None:
-    """An installation that grew for three years, and then gets the upkeep."""
+    """Measures an installation that grew for three years and gets the upkeep only then."""
     measure(place, "new")
     write_runs(place.rows, now - timedelta(days=365 * YEARS), now - timedelta(days=1))
     try:
@@ -115,7 +115,7 @@ def at_once(place: Place, now: datetime) -> None:
 
 
 def with_upkeep(place: Place, now: datetime) -> None:
-    """An installation that had the upkeep from its first day."""
+    """Measures an installation that had the upkeep from its first day."""
     begin = now - timedelta(days=365 * YEARS)
     measure(place, "new")
     place.rows("UPDATE _checks SET checked_at = '2000-01-01'")  # so that the newest is that of the day written last
@@ -131,7 +131,7 @@ def with_upkeep(place: Place, now: datetime) -> None:
 
 @contextmanager
 def places(folder: Path, name: str) -> Iterator[Callable[[str], Place]]:
-    """Makes empty warehouses of a destination, with a demo to load from."""
+    """Makes empty warehouses of a destination, and a demo API to load from."""
     os.environ["API_VIDEO_DESTINATION"] = name
     with running(World(300), Behaviour(rate_limit=1_000_000)) as demo:
         if name == "duckdb":
@@ -157,7 +157,7 @@ def places(folder: Path, name: str) -> Iterator[Callable[[str], Place]]:
 
 
 def main() -> int:
-    """Prints the tables of the destinations and stories that are named, else of all."""
+    """Prints the tables of the named destinations and stories; of all if none is named."""
     os.environ |= {"PROVIDERS__ENABLE_AIRFLOW_SECRETS": "false", "RUNTIME__DLTHUB_TELEMETRY": "false"}
     now = now_utc().replace(hour=0, minute=0, second=0, microsecond=0)
     stories = {"at_once": at_once, "with_upkeep": with_upkeep}

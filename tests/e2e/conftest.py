@@ -1,4 +1,4 @@
-"""A real Airflow, and a demo API for it."""
+"""Fixtures: a real Airflow, and a demo API for it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.webhook import running_webhook
 
 @pytest.fixture(scope="session")
 def migrated_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that was made once, to be copied."""
+    """An Airflow home, made once per session; tests get copies."""
     return make_home(tmp_path_factory.mktemp("airflow")).home
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A first run of the DAG by ``airflow dags test``, and what it was told."""
+    """A first run of the DAG by ``airflow dags test``, with its settings and its output."""
 
     airflow: Airflow
     demo: Demo
@@ -40,12 +40,12 @@ class Loaded:
 
 @pytest.fixture(scope="session")
 def loaded(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    """The run that several files look at: their tables, and what Airflow shows of it."""
+    """The first run that several test files examine: its tables, and what Airflow shows of it."""
     airflow = own_home(migrated_home, tmp_path_factory.mktemp("loaded") / "home")
     with running(World(60), Behaviour(rate_limit=100_000)) as demo, running_webhook() as webhook:
         settings = {**demo_settings(demo), "API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url}
         settings["API_VIDEO_ACCOUNTS"] = '["default", "training"]'
-        for name in ("DLT_DATA_DIR", "PIPELINES_DIR"):  # dlt's own settings, which name folders of the user's
+        for name in ("DLT_DATA_DIR", "PIPELINES_DIR"):  # dlt's own settings for folders
             settings[name] = str(airflow.home / "mine" / name.lower() / "pipelines")
             (airflow.home / "mine" / name.lower()).mkdir(parents=True)
             (airflow.home / "mine" / name.lower() / "work.txt").write_text("of the user")
@@ -57,7 +57,7 @@ def loaded(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def second_run(loaded: Loaded) -> str:
-    """What the next run of the same home prints, after changes of every kind."""
+    """The output of a second run in the same home, after changes of every kind."""
     change(loaded.demo.world)
     loaded.demo.world.delete("players", loaded.demo.world.ids("players")[0])
     done = loaded.airflow.run("airflow", "dags", "test", "api_video", **loaded.settings)
@@ -67,7 +67,7 @@ def second_run(loaded: Loaded) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser; where there is none, the test is left out."""
+    """A browser; without one, the test is skipped."""
     lacking = ""
     try:
         with browsing() as browser:
@@ -80,14 +80,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def warm_airflow(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
-    """A home whose commands start fast, for one test after the other."""
+    """A home whose commands start fast; tests use it one after another."""
     with forking(own_home(migrated_home, tmp_path_factory.mktemp("warm") / "home")) as airflow:
         yield airflow
 
 
 @pytest.fixture
 def airflow(migrated_home: Path, warm_airflow: Airflow) -> Airflow:
-    """A home as new."""
+    """A new home, used by one test."""
     shutil.rmtree(warm_airflow.home)
     own_home(migrated_home, warm_airflow.home)
     return warm_airflow
@@ -102,7 +102,7 @@ def demo() -> Iterator[Demo]:
 
 @pytest.fixture
 def demo_environment(demo: Demo) -> dict[str, str]:
-    """What points the source at the demo, all resources on."""
+    """Environment that points the source at the demo API, with all resources switched on."""
     settings = demo_settings(demo)
     assert len(json.loads(settings["SOURCES__API_VIDEO_SOURCE__RESOURCES"])) == 16
     return settings

@@ -1,4 +1,4 @@
-"""Alerts by ``airflow dags test``, received by a real webhook. Those of a running Airflow: ``test_running_airflow.py``."""
+"""Alerts of ``airflow dags test``, received by a real webhook; those of a running Airflow: ``test_running_airflow.py``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture
 def environment(demo_environment: dict[str, str], webhook: Webhook) -> dict[str, str]:
-    """The demo's players, and alerts by the webhook."""
+    """Environment: the demo's players, and alerts to the webhook."""
     return {
         **demo_environment,
         "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]',
@@ -54,7 +54,7 @@ def environment(demo_environment: dict[str, str], webhook: Webhook) -> dict[str,
 
 
 def run_id(airflow: Airflow) -> str:
-    """The newest run's."""
+    """The id of the newest run."""
     with closing(sqlite3.connect(airflow.home / "airflow.db")) as database:
         ((name,),) = database.execute("SELECT run_id FROM dag_run ORDER BY run_after DESC LIMIT 1").fetchall()
     return str(name)
@@ -68,7 +68,7 @@ def assert_secret_is_nowhere(airflow: Airflow, output: str) -> None:
 
 
 def parsed(airflow: Airflow, **environment: str) -> tuple[bool, list[float]]:
-    """What Airflow's DAG processor stores of the DAG: whether it has a callback for failures; seconds of its deadlines."""
+    """What the DAG processor stores of the DAG: whether it has a failure callback, and its deadlines in seconds."""
     done = airflow.run("airflow", "dag-processor", "--num-runs", "1", **environment)
     with closing(sqlite3.connect(airflow.home / "airflow.db")) as database:
         ((dag,),) = database.execute("SELECT data FROM serialized_dag WHERE dag_id = 'api_video'").fetchall()
@@ -107,7 +107,7 @@ def test_a_check_that_fails_is_told(airflow: Airflow, environment: dict[str, str
     good = airflow.run("python", "-m", "include.api_video", **environment)
     assert good.returncode == 0, good.stdout
     with duckdb.connect(str(airflow.file)) as connection:
-        child = "api_video_data.live_streams__restreams"  # what no run mends by itself
+        child = "api_video_data.live_streams__restreams"  # no run repairs this by itself
         connection.execute(f"UPDATE {child} SET live_stream_id = NULL WHERE _dlt_id = (SELECT min(_dlt_id) FROM {child})")
 
     done = airflow.run("airflow", "dags", "test", "api_video", **environment)
@@ -167,7 +167,7 @@ def test_a_notifier_is_found_by_its_path_and_its_arguments_are_templates(
 
 
 def test_the_notifier_of_a_provider_sends_a_late_run_by_mail(airflow: Airflow) -> None:
-    """Of a deadline Airflow tells the run alone: a notifier's templates must do without the DAG."""
+    """A deadline's context has only the run, so a notifier's templates must do without the DAG."""
     arguments = {
         "to": "data@example.com",
         "from_email": "airflow@example.com",
@@ -239,7 +239,7 @@ def test_such_a_setting_fails_the_run_before_any_request(
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_connection_has_the_webhook_in_its_password(airflow: Airflow, webhook: Webhook, whole: bool) -> None:
-    """The whole URL, or what follows the host, as Connections of Airflow's Slack provider have it."""
+    """A Connection may hold the whole URL, or only the part after the host, as those of Airflow's Slack provider do."""
     base, _, rest = webhook.url.partition("/services/")
     connection = {"password": webhook.url} if whole else {"host": f"{base}/services", "password": rest}
     script = f"import sys; sys.path.insert(0, 'dags'); import api_video as a; a.run_is_late({{'dag_run': {LATE}}})"
@@ -256,7 +256,7 @@ def test_a_connection_has_the_webhook_in_its_password(airflow: Airflow, webhook:
 
 
 def test_a_run_that_has_ended_is_not_late(airflow: Airflow, webhook: Webhook) -> None:
-    """Airflow calls for a run that failed in time, too, once its deadline has passed."""
+    """Airflow also calls for a run that failed before its deadline, once the deadline has passed."""
     ended = {**LATE, "state": "failed"}
     script = f"import sys; sys.path.insert(0, 'dags'); import api_video as a; a.run_is_late({{'dag_run': {ended}}})"
 
@@ -274,7 +274,7 @@ def test_nothing_is_added_to_the_dag_where_no_alert_is_configured(airflow: Airfl
 def test_an_alert_adds_a_callback_and_a_deadline_to_the_dag_and_none_to_its_tasks(
     airflow: Airflow, webhook: Webhook, minutes: str, deadlines: list[float]
 ) -> None:
-    """A task that failed, or is retried, tells nothing."""
+    """A failed or retried task sends no alert."""
     alerts = {"API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url, "API_VIDEO__ALERTS__LATE_AFTER_MINUTES": minutes}
     assert parsed(airflow, **alerts) == (True, deadlines if IS_3_3 else [])
     assert webhook.posts == []
@@ -282,7 +282,7 @@ def test_an_alert_adds_a_callback_and_a_deadline_to_the_dag_and_none_to_its_task
 
 @pytest.mark.parametrize("executor", ["airflow.executors.base_executor.BaseExecutor", "KubernetesExecutor"])
 def test_no_deadline_is_set_where_the_executor_runs_no_callbacks(airflow: Airflow, webhook: Webhook, executor: str) -> None:
-    """Airflow 3.3's scheduler ends on a callback that its executor does not know. (No Kubernetes is installed here.)"""
+    """Airflow 3.3's scheduler stops at a callback that its executor does not support. (No Kubernetes is installed here.)"""
     alerts = {"API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url, "AIRFLOW__CORE__EXECUTOR": executor}
     assert parsed(airflow, **alerts) == (True, [])
     script = "import sys; sys.path.insert(0, 'dags'); import api_video; from api_video_alerts import *; check_alerts()"

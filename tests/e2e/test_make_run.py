@@ -1,4 +1,4 @@
-"""``make run``'s command, in a real Airflow: what is said when the key is wrong, and when somebody presses Ctrl-C."""
+"""The command of ``make run`` in a real Airflow: what it prints for a wrong key, and after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.demo_api.server import Demo
 from tests.airflow_home import BIN, Airflow, wait_until
 
@@ -19,7 +20,7 @@ COMMAND = ("python", "-W", "ignore", "-m", "dags.api_video_run")
 def test_a_wrong_key_is_told_in_one_sentence_and_without_one_the_demo_is_loaded(
     airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
 ) -> None:
-    airflow = replace(airflow, forker=None)  # what is said depends on what is set before Airflow is imported
+    airflow = replace(airflow, forker=None)  # the output depends on settings made before Airflow is imported
     wrong = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__API_KEY": "of-another-account"}
 
     done = airflow.run(*COMMAND, **wrong)
@@ -29,7 +30,7 @@ def test_a_wrong_key_is_told_in_one_sentence_and_without_one_the_demo_is_loaded(
     assert sentence.startswith("ApiVideoKeyError: api.video refused the API key (401 on")
     assert [request.status for request in demo.log] == [401]
     told = "SELECT count(*) FROM api_video_data._checks WHERE NOT passed AND note LIKE '%refused the API key%'"
-    assert airflow.rows(told) == [(9,)], "the page tells it of each table"
+    assert airflow.rows(told) == [(len(ENDPOINTS),)], "the page tells it of each table"
 
     done = airflow.run(*COMMAND)
 
@@ -42,7 +43,7 @@ def test_a_wrong_key_is_told_in_one_sentence_and_without_one_the_demo_is_loaded(
 def test_ctrl_c_ends_the_run_and_says_what_was_loaded(
     airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
 ) -> None:
-    """While single objects are asked for, which all hang: dlt waits for them, and takes the signal for itself."""
+    """All requests for single objects hang: dlt waits for them, and would take the signal for itself."""
     demo.behaviour.fail("/videos/.*", "hang", times=None, seconds=600)
     log = (airflow.home / "run.log").open("w+")
     command, environment = [str(BIN / COMMAND[0]), *COMMAND[1:]], {**airflow.environment, **demo_environment}
@@ -52,7 +53,7 @@ def test_ctrl_c_ends_the_run_and_says_what_was_loaded(
         cwd=airflow.home,
         stdout=log,
         stderr=subprocess.STDOUT,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may have it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the shell that runs the tests may ignore it
     )
     try:
         wait_until("the first single object", lambda: demo.requests("/videos/") or process.poll() is not None)

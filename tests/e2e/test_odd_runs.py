@@ -1,4 +1,4 @@
-"""Runs by ``airflow dags test`` in which something is wrong, missing, or set elsewhere than in the environment."""
+"""Runs by ``airflow dags test`` in which something is wrong or missing, or set outside of the environment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import pytest
 
 from include.api_video.catalog.endpoints import ENDPOINTS
+from include.api_video.catalog.model import Host
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
 from include.demo_api.world import World
@@ -32,7 +33,7 @@ def test_a_wrong_key_fails_at_once_with_one_sentence(
 
 
 def test_videos_are_loaded_though_the_bin_cannot_be(airflow: Airflow, demo: Demo, demo_environment: dict[str, str]) -> None:
-    """Its permission may be missing, where Video Restore is not subscribed."""
+    """An account without Video Restore may lack the permission for it."""
     demo.behaviour.fail("/discarded/videos", status=403, times=None)
 
     done = airflow.run("airflow", "dags", "test", "api_video", **demo_environment)
@@ -74,12 +75,13 @@ def test_a_connection_has_the_key_and_a_form_chooses_resources(
     modes = dict(airflow.rows("SELECT resource, mode FROM api_video_data._syncs"))
     assert modes.pop("players") == "first"
     assert set(modes.values()) == {"skipped"}
-    assert len(modes) == len(ENDPOINTS) - 2, "a row each, but for the Admin API, which is off"
+    of_main = [endpoint for endpoint in ENDPOINTS if endpoint.host is Host.MAIN]
+    assert len(modes) == len(of_main) - 1, "a row each, but for the Admin API, which is off"
     assert (demo.requests(), demo.requests("/players")) == (2, 1), "and one that tells a wrong key"
 
 
 def test_a_connection_that_somebody_makes_wins_over_the_demo_from_the_next_run_on(airflow: Airflow, demo: Demo) -> None:
-    """As in `make ui` and the compose file: Airflow goes on as it was started, beside the demo."""
+    """As with `make ui` and the compose file: Airflow was started with the demo, and goes on with it."""
     beside = {"API_VIDEO_DEMO_URL": demo.url}
     with running(World(20), Behaviour(rate_limit=100_000)) as account:
         connection = json.dumps({"conn_type": "http", "host": account.url, "password": account.api_key})
@@ -87,7 +89,9 @@ def test_a_connection_that_somebody_makes_wins_over_the_demo_from_the_next_run_o
 
         first = airflow.run(*command, '{"resources": ["projects_api_keys"]}', **beside)
         asked = demo.requests()
-        everything = {"resources": [endpoint.name for endpoint in ENDPOINTS]}  # the form's, as it was parsed without a key
+        everything = {
+            "resources": [endpoint.name for endpoint in ENDPOINTS]
+        }  # the form's choice, from parsing without a key
         second = airflow.run(*command, json.dumps(everything), **beside, AIRFLOW_CONN_API_VIDEO=connection)
 
         assert (first.returncode, second.returncode) == (0, 0), second.stdout[-5000:]
@@ -95,7 +99,12 @@ def test_a_connection_that_somebody_makes_wins_over_the_demo_from_the_next_run_o
         assert asked == demo.requests() > 0
         assert account.requests("/videos") > 0
         modes = dict(airflow.rows("SELECT resource, mode FROM api_video_data._syncs ORDER BY finished_at"))
-        assert {name for name, mode in modes.items() if mode == "skipped"} == {"video", "projects_api_keys"}
+        assert {name for name, mode in modes.items() if mode == "skipped"} == {
+            "video",
+            "chapters",
+            "projects",
+            "projects_api_keys",
+        }
         assert "video was switched on for the demo only, and this run reads http://127.0.0.1" in second.stdout
 
 
@@ -130,7 +139,7 @@ def test_a_failed_task_that_may_pass_is_retried(airflow: Airflow, demo: Demo, de
 def test_a_task_that_hangs_is_ended_with_a_sentence_and_validate_tells(
     airflow: Airflow, demo: Demo, demo_environment: dict[str, str]
 ) -> None:
-    """What a request does, ends by itself: here it is a hook of the task that waits, and the time is cut to seconds."""
+    """A request always ends by itself, so a hook of the task hangs here; the time limit is cut to seconds."""
     one = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
     with (airflow.home / "dags/api_video_timeouts.py").open("a") as timeouts:
         timeouts.write("\n\ndef load_timeout(account):\n    return timedelta(seconds=3)\n")
@@ -151,7 +160,7 @@ def test_a_task_that_hangs_is_ended_with_a_sentence_and_validate_tells(
 def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
     airflow: Airflow, demo: Demo, demo_environment: dict[str, str], admin_on: bool, schedule: str, planned: str
 ) -> None:
-    """A schedule that is none is for `prepare` to tell."""
+    """`prepare` reports a malformed schedule."""
     environment = {**(demo_environment if admin_on else {}), "SOURCES__API_VIDEO_SOURCE__SCHEDULE": schedule}
     script = (
         "from airflow.dag_processing.dagbag import DagBag\n"
@@ -165,7 +174,7 @@ def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
     done = airflow.run("python", "-c", script, **environment)
 
     errors, task_ids, schedule = done.stdout.strip().split("\n")[-1].split("|")
-    expected = {f"{e.group}.{e.name}" for e in ENDPOINTS if admin_on or e.group != "account"} | {"prepare", "validate"}
+    expected = {f"{e.group}.{e.name}" for e in ENDPOINTS if admin_on or e.host is Host.MAIN} | {"prepare", "validate"}
     assert (errors, schedule) == ("{}", planned)
     assert task_ids == str(sorted(expected))
     assert demo.requests() == 0
@@ -173,7 +182,7 @@ def test_parsing_needs_no_key_sends_nothing_and_shows_one_task_per_resource(
 
 
 def test_a_malformed_catalog_is_a_sentence_without_its_password(airflow: Airflow, demo_environment: dict[str, str]) -> None:
-    """DuckDB repeats it, half decoded. Nothing of it is in the log, in XCom or anywhere else; nothing is tried again."""
+    """DuckDB repeats the password, half decoded. It reaches neither log nor XCom nor another place; nothing is retried."""
     lake = {
         "CATALOG": "postgres://loader:per%cent%20hidden@127.0.0.1:1/lake",
         "STORAGE__BUCKET_URL": str(airflow.home / "x"),

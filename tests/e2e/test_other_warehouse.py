@@ -1,4 +1,4 @@
-"""The DAG into warehouses other than DuckDB, twice, with changes in between: what opens them comes from Airflow.
+"""The DAG loads other warehouses than DuckDB, twice, with changes in between; their credentials come from Airflow.
 
 Without Airflow, more of them are loaded in ``tests/integration/test_destinations.py``.
 """
@@ -72,7 +72,7 @@ def test_the_dag_of_an_account_loads_into_postgresql(airflow: Airflow, demo: Dem
 
 @pytest.fixture(params=["ducklake in postgres on s3", "filesystem on s3"])
 def lake(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """A lake: its destination, and the extra of a Connection to it."""
+    """A lake: the destination's name, and the extra of its Connection."""
     name, *_ = request.param.split()
     with s3_server() as s3:
         new_bucket(s3, "videos")
@@ -87,8 +87,8 @@ def lake(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 def test_a_secrets_backend_has_the_keys_and_a_lake_is_loaded_twice(
     airflow: Airflow, demo: Demo, tmp_path: Path, lake: dict[str, Any]
 ) -> None:
-    """Airflow looks there for Connections; what it finds is in no log, XCom, rendered template or serialized DAG."""
-    airflow = replace(airflow, forker=None)  # a secrets backend is set up while Airflow is imported
+    """Airflow finds the Connection in a secrets backend. No log, XCom, rendered template or serialized DAG shows it."""
+    airflow = replace(airflow, forker=None)  # Airflow sets up its secrets backends when it is imported
     general = {**demo_settings(demo), "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["videos", "players"]'}
     key = general.pop("SOURCES__API_VIDEO_SOURCE__API_KEY")
     install = "from duckdb_extensions import import_extension as install\n"
@@ -124,7 +124,7 @@ def test_a_secrets_backend_has_the_keys_and_a_lake_is_loaded_twice(
 
 
 def find(folder: Path, *secrets: str) -> list[str]:
-    """Files that hold one of these."""
+    """Files that contain one of these texts."""
     wanted = [secret.encode() for secret in secrets]
     files = [file for file in folder.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")]
     return [str(file) for file in files if any(secret in file.read_bytes() for secret in wanted)]

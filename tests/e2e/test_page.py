@@ -1,4 +1,4 @@
-"""The page "api.video" in a real browser, on a real Airflow in which two runs were made."""
+"""The page "api.video" in a real browser, on a real Airflow with two runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.browser import cells, log_in, open_connection_form, open_page, seriou
 from tests.e2e.conftest import Loaded
 
 USERS = {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,other:viewer,trainer:viewer"}
-# "other" may read every DAG but ours, "trainer" one account's: Airflow's simple users cannot be told so.
+# "other" may read every DAG but ours, "trainer" that of one account; Airflow's simple auth manager has no such rights.
 AUTH_MANAGER = """
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
@@ -60,7 +60,7 @@ def test_each_account_has_its_side_of_the_page_which_says_what_to_do_first(page:
 
 
 def test_the_connection_form_tests_the_key(page: Page, server: Server, loaded: Loaded) -> None:
-    """Connections, Add, api.video, its fields, Save, Test."""
+    """Adds a Connection of the type api.video in the UI, saves it, and presses Test."""
     demo = loaded.demo
     form = open_connection_form(page, server)
     form.locator("input[name=host]").fill(demo.url)
@@ -79,8 +79,9 @@ def test_the_connection_form_tests_the_key(page: Page, server: Server, loaded: L
     wrong = test_connection(server, {**body, "password": "wrong-key"})
 
     assert (refused["status"], tried["status"], wrong["status"]) == (False, True, False)
-    assert refused["message"].startswith("The key may not read players. It reads videos, discarded_videos, summaries, live")
-    assert "The key reads videos, discarded_videos, summaries, players, live_streams (production, " in tried["message"]
+    assert refused["message"].startswith("The key may not read players. It reads videos, discarded_videos, tags, ")
+    lists = "videos, discarded_videos, tags, watermarks, summaries, players, live_streams, webhooks, upload_tokens"
+    assert f"The key reads {lists} (production, " in tried["message"]
     assert "api.video refused the API key" in wrong["message"]
 
 
@@ -163,14 +164,14 @@ def test_without_a_session_nothing_is_shown(browser: Browser, server: Server) ->
 
 
 def test_who_may_read_another_dag_only_is_refused(server: Server) -> None:
-    """A check that names no DAG lets everybody pass who may read any."""
+    """A permission check that names no DAG would admit everybody who may read any."""
     config = server.airflow.home / "config"
     config.mkdir(exist_ok=True)
     (config / "page_auth.py").write_text(AUTH_MANAGER, encoding="utf-8")
     manager = {
         **USERS,
         "AIRFLOW__CORE__AUTH_MANAGER": "page_auth.Manager",
-    }  # `airflow standalone` takes no other than its own
+    }  # `airflow standalone` only uses its own auth manager
     with api_server(server.airflow, manager) as strict:
         check_who_may_read(strict)
 
@@ -244,7 +245,7 @@ with create_session() as session:
 
 
 def test_runs_are_shown_as_they_ran(migrated_home: Path, tmp_path: Path) -> None:
-    """The schedule's run of an hour may start after one that was started by hand within that hour."""
+    """A scheduled run may start after a manual one of the same hour."""
     airflow = own_home(migrated_home, tmp_path / "home")
     said = airflow.run("python", "-c", RUNS, PYTHONPATH=str(airflow.home / "plugins"))
 

@@ -1,4 +1,4 @@
-"""What the documents print is run as printed, in a folder like the user's after a run."""
+"""Runs what the documents print, as printed, in a folder like a user's after a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ALERTS, CONFIGURATION, PRODUCTION, TABLES = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
-    """A copy of the project in which the plain run has loaded the demo; nothing else is set."""
+    """A copy of the project in which a plain run has loaded the demo; nothing else is set."""
     folder = tmp_path_factory.mktemp("clone")
     for name in ("dags", "include", "plugins"):
         shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("secrets.toml", "__pycache__"))
@@ -127,7 +127,7 @@ def test_the_questions_about_security_have_an_answer(folder: tuple[Path, dict[st
 
 
 def test_the_table_of_a_run_is_the_one_that_is_shown(folder: tuple[Path, dict[str, str]]) -> None:
-    """But for its seconds."""
+    """The times may differ."""
 
     def without_seconds(lines: list[str]) -> list[list[str]]:
         cells = [re.split(r" {2,}", line.strip()) for line in lines]
@@ -141,7 +141,7 @@ def test_the_table_of_a_run_is_the_one_that_is_shown(folder: tuple[Path, dict[st
 
 
 def test_a_first_load_costs_what_the_formula_says(folder: tuple[Path, dict[str, str]]) -> None:
-    """Rows of the lists / 100, two for each video, one for each completed summary, and about fifteen."""
+    """The README's formula fits the requests that the demo counted."""
     few = int(re.search(r"about (\d+)\n", README.text)[1])
     with duckdb.connect(str(folder[0] / "api_video_pipeline.duckdb"), read_only=True) as connection:
         found = connection.execute("SELECT resource, active_rows, requests FROM api_video_data._syncs").fetchall()
@@ -219,7 +219,7 @@ def test_the_lock_around_a_pipeline_of_one_s_own_lets_it_load(folder: tuple[Path
 
 
 def test_the_commands_that_remove_it_leave_nothing_behind(airflow: Airflow, demo_environment: dict[str, str]) -> None:
-    """Of a run, a Connection and a warehouse: Airflow keeps its own records of what was done."""
+    """The commands remove a run, a Connection and a warehouse; Airflow keeps its audit log."""
     settings = {**demo_environment, "SOURCES__API_VIDEO_SOURCE__RESOURCES": '["players"]'}
     done = airflow.run("airflow", "dags", "test", "api_video", **settings)
     assert done.returncode == 0, done.stdout
@@ -248,7 +248,7 @@ def test_the_commands_that_remove_it_leave_nothing_behind(airflow: Airflow, demo
 
 
 def rows_of_the_dag(file: Path) -> set[str]:
-    """Tables in which Airflow has something of the DAG or a Connection of ours; its audit log stays."""
+    """Airflow's tables that mention the DAG or one of our Connections, without its audit log."""
     with sqlite3.connect(file) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         found = set()

@@ -121,3 +121,22 @@ def test_what_a_list_will_cost_is_said_once(library: Warehouse, caplog: pytest.L
 
     said = [record.getMessage() for record in caplog.records if "expected" in record.getMessage()]
     assert said == ["videos: 12 requests are expected", "players: 1 request is expected"]
+
+
+def test_a_bulk_edit_within_one_second_does_not_hide_what_was_deleted(library: Warehouse) -> None:
+    """Page 1 is then of one second, and tells no place to search from; the whole list would take 12 requests."""
+    library.begin("videos")
+    world = library.demo.world
+    ids = world.ids("videos")
+    world.step_s = 0
+    for video_id in ids[100:300]:
+        world.update_video(video_id, title="edited in bulk")
+    world.delete_video(ids[700])
+    sent(library)
+
+    run = library.load("videos")
+
+    assert len(sent(library)) <= 9
+    counts = {name: run.sync("videos")[name] for name in ("mode", "changed_rows", "removed_rows")}
+    assert counts == {"mode": "changes", "changed_rows": 200, "removed_rows": 1}
+    library.assert_equal("videos")

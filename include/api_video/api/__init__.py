@@ -5,7 +5,7 @@ May import: errors, catalog, settings.
 - answers: what a status (such as 404) or a body means
 - client: requests, retries, several at once
 - analytics: what answers of the analytics API mean
-- throttle: the rate limit, and the pause after a 429
+- throttle: the rate limit, and the pause after a 429 (one that does not say how long: `client`)
 - exchange: one request and its answer, redirects
 - deadline: an end to every request
 - connection_errors: what a broken connection means

@@ -10,7 +10,7 @@ May import: nothing.
 - account: the same of the account: projects, API keys, webhooks, upload tokens
 - endpoints: the table of them all; name a new family's file here
 - model: what an entry of the table can say
-- secrets: fields that must never be stored, whichever payload has them
+- secrets: fields that must never be stored, whichever payload has them; those of one endpoint: its `secrets`
 - derived: what is stored in a secret's place, such as its hash
 - naming: how tables and columns are named; columns of ours in every table
 - places: what is known of each place in a payload, and how deep it may be

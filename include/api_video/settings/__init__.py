@@ -2,7 +2,7 @@
 
 May import: errors, catalog.
 
-- settings: an option, and its default
+- settings: an option, and its default (of the schedule and the destination: in their own files)
 - config: where options are looked up
 - accounts: several accounts, each with a DAG and a dataset
 - filters: filters of lists

@@ -1,4 +1,4 @@
-"""A destination that looks its configuration up once for each dataset.
+"""A destination that resolves its configuration once per dataset.
 
 dlt asks some thirty times per load, and each time searches all places for thirty options: a quarter of the time of a load
 without news. Clients then share one pool of connections, as they do within dlt's load step.
@@ -12,14 +12,14 @@ from typing import Any
 
 
 class ConfiguredOnce:
-    """To stand before a class of dlt's destinations."""
+    """Mixin for a class of dlt's destinations."""
 
     @cached_property
     def _resolved(self) -> dict[str, Any]:
         return {}
 
     def configuration(self, initial_config: Any, accept_partial: bool = False) -> Any:
-        """The configuration, a copy for each caller."""
+        """The resolved configuration; each caller gets a copy."""
         name = f"{accept_partial} {dict(initial_config or {})}"
         if name not in self._resolved:
             of_dlt: Any = super()
@@ -28,7 +28,7 @@ class ConfiguredOnce:
 
 
 def configured_once(destination: Any) -> Any:
-    """A destination of dlt's own as one that is configured once; its name and its type stay."""
+    """Turns one of dlt's own destinations into one that is configured once; name and type stay."""
     of_dlt = type(destination)
     kind = type(of_dlt.__name__, (ConfiguredOnce, of_dlt), {"destination_type": destination.destination_type})
     return kind(**destination.config_params, **destination.caps_params)

@@ -35,23 +35,23 @@ from dlt.destinations.impl.filesystem.sql_client import FilesystemSqlClient
 from include.api_video.warehouse.destinations.configured_once import ConfiguredOnce
 from include.api_video.warehouse.schema import is_deduplicated
 
-REPLACED = "_replaced"  # column of the rows that only say which keys are replaced
+REPLACED = "_replaced"  # column that marks rows which only name a key to replace
 BATCH_ROWS = 10_000
 # Each load leaves a small file in _dlt_loads, and two or three in each table that it touched.
 MANY_FILES = 20
-JOINED, KEPT = "__until_", "__kept_"  # in the names of files that were joined, or rewritten without old lines
-# To open a table, all commits since its last checkpoint are read: one file each.
+JOINED, KEPT = "__until_", "__kept_"  # in the names of joined files, and of files rewritten without old lines
+# Opening a table reads all commits since its last checkpoint, one file each.
 PROPERTIES = {"delta.checkpointInterval": "10"}
 UTC_MICROSECONDS = "arrow_cast('{}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
 
 
 class DeltaJob(ReferenceFollowupJob):
-    """Loads a table and its child tables from all the files of one load."""
+    """Loads a table and its child tables from the files of one load."""
 
     _job_client: DeltaClient
 
     def run(self) -> None:
-        """Child tables first, the table last."""
+        """Merges child tables first, the table itself last."""
         files: dict[str, list[str]] = {}
         for path in self.file_paths:
             files.setdefault(ParsedLoadJobFileName.parse(path).table_name, []).append(path)
@@ -72,17 +72,17 @@ class DeltaJob(ReferenceFollowupJob):
 
 
 class DeltaSqlClient(FilesystemSqlClient):
-    """Reads the Delta tables as they are now, all columns of them, by DuckDB."""
+    """Reads the current version of the Delta tables with DuckDB, all columns included."""
 
     remote_client: DeltaClient
 
     def open_connection(self) -> Any:
-        """DuckDB in memory, with what dlt gives it to open a bucket."""
-        self._shown: set[str] = set()  # as long as it is open, only we change a table
+        """DuckDB in memory, with dlt's settings to open a bucket."""
+        self._shown: set[str] = set()  # while it is open, nobody else changes a table
         return super().open_connection()
 
     def create_views_for_tables(self, tables: Mapping[str, str]) -> None:
-        """Gives a question the tables that it names, where there are such."""
+        """Makes the tables that a query names known to DuckDB, if they exist."""
         duck = self.native_connection
         for name in tables.keys() - self._shown:
             view = self.make_qualified_table_name(name)
@@ -96,17 +96,17 @@ class DeltaSqlClient(FilesystemSqlClient):
             self._shown.add(name)
 
     def mark_removed(self, table: str, key: str, keys: Sequence[str], now: datetime, forget: Sequence[str]) -> None:
-        """What ``Query.mark_removed`` says, for these keys; DuckDB cannot write Delta tables."""
+        """As ``Query.mark_removed``, for these keys: DuckDB cannot write Delta tables."""
         self._shown.discard(table)
         self.remote_client.mark_removed(table, key, keys, now, forget)
 
     def delete_rows(self, table: str, key: str, keys: Sequence[str]) -> None:
-        """What ``Query.delete`` says."""
+        """As ``Query.delete``."""
         self._shown.discard(table)
         self.remote_client.delete_rows(table, key, keys)
 
     def rewrite(self, table: str, key: str, keys: str, kept: str) -> None:
-        """Puts the rows of a question in the place of all rows with the keys of another one, in one commit."""
+        """Replaces all rows whose keys one query gives by the rows of another, in one commit."""
         with self.execute_query(keys) as cursor:
             replaced = [str(value) for (value,) in cursor.fetchall() if value is not None]
         with self.execute_query(kept) as cursor:
@@ -124,11 +124,11 @@ class DeltaClient(FilesystemClient):
     """Creates, merges and updates Delta tables."""
 
     batch_table_chain = True  # one job for a table and its child tables
-    opened: dict[str, tuple[dict[str, str], DeltaTable]]  # the destination's
+    opened: dict[str, tuple[dict[str, str], DeltaTable]]  # shared by all clients of the destination
 
     @property
     def sql_client_class(self) -> Any:
-        """The one that reads."""
+        """The client that reads."""
         return DeltaSqlClient
 
     @property
@@ -144,17 +144,19 @@ class DeltaClient(FilesystemClient):
 
     @staticmethod
     def get_reference_followup_job_class(table: Any) -> Any:
-        """Our job for every Delta table."""
+        """Uses our job for every Delta table."""
         return DeltaJob if table.get("table_format") == "delta" else None
 
     # --- tables --------------------------------------------------------------------------------------------------------
 
     def delta_table(self, name: str) -> DeltaTable | None:
-        """A table as it is now; None where there is none."""
+        """The current version of a table; None if it does not exist."""
         where, options = self.get_open_table_location("delta", name), self.storage_options
         known_options, delta = self.opened.get(where, ({}, None))
-        if delta and known_options == options:  # others: it keeps credentials that may have run out
-            delta.update_incremental()  # one request, where to open it reads all its newest commits
+        if (
+            delta and known_options == options
+        ):  # a table opened with other options keeps their credentials, which may have expired
+            delta.update_incremental()  # one request; opening it anew would read all its newest commits
             return delta
         try:
             delta = DeltaTable(where, storage_options=options)
@@ -165,18 +167,18 @@ class DeltaClient(FilesystemClient):
 
     @property
     def storage_options(self) -> dict[str, str]:
-        """What opens a Delta table."""
+        """Options to open a Delta table with."""
         return deltalake_storage_options(self.config.credentials, self.config.deltalake_storage_options)
 
     def update_stored_schema(self, *args: Any, **kwargs: Any) -> Any:
-        """As dlt does, and creates the tables that are missing, with all their columns."""
+        """As dlt does; also creates missing tables with all their columns."""
         is_new = self.get_stored_schema_by_hash(self.schema.stored_version_hash) is None
         for name in self.schema.data_table_names(include_incomplete=True) if is_new else ():
             self._create(name)
         return super().update_stored_schema(*args, **kwargs)
 
     def _create(self, name: str) -> None:
-        """Creates a table, unless it is there."""
+        """Creates a table if it does not exist."""
         table = self.schema.tables[name]
         DeltaTable.create(
             self.get_open_table_location("delta", name),
@@ -188,7 +190,7 @@ class DeltaClient(FilesystemClient):
         )
 
     def drop_tables(self, *tables: str, delete_schema: bool = True) -> None:
-        """Empties tables, each in one commit: a folder whose files go one by one is no table in between."""
+        """Empties tables, each in one commit: deleting files one by one would leave a broken table in between."""
         for name in tables:
             if delta := self.delta_table(name):
                 known = self.schema.tables.get(name)
@@ -200,7 +202,7 @@ class DeltaClient(FilesystemClient):
     # --- rows ----------------------------------------------------------------------------------------------------------
 
     def append(self, name: str, rows: pa.RecordBatchReader) -> None:
-        """Adds rows in one commit."""
+        """Appends rows in one commit."""
         delta = self.delta_table(name)
         where = self.get_open_table_location("delta", name) if delta is None else delta
         write_deltalake(
@@ -213,7 +215,7 @@ class DeltaClient(FilesystemClient):
         )
 
     def replace(self, name: str, key: str, keys: Sequence[str], rows: pa.RecordBatchReader | None) -> None:
-        """Takes out all rows of these keys and puts ``rows`` in, in one commit.
+        """Replaces all rows with these keys by ``rows``, in one commit.
 
         A merge matches a row of the table with the one row of the source that names its key as replaced; no other row of
         the source matches anything, so all of those are inserted. (A list of keys as a condition is slow from some
@@ -241,7 +243,7 @@ class DeltaClient(FilesystemClient):
         merge.execute()
 
     def mark_removed(self, name: str, key: str, keys: Sequence[str], now: datetime, forget: Sequence[str]) -> None:
-        """Sets ``removed_at`` of the rows of these keys where it is null, and empties the columns ``forget``."""
+        """Sets ``removed_at`` where it is null, and nulls the columns ``forget``, of the rows with these keys."""
         delta = self.delta_table(name)
         if delta is None or not keys:
             return
@@ -255,7 +257,7 @@ class DeltaClient(FilesystemClient):
         ).when_matched_update(values).execute()
 
     def delete_rows(self, name: str, key: str, keys: Sequence[str]) -> None:
-        """Deletes the rows of these keys."""
+        """Deletes the rows with these keys."""
         if not keys:
             return
         if name == self.schema.loads_table_name:
@@ -272,7 +274,7 @@ class DeltaClient(FilesystemClient):
     # --- files ---------------------------------------------------------------------------------------------------------
 
     def read_files(self, name: str) -> pa.Table:
-        """One of dlt's own tables, which are files of JSON lines."""
+        """Reads one of dlt's own tables, which are files of JSON lines."""
         columns = self.schema.tables[name]["columns"]
         rows = [row for path in self.list_table_files(name) for row in self._read_lines(path)]
         for row in rows:
@@ -280,13 +282,13 @@ class DeltaClient(FilesystemClient):
         return pa.Table.from_pylist(rows, schema=columns_to_arrow(columns, self.capabilities, "UTC"))
 
     def _read_lines(self, path: str) -> Iterator[dict[str, Any]]:
-        """The lines of a file; not one that a killed run wrote halfway: to us, its load is unfinished."""
+        """The lines of a file, without one that a killed run wrote only in part: its load counts as unfinished."""
         for line in self.fs_client.read_text(path, encoding="utf-8").splitlines():
             with suppress(ValueError):
                 yield json.loads(line)
 
     def tidy(self, is_free: Callable[[str], AbstractContextManager[bool]]) -> None:
-        """Joins the small files that loads left: those of ``_dlt_loads`` soon, those of the tables once a day.
+        """Compacts the small files that loads leave: those of ``_dlt_loads`` soon, those of the tables once a day.
 
         Older versions of a table can be read for a week, as long as its files are kept. A table that is being loaded is
         left as it is (``is_free`` says so, for a block): its load would fail.
@@ -307,10 +309,10 @@ class DeltaClient(FilesystemClient):
                     delta.cleanup_metadata()
 
     def _join_loads(self, files: Sequence[str], name: str, without: frozenset[str] = frozenset()) -> None:
-        """Makes one of these files of ``_dlt_loads``, without the lines of some loads."""
+        """Joins these files of ``_dlt_loads`` into one, without the lines of some loads."""
         rows = (row for path in files for row in self._read_lines(path))
         lines = [json.dumps(row) for row in rows if row.get("load_id") not in without]
-        # Written beside, then moved: a run that is killed leaves the old files or the new one, never a part of it.
+        # Written under another name, then moved: a killed run leaves the old files or the new one, never a part.
         written = self.pathlib.join(self.dataset_path, "loads_being_joined.jsonl")
         self.fs_client.write_text(written, "\n".join(lines), encoding="utf-8")
         joined = f"{self.schema.name}{name}{datetime.now(timezone.utc):%Y%m%d_%H%M%S_%f}.jsonl"
@@ -324,18 +326,18 @@ class delta_lake(ConfiguredOnce, dlt.destinations.filesystem):  # noqa: N801  # 
 
     @cached_property
     def opened(self) -> dict[str, tuple[dict[str, str], DeltaTable]]:
-        """The tables that its clients have opened, by location, and the options they were opened with."""
+        """Tables that its clients have opened, with their options, by location."""
         return {}
 
     def client(self, *args: Any, **kwargs: Any) -> Any:
-        """A client that knows what others have opened."""
+        """A client that shares the tables which others have opened."""
         client = cast(DeltaClient, super().client(*args, **kwargs))
         client.opened = self.opened
         return client
 
     @property
     def client_class(self) -> type[DeltaClient]:
-        """Ours."""
+        """Our client."""
         return DeltaClient
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
@@ -346,7 +348,7 @@ class delta_lake(ConfiguredOnce, dlt.destinations.filesystem):  # noqa: N801  # 
 
     @property
     def destination_type(self) -> str:
-        """That of dlt's own: it is written into pipeline states, and dlt's commands must find what it names."""
+        """The type of dlt's own: pipeline states hold it, and dlt's commands must find the destination that it names."""
         return "dlt.destinations.filesystem"
 
 
@@ -355,9 +357,9 @@ def _quoted(name: str) -> str:
 
 
 def _select(connection: duckdb.DuckDBPyConnection, delta: DeltaTable) -> str:
-    """All rows of a table as it is now, with all its columns, also those that no file has yet."""
+    """All rows of the current version of a table, with all its columns, even those that no file has yet."""
     schema = pa.schema(delta.schema())
-    described = connection.from_arrow(schema.empty_table())  # knows them by DuckDB's names
+    described = connection.from_arrow(schema.empty_table())  # their types by DuckDB's names
     typed = zip(described.columns, described.types, strict=True)
     columns = [f"CAST(NULL AS {kind}) AS {_quoted(name)}" for name, kind in typed]
     empty = f"SELECT {', '.join(columns)} WHERE false"
@@ -366,14 +368,14 @@ def _select(connection: duckdb.DuckDBPyConnection, delta: DeltaTable) -> str:
 
 
 def _rows(paths: Sequence[str], id_column: str = "", ids: set[str] | None = None) -> pa.RecordBatchReader:
-    """Rows of a load's files, a few at a time; where ``ids`` are given, those of these ids."""
+    """Rows of a load's files, a few at a time; only those with these ``ids``, if given."""
     chosen = None if ids is None else pa.dataset.field(id_column).isin(pa.array(sorted(ids), pa.string()))
     files = pa.dataset.dataset(paths)
     return files.scanner(filter=chosen, batch_size=BATCH_ROWS, batch_readahead=2, fragment_readahead=1).to_reader()
 
 
 def _column(paths: Sequence[str], name: str) -> list[str]:
-    """The values of a column, each once."""
+    """The distinct values of a column."""
     return cast("list[str]", pa.dataset.dataset(paths).to_table([name])[name].unique().to_pylist())
 
 

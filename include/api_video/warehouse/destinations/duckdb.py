@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 # DuckDB would take most of the machine's memory. It works on disk beyond a limit, but keeps a merge's keys in memory.
 MEMORY = "API_VIDEO_DUCKDB_MEMORY"
-LEAST_MEMORY_MB = 128  # a merge of a table with 130 columns more than documented does not do with 64
+LEAST_MEMORY_MB = 128  # 64 are too few to merge a table with 130 undocumented columns
 FILE_SHARE = 8  # a million videos (a file of 368 MB) need more than 64 MB and pass with 110; three millions with 200
-# One thread: each keeps its own buffers, and one is as quick with rows that arrive over a network.
+# One thread: each has its own buffers, and rows that arrive over a network need no more.
 LIMITS = {"threads": 1, "preserve_insertion_order": False}
 
 
@@ -45,7 +45,7 @@ def memory_limit(file: str) -> str:
 
 
 def check_limits() -> None:
-    """Checks what the environment says of memory and waiting.
+    """Checks the settings of memory and waiting time.
 
     Raises:
         SettingsError: it is no amount of memory, or no number of seconds.
@@ -59,16 +59,16 @@ def check_limits() -> None:
 
 
 def holder_of(error: duckdb.IOException) -> str:
-    """Who has the file open, as DuckDB tells it: a program and its process id."""
+    """The program and process that have the file open, from DuckDB's message."""
     told = re.search(r"held in (.+? \(PID \d+\))", str(error))
     return told[1] if told else file_lock.OTHERS
 
 
 class WaitingPool(LockingPool):
-    """Opens the file only with the lock held, and waits where another program has it open, which knows no lock of ours."""
+    """Opens the file with the lock held; also waits for other programs, which do not use our lock."""
 
     def file_to_lock(self) -> str | None:
-        """The database, unless it is only read."""
+        """The database file, unless it is opened read-only."""
         return None if self.credentials.read_only else str(self.credentials.database)
 
     def borrow_conn(self, global_config: dict[str, Any] | None = None, *args: Any, **kwargs: Any) -> Any:
@@ -81,7 +81,7 @@ class WaitingPool(LockingPool):
         patience, borrow = file_lock.Patience(self.credentials.database), super().borrow_conn
 
         def opened() -> Any:
-            # Anew each time: the file has grown since it was last opened.
+            # Computed each time: the file may have grown.
             limits = {"memory_limit": memory_limit(self.credentials.database), **LIMITS}
             config = {**limits, **(self.credentials.global_config or {}), **(global_config or {})}
             return borrow(config, *args, **kwargs)
@@ -101,18 +101,18 @@ class WaitingDuckDbCredentials(DuckDbCredentials):
     """DuckDB's credentials with the waiting pool."""
 
     def parse_native_representation(self, native_value: Any) -> None:
-        """Takes a path as it is: dlt would import SQLAlchemy, only to see that it is no URL."""
+        """Takes a path unchanged: dlt would import SQLAlchemy only to find that it is no URL."""
         if isinstance(native_value, str) and "://" not in native_value:
             self.database = native_value
         else:
             super().parse_native_representation(native_value)
 
     def __str__(self) -> str:
-        """As dlt's own, which imports SQLAlchemy for it, too."""
+        """As dlt's own, without importing SQLAlchemy."""
         return f"{self.drivername}:///{self.database}"
 
     def on_resolved(self) -> None:
-        """Puts our pool in the place of dlt's."""
+        """Uses our pool instead of dlt's."""
         super().on_resolved()
         self.conn_pool = WaitingPool(self)
 
@@ -128,21 +128,21 @@ class duckdb_that_waits(ConfiguredOnce, dlt.destinations.duckdb):  # noqa: N801 
     """Destination ``duckdb`` for several processes on one host."""
 
     spec = WaitingDuckDbConfiguration
-    takes_row_files = True  # its client loads what ``row_files`` writes
+    takes_row_files = True  # its client can load the files of ``row_files``
 
     def _raw_capabilities(self) -> DestinationCapabilitiesContext:
         caps = super()._raw_capabilities()
-        caps.max_parallel_load_jobs = 1  # the file has one writer: more at a time only hold more in memory
+        caps.max_parallel_load_jobs = 1  # the file has one writer, so parallel jobs would only take more memory
         return caps
 
     @property
     def client_class(self) -> type[DuckDbClient]:
-        """Dlt's client, which loads values as they are."""
+        """The client of dlt, with files loaded by the types of the columns."""
         from include.api_video.warehouse.destinations.duckdb_row_files import TypedFilesClient
 
         return TypedFilesClient
 
     @property
     def destination_type(self) -> str:
-        """That of dlt's own: it is written into pipeline states, and dlt's commands must find what it names."""
+        """The type of dlt's own: pipeline states hold it, and dlt's commands must find the destination that it names."""
         return "dlt.destinations.duckdb"

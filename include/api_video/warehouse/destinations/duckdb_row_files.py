@@ -18,11 +18,11 @@ from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 
 from include.api_video.warehouse.destinations.row_files import ARRAY
 
-LONG_ROW_BYTES = 1 << 24  # DuckDB's limit for a row, unless told otherwise; it sets aside a multiple of it
+LONG_ROW_BYTES = 1 << 24  # DuckDB's default limit for a row; it reserves a multiple of the limit
 
 
 class TypedFileJob(DuckDbCopyJob):
-    """Loads one file of JSON: a row in each line, or an array of them."""
+    """Loads one JSON file: a row per line, or one array of rows."""
 
     def __init__(self, file_path: str, table: Any) -> None:
         super().__init__(file_path)
@@ -57,13 +57,13 @@ def _text(value: str) -> str:
 
 
 def _is_array(path: Path) -> bool:
-    """Whether all rows are one array (``row_files``), or each has a line, as dlt writes them."""
+    """Whether the file is one array of rows (``row_files``), not a row per line as dlt writes it."""
     with path.open("rb") as file:
         return file.read(len(ARRAY)) == ARRAY
 
 
 def _longest_line(path: Path) -> int:
-    """Bytes of the longest line, or of all of them where that is not much."""
+    """Bytes of the longest line, or of the whole file if it is small."""
     size = path.stat().st_size
     if size < LONG_ROW_BYTES:
         return size

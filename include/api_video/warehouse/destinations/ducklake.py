@@ -1,4 +1,4 @@
-"""dlt's DuckLake destination, but where its catalog is a file, a second process waits for it instead of failing.
+"""dlt's DuckLake destination, but if its catalog is a file, a second process waits for it instead of failing.
 
 A catalog in SQLite or DuckDB takes one writer: of six parallel tasks, one to five failed. PostgreSQL's needs no waiting.
 
@@ -30,7 +30,7 @@ KEPT = 2  # more than one is open only while dlt loads several tables at once
 
 
 class WaitingLakePool(LockingPool):
-    """Has the catalog's lock as long as a connection has the lake attached."""
+    """Holds the catalog's lock while a connection has the lake attached."""
 
     credentials: DuckLakeCredentials
 
@@ -39,7 +39,7 @@ class WaitingLakePool(LockingPool):
         self._idle: list[duckdb.DuckDBPyConnection] = []
 
     def file_to_lock(self) -> str | None:
-        """The catalog, where it is a file."""
+        """The catalog, if it is a file."""
         catalog = self.credentials.catalog
         return str(catalog.database) if catalog.drivername in FILES else None
 
@@ -50,11 +50,11 @@ class WaitingLakePool(LockingPool):
             FileBusyError: another process had one for ``file_lock.timeout_s()``.
         """
         borrow = super().borrow_conn
-        # All clients of a pool ask for the same settings: a kept connection has them.
+        # All clients of a pool use the same settings, so a kept connection has them.
         return self.lend(lambda: self._idle.pop() if self._idle else borrow(*args, **kwargs))
 
     def return_conn(self, borrowed_conn: Any) -> int:
-        """Keeps a connection that has let go of the lake, closes any other; then another process may open the lake.
+        """Keeps a connection after it has detached the lake, and closes any other. Then another process may open the lake.
 
         Of what is kept, dlt's pool thinks that it is still lent.
         """
@@ -66,7 +66,7 @@ class WaitingLakePool(LockingPool):
 
 
 def empty(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Frees what questions left in memory: temporary tables of merges, and what was read from a bucket.
+    """Frees memory that queries took: temporary tables of merges, and data read from a bucket.
 
     False where that fails or something is still attached.
     """
@@ -95,7 +95,7 @@ def check_bucket(pipeline: dlt.Pipeline) -> None:
             client.execute_sql(f"SELECT count(*) FROM glob('{storage.bucket_url}/*')")
         finally:
             with suppress(DatabaseException):
-                client.execute_sql("RESET http_timeout; RESET http_retries")  # the DuckDB is kept
+                client.execute_sql("RESET http_timeout; RESET http_retries")  # this DuckDB is used again
 
 
 def identity(configuration: BaseConfiguration) -> str:
@@ -104,7 +104,7 @@ def identity(configuration: BaseConfiguration) -> str:
     return digest128(str({n: identity(v) if isinstance(v, BaseConfiguration) else v for n, v in values.items()}))
 
 
-# The newest one alone, by its configuration: a task asks for its destination several times. Azure's has a new token then.
+# Only the newest, by configuration: a task makes its destination several times, and Azure's gets a new token each time.
 _pools: dict[str, WaitingLakePool] = {}
 
 
@@ -113,7 +113,7 @@ class WaitingDuckLakeCredentials(DuckLakeCredentials):
     """DuckLake's credentials with the waiting pool."""
 
     def on_resolved(self) -> None:
-        """Puts our pool in the place of dlt's."""
+        """Uses our pool instead of dlt's."""
         super().on_resolved()
         name = identity(self)
         self.conn_pool = pool = _pools.get(name) or WaitingLakePool(self)
@@ -130,11 +130,11 @@ class WaitingDuckLakeConfiguration(DuckLakeClientConfiguration):
 
 
 class ducklake_that_waits(ConfiguredOnce, dlt.destinations.ducklake):  # noqa: N801  # dlt takes the destination's name from the class
-    """Destination ``ducklake`` for several processes on one host, also where its catalog is a file."""
+    """Destination ``ducklake`` for several processes on one host, even if its catalog is a file."""
 
     spec = WaitingDuckLakeConfiguration
 
     @property
     def destination_type(self) -> str:
-        """That of dlt's own: it is written into pipeline states, and dlt's commands must find what it names."""
+        """The type of dlt's own: pipeline states hold it, and dlt's commands must find the destination that it names."""
         return "dlt.destinations.ducklake"

@@ -1,4 +1,4 @@
-"""What a destination's failure means, and what to do about it: one sentence in the place of a driver's words.
+"""What a destination's failure means and what to do about it: one sentence instead of a driver's message.
 
 ``explained`` stands around everything that talks to the destination. Drivers and dlt tell failures apart by codes or by
 text alone; ``FAULTS`` has those that were seen, the first that fits counts.
@@ -26,8 +26,13 @@ from include.api_video.settings.accounts import DEFAULT_ACCOUNT, Account
 from include.api_video.settings.config import values_of
 from include.api_video.settings.destination import connection_variable, credentials_variable, destination_name, duckdb_file
 
-LONGEST = 400  # characters of a driver's words
-OWN_MODULES = ("builtins", "include", "json", "airflow")  # an error of these is a mistake in the code, whatever it says
+LONGEST = 400  # characters quoted of a driver's message
+OWN_MODULES = (
+    "builtins",
+    "include",
+    "json",
+    "airflow",
+)  # an error class of these means a mistake in the code, whatever its text
 
 
 class DestinationError(PassingError):
@@ -35,12 +40,12 @@ class DestinationError(PassingError):
 
 
 class DestinationRefusedError(RefusedError):
-    """The destination refuses, and would again: a wrong login, a right that is missing, a file that is none of its own."""
+    """The destination refuses, and would again: a wrong login, a missing right, a file of another kind."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A way to fail: how its text is recognized, what to do, and whether trying again may help.
+    """A kind of failure: how to recognize its text, what to do, and whether a retry may help.
 
     ``advice`` may name ``{variable}`` (of the credentials), ``{login}``, ``{dataset}``, ``{database}``, ``{file}``,
     ``{folder}`` (the working files') and ``{duckdb}`` (its version).
@@ -152,7 +157,7 @@ FAULTS = (
 
 
 def describe(error: BaseException, account: Account = DEFAULT_ACCOUNT) -> ApiVideoError | None:
-    """The sentence for an error of the destination; None where it is none."""
+    """The sentence for an error of the destination; None for any other error."""
     name = destination_name()
     if lacking := find_cause(error, MissingDependencyException):
         packages = " ".join(f'"{package}"' for package in lacking.dependencies)
@@ -187,7 +192,7 @@ def describe(error: BaseException, account: Account = DEFAULT_ACCOUNT) -> ApiVid
 
 @contextmanager
 def explained(account: Account = DEFAULT_ACCOUNT) -> Iterator[None]:
-    """Says in a sentence why the destination cannot be used.
+    """Turns an error of the destination into one of ours, with a sentence.
 
     Raises:
         SettingsError: a package or a part of the credentials is missing or malformed.
@@ -197,7 +202,7 @@ def explained(account: Account = DEFAULT_ACCOUNT) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if ours := find_cause(error):  # as deep in dlt's wrapping as it may be
+        if ours := find_cause(error):  # however deep dlt has wrapped it
             raise ours from None
         if told := describe(error, account):
             raise told from None
@@ -205,7 +210,7 @@ def explained(account: Account = DEFAULT_ACCOUNT) -> Iterator[None]:
 
 
 def _words(error: BaseException) -> str:
-    """What an error says, in one line that ends with a dot, without credentials and without the statement it is about."""
+    """The message of an error in one line that ends with a dot, without credentials and without its SQL statement."""
     text = str(error)
     if isinstance(error, OSError) and error.errno and error.strerror:  # without its "[Errno 28]"
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
@@ -246,7 +251,7 @@ def _duckdb_version() -> str:
 
 
 def _login() -> tuple[str, str]:
-    """User and database of the settings, as far as they tell."""
+    """User and database from the settings, if they are there."""
     path = f"destination.{destination_name()}.credentials"
     whole = next(values_of(path), None)
     fields: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""dlt's pool of DuckDB connections, with the lock of a file held as long as a connection is lent.
+"""dlt's pool of DuckDB connections, which holds the lock of a file while a connection is lent.
 
 Uses what dlt's clients call: ``borrow_conn``, ``return_conn`` and ``move_conn``. It counts by itself what is lent.
 """
@@ -15,7 +15,7 @@ from include.api_video.warehouse.locks import duckdb_file as file_lock
 
 
 class LockingPool(DuckDbConnectionPool):
-    """Takes the lock before it lends the first connection, and gives it back once dlt has closed the last one."""
+    """Takes the lock before it lends the first connection, and releases it once dlt has closed the last one."""
 
     def __init__(self, credentials: Any, *, always_open_connection: bool = False) -> None:
         super().__init__(credentials, always_open_connection=always_open_connection)
@@ -24,11 +24,11 @@ class LockingPool(DuckDbConnectionPool):
         self._locked: str | None = None
 
     def file_to_lock(self) -> str | None:
-        """The file that one process opens at a time; None where others may open it, too."""
+        """The file that only one process may open at a time; None if several may. For subclasses."""
         raise NotImplementedError
 
     def lend(self, opened: Callable[[], Any], patience: file_lock.Patience | None = None) -> Any:
-        """A connection, made with the lock held.
+        """Lends a connection, opened with the lock held.
 
         Raises:
             FileBusyError: another process had the file for ``file_lock.timeout_s()``.
@@ -42,7 +42,7 @@ class LockingPool(DuckDbConnectionPool):
             try:
                 return opened()
             except BaseException:
-                self._lent = lent  # dlt itself returns a connection that it cannot set up, but not each
+                self._lent = lent  # dlt returns some connections that it cannot set up, but not all
                 self._unlock_if_free()
                 raise
 
@@ -66,7 +66,7 @@ class LockingPool(DuckDbConnectionPool):
             return super().move_conn()
 
     def __del__(self) -> None:
-        """A client that nobody closed: dlt closes its connection here."""
+        """Runs for a client that nobody closed: dlt closes its connection here."""
         super().__del__()
         self._lent = 0
         self._unlock_if_free()

@@ -19,7 +19,7 @@ from include.api_video.warehouse.destinations.configured_once import configured_
 
 
 def check_settings() -> None:
-    """Checks what is known before the destination is asked.
+    """Checks what is known without a connection.
 
     Raises:
         SettingsError: a setting of a file or of a lake is missing or malformed.
@@ -32,7 +32,7 @@ def check_settings() -> None:
 
 
 def make_destination() -> Any:
-    """The destination; where it is a file, it waits while another process has it open. DuckDB's has an absolute path.
+    """The destination. If it is a file, it waits while another process has it open; a DuckDB file has an absolute path.
 
     The same one for all pipelines of a process, as long as the settings stay: each would look up its configuration anew.
     """
@@ -63,7 +63,7 @@ def _make_destination(name: str, file: Path | None, *_: Hashable) -> Any:
 
 
 def check_reach(pipeline: Any) -> None:
-    """Asks the destination what a load would only find out after minutes.
+    """Connects to the destination, to find early what a load would only find after minutes.
 
     Raises:
         DatabaseException: it does not answer, or refuses.

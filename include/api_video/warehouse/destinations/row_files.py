@@ -1,4 +1,4 @@
-"""Writes the rows of tables into files of dlt's load package, as its load step takes them: one of JSON for each.
+"""Writes rows into files of dlt's load package, as its load step takes them: one JSON file per table.
 
 dlt has a way for such files (``FileImportNormalizer``): they go past its normalizer, and load with all else of the package,
 or not at all. Uses the package in which dlt extracts (``LoadPackageStateInjectableContext``), which is not public; dlt is
@@ -18,17 +18,17 @@ from dlt.common.storages.load_package import (
     ParsedLoadJobFileName,
 )
 
-ARRAY = b"["  # how a file of ours begins; dlt's own have a row in each line
+ARRAY = b"["  # first byte of our files; dlt's have a row per line
 ROWS_AT_ONCE = 500
 
 
 def takes_row_files(pipeline: dlt.Pipeline) -> bool:
-    """Whether the destination loads such files: our own does, no other that somebody loads the source into."""
+    """Whether the destination can load such files: only our own class can."""
     return bool(getattr(pipeline.destination, "takes_row_files", False))
 
 
 class RowFiles:
-    """The files of one resource in the load package of the moment; one for each table that gets rows.
+    """The files of one resource in the current load package, one per table that gets rows.
 
     Attributes:
         load_id: of that package.
@@ -41,7 +41,7 @@ class RowFiles:
         self._files: dict[str, _RowFile] = {}
 
     def write(self, table: str, row: dict[str, Any]) -> None:
-        """Adds a row of a table, whose columns all have their types."""
+        """Adds a row of a table; all values have the types of their columns."""
         file = self._files.get(table) or self._open(table)
         file.rows.append(row)
         if len(file.rows) == ROWS_AT_ONCE:
@@ -54,14 +54,14 @@ class RowFiles:
         return file
 
     def close(self) -> None:
-        """Ends the files: no row comes after."""
+        """Closes the files, after the last row."""
         for file in self._files.values():
             file.close()
         self._files.clear()
 
 
 class _RowFile:
-    """One array of JSON, some hundred rows in a line: to write them at once takes a tenth of the time."""
+    """One JSON array, with some hundred rows per line: writing them together takes a tenth of the time."""
 
     def __init__(self, path: str) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -71,7 +71,7 @@ class _RowFile:
     def flush(self) -> None:
         if self.rows:
             self._file.write(self._before)
-            self._file.write(memoryview(json.dumpb(self.rows))[1:-1])  # without the brackets of its own
+            self._file.write(memoryview(json.dumpb(self.rows))[1:-1])  # without the brackets of the chunk
             self._before = b",\n"
             self.rows.clear()
 

@@ -53,6 +53,7 @@ DAY = (
     Column("watchTimeS",  "double",    "How long was watched", "seconds"),
     Column("impressionTimeAvgMs", "double", "How long a player was shown before it was played, on average", "milliseconds"),
     Column("ccvPeak",     "bigint",    "Most viewers at one moment"),
+    Column("auditedPlays", "bigint",   "Plays that api.video counts since, of a settled day; null: still as many as plays"),
 )
 OF_DAY = Column("day", "text", "The day", joins="analytics_days.day")
 IMPRESSIONS = Column("impressions", "bigint", "How often a player was shown")

@@ -373,6 +373,8 @@ def test_each_day_ends_settled_and_is_not_read_again(
     begin, calendar = min(account.rows), Calendar(zone, last)
     for number in range((calendar.today - date.fromisoformat(begin)).days + 1):
         day = date.fromisoformat(begin) + number * DAY
+        if calendar.span(day).read_to <= calendar.span(day).start:
+            continue  # its first minute: nothing can be read yet
         row = account.rows[day.isoformat()]
         if last - calendar.span(day).end >= 75 * HOUR:
             assert row["state"] in (SETTLED, PARTIAL_DAY, GAP), day

@@ -18,7 +18,7 @@ from include.demo_api.statuses import STATES, status_in
 from include.demo_api.world import START, World
 from tests.examples import examples
 
-DERIVED_OF_DAYS = {"dayStart", "dayEnd", "readTo", "timezone", "state"}  # by the sync, of the calendar
+DERIVED_OF_DAYS = {"dayStart", "dayEnd", "readTo", "timezone", "state", "auditedPlays"}  # by the sync
 LISTS = [entry for entry in ENDPOINTS if entry.is_list]
 PLAYLISTS = Endpoint(
     "playlists",

@@ -185,6 +185,7 @@ DOCUMENTED: dict[str, dict[str, dict[str, str]]] = {
             "watch_time_s": "double",
             "impression_time_avg_ms": "double",
             "ccv_peak": "bigint",
+            "audited_plays": "bigint",
         },
     },
     "analytics_hours": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,9 +16,9 @@ from include.api_video.catalog.naming import snake
 from include.api_video.catalog.storable import utc
 from include.api_video.sync.state import KnownRow, ListedParent, ParentListState
 from include.api_video.warehouse.asked_lists import forget_lost_parents, forget_superseded, last_asked, parent_column
-from include.api_video.warehouse.detail_queries import has_detail, where_values
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
-from include.api_video.warehouse.mending import has_orphans, mend
+from include.api_video.warehouse.mending import mend_if_broken
+from include.api_video.warehouse.parents import is_parent, parent_args, parent_keys, remove_without_parent
 from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
@@ -49,7 +50,8 @@ def parent_list_state(
         if full_refresh:
             sql = _Sql(query, endpoint, parent, now, most, nothing=True)
         else:
-            _mend(warehouse, query, endpoint)
+            with suppress(DatabaseUndefinedRelation):
+                mend_if_broken(query, endpoint, warehouse.parents_of(endpoint))
             sql = _Sql(query, endpoint, parent, now, most)
         parents, listed, waiting_total = (int(count or 0) for count in query.rows(sql.counts, *sql.args)[0])
         rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *sql.args)
@@ -72,19 +74,11 @@ def remove_rows_of_lost_parents(warehouse: Warehouse, endpoint: Endpoint, now: d
     """Soft-deletes rows whose parent is removed, and forgets that its list was requested."""
     if not endpoint.parent:
         return
-    parent, key, column = by_name()[endpoint.parent], snake(endpoint.key), parent_column(endpoint)
     with warehouse.connect() as query:
-        listed = f"SELECT {snake(parent.key)} FROM {query.table(parent.name)} WHERE {has_detail(endpoint)}"
-        args = where_values(endpoint)
-        lost = f"removed_at IS NULL AND {column} NOT IN ({listed})"
-        try:
-            ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {lost}", *args)
-            if count:
-                query.mark_removed(endpoint.name, key, lost, *args, now=now)
-            forget_lost_parents(query, endpoint, listed, *args)
+        remove_without_parent(query, endpoint, parent_column(endpoint), now, only="removed_at IS NULL")
+        with suppress(DatabaseUndefinedRelation):
+            forget_lost_parents(query, endpoint, parent_keys(query, endpoint), *parent_args(endpoint))
             forget_superseded(query, endpoint)
-        except DatabaseUndefinedRelation:
-            return
 
 
 def find_parents(warehouse: Warehouse, endpoint: Endpoint, keys: Sequence[str]) -> set[str]:
@@ -94,9 +88,9 @@ def find_parents(warehouse: Warehouse, endpoint: Endpoint, keys: Sequence[str]) 
         for start in range(0, len(keys), KEYS_PER_QUERY):
             some = keys[start : start + KEYS_PER_QUERY]
             column, marks = snake(parent.key), ", ".join(["%s"] * len(some))
-            where = f"{column} IN ({marks}) AND {has_detail(endpoint)}"
+            where = f"{column} IN ({marks}) AND {is_parent(endpoint)}"
             rows = query.rows(
-                f"SELECT {column} FROM {query.table(parent.name)} WHERE {where}", *some, *where_values(endpoint)
+                f"SELECT {column} FROM {query.table(parent.name)} WHERE {where}", *some, *parent_args(endpoint)
             )
             found.update(str(key) for (key,) in rows)
     return found
@@ -116,16 +110,6 @@ def rows_of_killed_loads(warehouse: Warehouse, endpoint: Endpoint, parent: str) 
         {name: utc(value) if is_time else value for name, value, is_time in zip(names, row, times, strict=True)}
         for row in rows
     ]
-
-
-def _mend(warehouse: Warehouse, query: Query, endpoint: Endpoint) -> None:
-    key, parents = snake(endpoint.key), warehouse.parents_of(endpoint)
-    try:
-        ((twice,),) = query.rows(f"SELECT count({key}) - count(DISTINCT {key}) FROM {query.table(endpoint.name)}")
-    except DatabaseUndefinedRelation:
-        return
-    if twice or has_orphans(query, parents):
-        mend(query, endpoint, parents, stale="_content_hash")
 
 
 def _count_active(query: Query, endpoint: Endpoint, *, full_refresh: bool) -> int:
@@ -220,7 +204,7 @@ class _Sql:
             changed += " OR l.broken > 0 OR COALESCE(l.loaded, 0) <> a.listed_rows"
         is_young = f"p.{snake(self._due.born)} > %s AND a.asked_at < %s" if self._due.born else "%s > %s"
         due = f"({changed} OR ({is_young}) OR a.asked_at < %s)"
-        source = f"FROM {parents} p {asked} WHERE {has_detail(endpoint, 'p.') if parent else '1 = 1'}"
+        source = f"FROM {parents} p {asked} WHERE {is_parent(endpoint, 'p.') if parent else '1 = 1'}"
         flags = f"CASE WHEN {changed} THEN 0 ELSE 1 END AS is_known, CASE WHEN {due} THEN 1 ELSE 0 END AS is_due"
         carried = "".join(f", p.{snake(name)}" for name in self.carried)
         names = f"p.{key} AS parent_key, p._content_hash AS parent_hash, a.listed_rows, a.asked_at"
@@ -229,7 +213,7 @@ class _Sql:
         columns = ", ".join(["SELECT parent_key, parent_hash, listed_rows", *map(snake, self.carried)])
         self.waiting = f"{columns} FROM ({told}) t WHERE is_due = 1 ORDER BY is_known, asked_at, parent_key"
         self.others = f"{columns} FROM ({told}) t WHERE is_due = 0 ORDER BY asked_at, parent_key"
-        self.args = (*often, *often, *self._times(), endpoint.name, *where_values(endpoint))
+        self.args = (*often, *often, *self._times(), endpoint.name, *parent_args(endpoint))
 
     def _times(self) -> tuple[datetime, datetime, datetime]:
         due, now = self._due, self._now

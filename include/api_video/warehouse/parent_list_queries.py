@@ -22,7 +22,6 @@ from include.api_video.warehouse.parents import is_parent, parent_args, parent_k
 from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
-NEVER_DAYS = 36_500
 DAYS, SPAN = "analytics_days", ("dayStart", "readTo")
 MANY_REQUESTS, MANY_H = (
     500,
@@ -176,6 +175,17 @@ def _moved(endpoint: Endpoint, now: datetime) -> tuple[str, tuple[datetime, ...]
     return f"({moved} AND (p.state <> '{OPEN}' OR a.listed_rows <= {many} OR a.asked_at < %s))", (_before(now, MANY_H),)
 
 
+def _overdue(due: Due | None, now: datetime) -> tuple[str, tuple[datetime, ...]]:
+    """SQL: whether to request a list though its parent stands still, and the parameters of it."""
+    if not due:
+        return "1 = 0", ()
+    if not due.born:  # all at once, at the run of that hour
+        return "a.asked_at < %s", (_before(now, 24 * due.every_days - 1 + HOUR_H),)
+    is_young = f"(p.{snake(due.born)} > %s AND a.asked_at < %s)"
+    often = (_before(now, due.young_h), _before(now, HOUR_H))
+    return f"({is_young} OR a.asked_at < %s)", (*often, _before(now, 24 * due.every_days))
+
+
 class _Sql:
     """SQL over the parents that have a list, joined with what became of it.
 
@@ -189,7 +199,7 @@ class _Sql:
     def __init__(
         self, query: Query, endpoint: Endpoint, parent: Endpoint | None, now: datetime, most: int, *, nothing: bool = False
     ) -> None:
-        self._due, self._now = endpoint.due or Due("", 0, 0), now
+        self._due, self._now = endpoint.due, now
         wanted = [*SPAN, *(ask.only_if for ask in endpoint.asks if ask.only_if)] if parent and endpoint.asks else []
         self.carried = [*wanted, *endpoint.carried]
         key = snake(parent.key) if parent else "parent_key"
@@ -202,8 +212,8 @@ class _Sql:
         if not nothing:
             asked += f" LEFT JOIN {_loaded(query, endpoint)} l ON l.of_parent = p.{key}"
             changed += " OR l.broken > 0 OR COALESCE(l.loaded, 0) <> a.listed_rows"
-        is_young = f"p.{snake(self._due.born)} > %s AND a.asked_at < %s" if self._due.born else "%s > %s"
-        due = f"({changed} OR ({is_young}) OR a.asked_at < %s)"
+        is_overdue, when = _overdue(endpoint.due, now)
+        due = f"({changed} OR {is_overdue})"
         source = f"FROM {parents} p {asked} WHERE {is_parent(endpoint, 'p.') if parent else '1 = 1'}"
         flags = f"CASE WHEN {changed} THEN 0 ELSE 1 END AS is_known, CASE WHEN {due} THEN 1 ELSE 0 END AS is_due"
         carried = "".join(f", p.{snake(name)}" for name in self.carried)
@@ -213,16 +223,11 @@ class _Sql:
         columns = ", ".join(["SELECT parent_key, parent_hash, listed_rows", *map(snake, self.carried)])
         self.waiting = f"{columns} FROM ({told}) t WHERE is_due = 1 ORDER BY is_known, asked_at, parent_key"
         self.others = f"{columns} FROM ({told}) t WHERE is_due = 0 ORDER BY asked_at, parent_key"
-        self.args = (*often, *often, *self._times(), endpoint.name, *parent_args(endpoint))
-
-    def _times(self) -> tuple[datetime, datetime, datetime]:
-        due, now = self._due, self._now
-        overdue = _before(now, 24 * (due.every_days or NEVER_DAYS) - (0 if due.born else 1 - HOUR_H))
-        return (_before(now, due.young_h), _before(now, HOUR_H), overdue) if due.born else (now, now, overdue)
+        self.args = (*often, *often, *when, endpoint.name, *parent_args(endpoint))
 
     def share(self, parents: int, last: datetime) -> int:
         """How many lists to request before they are due, so that they do not all come due at once."""
-        if not (self._due.born and self._due.every_days):
+        if not (self._due and self._due.born):
             return 0
         hours = min((self._now - (utc(last) or self._now)).total_seconds() / 3600, DAY_H)
         return int(parents * hours / (24 * self._due.every_days))

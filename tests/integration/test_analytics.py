@@ -18,7 +18,7 @@ from include.api_video.errors import SettingsError
 from include.api_video.load import day_reading
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
-from include.demo_api.viewing import Viewing
+from include.demo_api.viewing import RETENTION, Viewing
 from include.demo_api.world import World
 from tests.integration.conftest import Run, Warehouse
 
@@ -55,6 +55,8 @@ class Story:
         self.warehouse, self.monkeypatch, self.demo = warehouse, monkeypatch, warehouse.demo
         self.clock = Clock(monkeypatch, warehouse.demo.world.viewing)
         self.viewing = self.demo.world.viewing
+        self.viewing.retention = RETENTION
+        self.viewing.wake()
 
     def keep(self, days: int) -> None:
         """A contract of so few days makes the first load short."""

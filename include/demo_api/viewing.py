@@ -90,6 +90,10 @@ class Viewing:
         """Nobody watches any more, and nothing comes late: what was seen stays."""
         self._quiet_since = self.now()
 
+    def wake(self) -> None:
+        """Ends ``quiet``: as if it had never been."""
+        self._quiet_since = None
+
     def _make_hour(self, hour: int, plays_a_day: int) -> tuple[Session, ...]:
         company = self._company
         at = datetime.fromtimestamp(hour * HOUR_S, timezone.utc)

@@ -75,10 +75,11 @@ def kill(story: Story, resource: str, after: timedelta = timedelta(0)) -> None:
     def end(*_: object) -> None:
         raise RuntimeError("killed")
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(PipelineStepFailed, match="killed"):
+    with pytest.MonkeyPatch.context() as patch:
         for client in (SqlJobClientBase, FilesystemClient):
             patch.setattr(client, "complete_load", end)
-        story.load(resource, after=after)
+        with pytest.raises(PipelineStepFailed, match="killed"):
+            story.load(resource, after=after)
 
 
 def loaded(story: Story) -> dict[str, object]:
@@ -92,8 +93,8 @@ def assert_right(story: Story) -> None:
     for table in ALL:
         key = snake(by_name()[table].key)
         assert story.rows(f"SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1") == [], table
-    by_country = "SELECT day, country, sum(plays) FROM {} WHERE day < '2026-11-26' AND plays > 0 GROUP BY 1, 2 ORDER BY 1, 2"
-    assert story.rows(by_country.format("analytics_video_countries")) == story.rows(by_country.format("analytics_countries"))
+    plays = "SELECT day, country, sum(plays) FROM {} WHERE day < '2026-11-26' AND plays > 0 GROUP BY 1, 2 ORDER BY 1, 2"
+    assert story.rows(plays.format("analytics_video_countries")) == story.rows(plays.format("analytics_countries"))
     watched = story.rows(
         "SELECT w.media_id, w.watch_time_s, d.day_start, d.read_to, d._read_at FROM analytics_watch_time w "
         "JOIN analytics_days d ON d.day = w.day"

@@ -16,6 +16,8 @@ import pytest
 from include.api_video.catalog.analytics import ENDPOINTS, hour_of, without_query
 from include.api_video.errors import SettingsError
 from include.api_video.load import day_reading
+from include.api_video.warehouse import parent_list_queries
+from include.demo_api import analytics as demo_analytics
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.viewing import Viewing
@@ -172,6 +174,23 @@ def test_an_hour_with_plays_costs_what_the_table_says(story: Story, plays_a_day:
     story.assert_equal()
 
 
+def test_a_list_of_today_that_costs_many_requests_is_read_every_six_hours(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parent_list_queries, "MANY_REQUESTS", 1)  # 16 videos or hours
+    story.keep(2)
+    some = ("analytics_days", "analytics_videos", "analytics_countries")
+    story.load(*some)
+    read = []
+    for hour in range(1, 15):
+        story.load(*some, after=HOUR)
+        read += [hour] if story.asked()["/data/buckets/play/media-id"] else []
+        assert story.asked()["/data/buckets/play/country"], "a list of few values is read at each run"
+    assert read == [6, 12, 13, 14], "after six hours, when the day closed, and when that was read again"
+    sums = "SELECT day, sum(plays) FROM {} GROUP BY day ORDER BY day"
+    assert story.rows(sums.format("analytics_videos")) == story.rows(sums.format("analytics_days"))
+
+
 # --- days -----------------------------------------------------------------------------------------------------------
 
 
@@ -315,6 +334,38 @@ def test_a_metric_that_is_not_answered_is_null_and_named(story: Story, caplog: p
     assert story.rows("SELECT DISTINCT views FROM analytics_countries") == [(None,)]
 
 
+def test_an_answer_that_is_not_as_documented_costs_its_column_alone(
+    story: Story, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    story.keep(3)
+    total, envelope = story.viewing.total, demo_analytics._Asked.envelope
+    odd: set[str] = {"end", "country"}
+    monkeypatch.setattr(story.viewing, "total", lambda metric, *of: "many" if metric in odd else total(metric, *of))
+    monkeypatch.setattr(
+        demo_analytics._Asked,
+        "envelope",
+        lambda asked, context, rows: {
+            **envelope(asked, context, rows),
+            **({"data": "none"} if context.get("breakdown") in odd and context["metric"] == "view-5" else {}),
+        },
+    )
+    run = story.load(*HOURLY)
+    assert story.rows("SELECT DISTINCT ends, plays > 0 FROM analytics_days") == [(None, True)]
+    assert story.rows("SELECT DISTINCT views, plays >= 0 FROM analytics_countries") == [(None, True)]
+    told = [record.getMessage() for record in caplog.records if "stays empty" in record.getMessage()]
+    assert [line.split(" stays ")[0] for line in told] == ["analytics_days: ends", "analytics_countries: views"]
+    assert all(line.endswith(": its answer is not as documented.") for line in told), told
+    assert [check.found for check in run.report.checks if check.name == "rejected" and not check.passed] == ["4"]
+    assert story.rows("SELECT DISTINCT resource, reason FROM _rejected") == [
+        ("analytics_countries", "The answer is an object, not a list.")
+    ]
+    odd.clear()
+    story.load(*HOURLY, after=HOUR)
+    assert story.rows("SELECT count(*) FROM _rejected") == [(0,)], "asked again, and answered"
+    assert story.rows("SELECT count(*) FROM analytics_countries WHERE views IS NULL AND removed_at IS NULL") == [(0,)]
+    assert story.rows("SELECT ends > 0 FROM analytics_days WHERE state = 'open'") == [(True,)]
+
+
 def test_lists_that_are_refused_are_not_asked_for_ever(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     story.keep(3)
     story.load(*HOURLY)
@@ -362,18 +413,54 @@ def test_a_load_that_was_killed_is_made_good(story: Story) -> None:
         story.assert_equal()
 
 
-def test_sums_that_lack_a_row_fail(story: Story) -> None:
+def test_sums_that_are_too_low_fail(story: Story) -> None:
+    story.keep(5)
+    story.load(*ANALYTICS, analytics_top_videos=1000)
+    story.viewing.quiet()
+    with duckdb.connect(str(story.warehouse.file)) as connection:
+        dataset = story.warehouse.settings.account.dataset
+        connection.execute(f"UPDATE {dataset}.analytics_countries SET plays = plays - 1 WHERE country = 'FR'")
+        connection.execute(f"UPDATE {dataset}.analytics_totals SET plays_total = 0")
+        connection.execute(f"UPDATE {dataset}.analytics_watch_time SET watch_time_s = watch_time_s / 2")
+    run = story.load(*ANALYTICS, red=True)
+    failed = [str(check) for check in run.report.failed if check.name == "sums"]
+    assert [sentence.split(":")[0] for sentence in failed] == [
+        "analytics_countries",
+        "analytics_watch_time",
+        "analytics_totals",
+    ]
+    assert "plays: 6 of 6 differ, 6 lack in all" in failed[0]
+    assert "less in 5 of 5 days" in failed[1]
+    assert "fewer in " in failed[2]
+
+
+def test_sums_that_a_hole_breaks_are_made_good_by_the_next_run(story: Story) -> None:
     story.keep(3)
     story.load(*HOURLY)
     story.viewing.quiet()
     with duckdb.connect(str(story.warehouse.file)) as connection:
         dataset = story.warehouse.settings.account.dataset
         connection.execute(f"DELETE FROM {dataset}.analytics_countries WHERE country = 'FR'")
-    run = story.load(*HOURLY, red=True)
-    failed = [str(check) for check in run.report.failed if check.name == "sums"]
-    print(failed)
-    assert len(failed) == 1
-    assert "analytics_countries" in failed[0]
+    story.load(*HOURLY)
+    story.assert_equal()
+
+
+def test_a_settled_day_that_moves_keeps_its_numbers_and_is_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+    story.load("analytics_days")
+    numbers = "SELECT * EXCLUDE (audited_plays, _dlt_load_id, _dlt_id) FROM analytics_days WHERE {} ORDER BY day"
+    settled = story.rows(numbers.format("state = 'settled'"))
+    story.viewing.plays_a_day += 40  # api.video counts more of the past, too
+    story.load("analytics_days", after=13 * HOUR)
+    moved = story.rows("SELECT day, plays, audited_plays FROM analytics_days WHERE audited_plays IS NOT NULL")
+    assert 20 < len(moved) <= len(settled)
+    assert all(now > before for _, before, now in moved)
+    told = [record.getMessage() for record in caplog.records if "other plays" in record.getMessage()]
+    assert len(told) == 1
+    assert f"other plays of {len(moved)} days than" in told[0]
+    days = ", ".join(f"'{day}'" for day, *_ in settled)
+    assert settled == story.rows(numbers.format(f"day IN ({days})"))
+    story.load("analytics_days", after=DAY)  # today, three days that are over, and one question for all settled days
+    assert sum(story.asked().values()) == 8 * 4 + 1
 
 
 # --- single tables --------------------------------------------------------------------------------------------------

@@ -172,6 +172,67 @@ def test_a_run_that_takes_longer_than_the_last_age_settles_the_day_in_the_next()
     assert account.rows["2026-11-26"]["state"] == SETTLED
 
 
+def settled_weeks(account: Account) -> datetime:
+    """An account whose days are settled but for the last ones; returns the last run before midnight."""
+    now = at("2026-11-01T23:30")
+    for number in range(20 * 24):
+        account.run(now + number * HOUR)
+    return now + (20 * 24 - 1) * HOUR
+
+
+def test_settled_days_are_audited_once_a_day() -> None:
+    account = Account()
+    now, audits = settled_weeks(account), []
+    for number in range(1, 49):
+        days = list(account.sync(now + number * HOUR).to_audit())
+        account.run(now + number * HOUR)
+        audits += [days] if days else []
+    assert [len(days) for days in audits] == [len(set(days)) for days in audits]
+    assert len(audits) == 2
+    assert audits[1][:-1] == audits[0][1:], "those that api.video still has for certain: one more, one less"
+    assert audits[1][-1] < "2026-11-20" < max(account.rows)
+
+
+def test_a_settled_day_that_moved_keeps_its_numbers_and_says_what_api_video_counts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    account = Account(plays=100)
+    now = settled_weeks(account)
+    before = {day: row for day, row in account.rows.items() if row["state"] == SETTLED}
+    hour = next(now + n * HOUR for n in range(1, 25) if account.sync(now + n * HOUR).to_audit())
+    moved, same, *_ = account.sync(hour).to_audit()
+
+    def audit(count: int) -> dict[str, Any]:
+        caplog.clear()
+        sync = account.sync(hour)
+        sync.audit({moved: count, same: 100})
+        rows = {row["day"]: row for row in sync.kept_rows()}
+        account.rows |= rows
+        return rows
+
+    rows = audit(98)
+    assert list(rows) == [moved], "only the day that moved is loaded"
+    assert rows[moved] == {**before[moved], "auditedPlays": 98}, "nothing else of it changes"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"analytics_days: api.video counts other plays of 1 day than when they were settled ({moved}); "
+        "see the column audited_plays"
+    ]
+    assert not audit(98), "the same difference is loaded once"
+    assert not caplog.records
+    assert audit(100)[moved] == before[moved], "counted as before, the difference is gone"
+
+
+def test_a_number_that_was_read_stays_where_api_video_does_not_answer_any_more() -> None:
+    account = Account(plays=7)
+    account.run(NOON)
+    sync = account.sync(NOON + HOUR)
+    assert sync.take("2026-11-26", {"plays": None}, NOON + HOUR) is None, "nothing new: the row keeps its 7 plays"
+    sync = account.sync(NOON + DAY)
+    row = sync.take("2026-11-26", {"plays": None}, NOON + DAY)
+    assert row
+    assert (row["plays"], row["state"]) == (7, CLOSED)
+
+
 def test_an_hour_without_plays_loads_nothing() -> None:
     account = Account()
     account.run(NOON)
@@ -260,8 +321,7 @@ def test_after_an_outage_longer_than_the_retention_what_is_lost_is_a_gap(caplog:
     assert all(row["plays"] is None for row in account.rows.values() if row["state"] == GAP)
     told = [record.message for record in caplog.records if "forgotten" in record.message]
     assert told == [
-        "analytics_days: api.video had forgotten 9 days before they were read, 2026-11-27 to 2026-12-05; "
-        "they are marked as gaps"
+        "analytics_days: api.video had forgotten 9 days before a run came by, 2026-11-27 to 2026-12-05; state: gap"
     ]
     asked = account.asked_cut
     for number in range(1, 24 * 4):  # what was open then is not asked for any more
@@ -373,8 +433,8 @@ def test_each_day_ends_settled_and_is_not_read_again(
     begin, calendar = min(account.rows), Calendar(zone, last)
     for number in range((calendar.today - date.fromisoformat(begin)).days + 1):
         day = date.fromisoformat(begin) + number * DAY
-        row = account.rows[day.isoformat()]
         if last - calendar.span(day).end >= 75 * HOUR:
+            row = account.rows[day.isoformat()]
             assert row["state"] in (SETTLED, PARTIAL_DAY, GAP), day
             if row["state"] == SETTLED:
                 assert row["readTo"] == row["dayEnd"] or account.retention < last - row["dayEnd"], day

@@ -12,6 +12,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from include.api_video.catalog.endpoints import ENDPOINTS, by_name
+from include.api_video.catalog.naming import snake
 from include.api_video.docs.dictionary import references, tables
 from include.api_video.docs.rooms import HOUSE, ORDER
 from include.api_video.docs.write import DICTIONARY, GENERATED, PROJECT_DIR, TYPES, data_dictionary, with_generated_part
@@ -184,10 +185,37 @@ def test_destinations_are_called_as_proven_as_they_are() -> None:
 
 
 def test_what_is_not_loaded_is_no_table() -> None:
-    (text,) = re.findall(r"\*\*Not loaded yet:\*\* (.*?)\. The", README, re.DOTALL)
-    assert " ".join(text.split()) == "analytics; of the Admin API, delivery and hosting usage"
-    loaded = [entry.name for entry in ENDPOINTS if entry.path.startswith("/data/") or entry.path.endswith("-usage")]
+    (text,) = re.findall(r"\*\*Not loaded:\*\* (.*?)\. The", README, re.DOTALL)
+    assert " ".join(text.split()) == "unique viewers, which api.video counts by day, so that they cannot be added up"
+    asked = {e.name: [str(e.params), *(part for ask in e.asks for part in (ask.path, ask.column))] for e in ENDPOINTS}
+    loaded = [name for name, parts in asked.items() if "unique" in " ".join(parts)]
     assert not loaded, f"{text} are loaded now: say so"
+
+
+def test_no_document_calls_a_loaded_table_not_loaded() -> None:
+    """``test_every_list.py``: each list of the API is a table."""
+    for doc in DOCUMENTS:
+        assert not re.findall(r"(?i)not loaded yet", doc.text), doc.name
+
+
+def test_the_sentences_of_a_resource_speak_of_what_it_has() -> None:
+    """A list that belongs to no row of a parent has none; without an age, there are no first hours."""
+    for entry in tables():
+        said = f"{entry.current} {entry.deletes}"
+        assert "None" not in said, entry.name
+        assert not re.search(r"(?<![\d.])0 (hours|days)|\b1 (hours|days|requests)\b", said), entry.name
+
+
+def test_a_number_of_analytics_names_the_answer_it_comes_from() -> None:
+    sources = {(entry.name, column.name): column.source for entry in tables() for column in entry.columns}
+    for endpoint in ENDPOINTS:
+        for ask in endpoint.asks:
+            assert sources[endpoint.name, snake(ask.column)] == f"`/data/{ask.path}`"
+    assert sources["analytics_countries", "country"] == "`dimensionValue`"
+    assert sources["analytics_hours", "hour_start"] == "`emittedAt`"
+    assert sources["analytics_video_countries", "country"] == "`country` of `analytics_countries`"
+    assert sources["analytics_watch_time", "media_id"] == "`media_id` of `analytics_videos`"
+    assert sources["analytics_days", "state"] == sources["analytics_countries", "day"] == "this package"
 
 
 # Contributing

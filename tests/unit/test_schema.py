@@ -42,6 +42,7 @@ VIDEO = {
     "__metadata": {"key": "text", "value": "text"},
     "__source__live_stream__links": {"rel": "text", "uri": "text"},
 }
+SEEN = {"impressions": "bigint", "plays": "bigint", "views": "bigint"}  # numbers of each part of a day
 DOCUMENTED: dict[str, dict[str, dict[str, str]]] = {
     "videos": VIDEO,
     "video": VIDEO,
@@ -155,6 +156,69 @@ DOCUMENTED: dict[str, dict[str, dict[str, str]]] = {
     "projects_api_keys": {
         "": {"api_key_id": "text", "project_id": "text", "created_at": "timestamp", "name": "text"},
     },
+    "delivery_usage": {
+        "": {
+            "usage_key": "text",
+            "project_id": "text",
+            "collected_on": "text",
+            "video_hls_duration_minutes": "bigint",
+            "video_mp4_duration_minutes": "bigint",
+            "live_stream_hls_duration_minutes": "bigint",
+        },
+    },
+    "hosting_usage": {
+        "": {"usage_key": "text", "project_id": "text", "collected_on": "text", "video_duration_minutes": "bigint"},
+    },
+    "analytics_days": {
+        "": {
+            "day": "text",
+            "day_start": "timestamp",
+            "day_end": "timestamp",
+            "read_to": "timestamp",
+            "timezone": "text",
+            "state": "text",
+            "impressions": "bigint",
+            "plays": "bigint",
+            "starts": "bigint",
+            "ends": "bigint",
+            "views": "bigint",
+            "watch_time_s": "double",
+            "impression_time_avg_ms": "double",
+            "ccv_peak": "bigint",
+            "audited_plays": "bigint",
+        },
+    },
+    "analytics_hours": {
+        "": {"hour_key": "text", "day": "text", "hour_start": "timestamp", "ccv_peak": "bigint", **SEEN},
+    },
+    "analytics_videos": {
+        "": {
+            "video_day_key": "text",
+            "day": "text",
+            "media_id": "text",
+            "starts": "bigint",
+            "ends": "bigint",
+            "ccv_peak": "bigint",
+            **SEEN,
+        },
+    },
+    "analytics_countries": {"": {"country_day_key": "text", "day": "text", "country": "text", **SEEN}},
+    "analytics_devices": {"": {"device_day_key": "text", "day": "text", "device_type": "text", **SEEN}},
+    "analytics_operating_systems": {"": {"os_day_key": "text", "day": "text", "operating_system": "text", **SEEN}},
+    "analytics_browsers": {"": {"browser_day_key": "text", "day": "text", "browser": "text", **SEEN}},
+    "analytics_referrers": {"": {"referrer_day_key": "text", "day": "text", "referrer": "text", **SEEN}},
+    "analytics_video_countries": {
+        "": {
+            "video_country_day_key": "text",
+            "country_day_key": "text",
+            "day": "text",
+            "country": "text",
+            "media_id": "text",
+            "plays": "bigint",
+        },
+    },
+    "analytics_watch_time": {"": {"video_day_key": "text", "day": "text", "media_id": "text", "watch_time_s": "double"}},
+    "analytics_totals": {"": {"media_id": "text", "plays_total": "bigint"}},
 }
 LEDGER = {
     "run_id": "text",
@@ -211,6 +275,19 @@ KEYS = {
     "webhooks": "webhook_id",
     "upload_tokens": "token_hash",
     "projects": "project_id",
+    "delivery_usage": "usage_key",
+    "hosting_usage": "usage_key",
+    "analytics_days": "day",
+    "analytics_hours": "hour_key",
+    "analytics_videos": "video_day_key",
+    "analytics_countries": "country_day_key",
+    "analytics_devices": "device_day_key",
+    "analytics_operating_systems": "os_day_key",
+    "analytics_browsers": "browser_day_key",
+    "analytics_referrers": "referrer_day_key",
+    "analytics_video_countries": "video_country_day_key",
+    "analytics_watch_time": "video_day_key",
+    "analytics_totals": "media_id",
 }
 SCHEMA = build_schema()
 TABLES: dict[str, Any] = SCHEMA.tables

@@ -31,9 +31,19 @@ DEFAULT_RESOURCES = (
     "summary_source",
     "players",
     "live_streams",
+    "analytics_days",
+    "analytics_hours",
+    "analytics_videos",
+    "analytics_countries",
+    "analytics_devices",
+    "analytics_operating_systems",
+    "analytics_browsers",
+    "analytics_referrers",
+    "analytics_totals",
     "webhooks",
     "upload_tokens",
 )
+OF_ADMIN_API = ("projects", "projects_api_keys", "delivery_usage", "hosting_usage")
 # Every option: field of Settings, text in the environment, TOML, and the value that both mean.
 OPTIONS = [
     ("api_key", "k3y", '"k3y"', "k3y"),
@@ -59,6 +69,8 @@ OPTIONS = [
     ("rate_limit_reserve", "0.3", "0.3", 0.3),
     ("schedule", "@weekly", '"@weekly"', Schedule("@weekly", timedelta(days=7), timedelta(days=7))),
     ("history_days", "7", "7", 7),
+    ("analytics_timezone", "Europe/Paris", '"Europe/Paris"', "Europe/Paris"),
+    ("analytics_top_videos", "20", "20", 20),
 ]
 options = pytest.mark.parametrize(("name", "text", "toml", "value"), OPTIONS, ids=[option[0] for option in OPTIONS])
 
@@ -122,6 +134,8 @@ def test_with_nothing_but_a_key_the_defaults_are_those_of_the_documentation(keye
         unproven_hours=24.0,
         max_removed_share=0.5,
         rate_limit_reserve=0.0,
+        analytics_timezone="UTC",
+        analytics_top_videos=100,
     )
 
 
@@ -274,7 +288,7 @@ def test_a_slash_at_the_end_of_a_url_is_dropped(keyed):
             '["video_statuses"]',
             r"Unknown resource 'video_statuses'; did you mean 'video_status'\? Known: videos, ",
         ),
-        ("resources", '["videos", "folders"]', r"Unknown resource 'folders'\. Known: videos, .*, projects_api_keys\."),
+        ("resources", '["videos", "folders"]', r"Unknown resource 'folders'\. Known: videos, .*, hosting_usage\."),
         ("resources", "[]", r"sources\.api_video_source\.resources is empty: name at least one of videos, "),
         ("resources", "videos", r"sources\.api_video_source\.resources must be a list of names, such as "),
         ("resources", '{"videos": 1}', "must be a list of names"),
@@ -312,6 +326,15 @@ def test_a_slash_at_the_end_of_a_url_is_dropped(keyed):
         ("max_removed_share", "-0.1", r"max_removed_share must be between 0 and 1, not -0\.1"),
         ("max_removed_share", "50%", r"max_removed_share must be a number, not '50%'"),
         ("rate_limit_reserve", "1", r"rate_limit_reserve must be between 0 and 0\.95, not 1"),
+        (
+            "analytics_timezone",
+            "Paris",
+            r"analytics_timezone is 'Paris', which is no time zone: use a name such as Europe/Paris",
+        ),
+        ("analytics_timezone", "../etc/passwd", r"analytics_timezone is '\.\./etc/passwd', which is no time zone"),
+        ("analytics_timezone", "+02:00", r"analytics_timezone is '\+02:00', which is no time zone"),
+        ("analytics_top_videos", "-1", r"analytics_top_videos must be 0 or more, not -1"),
+        ("analytics_top_videos", "all", r"analytics_top_videos must be a number, not 'all'"),
     ],
 )
 def test_an_impossible_value_is_refused_with_the_rule(keyed, option, value, message):
@@ -387,17 +410,16 @@ def test_the_resources_for_parsing_the_dag_need_no_key(config):
 
 
 def test_all_is_every_resource_that_the_keys_can_read(keyed):
-    of_admin_api = ("projects", "projects_api_keys")
     assert read_settings().resources == DEFAULT_RESOURCES
     keyed.env(resources='["all"]')
-    assert read_settings().resources == tuple(e.name for e in ENDPOINTS if e.name not in of_admin_api)
+    assert read_settings().resources == tuple(e.name for e in ENDPOINTS if e.name not in OF_ADMIN_API)
     keyed.env(admin_api_key="4dm1n")
     assert read_settings().resources == tuple(e.name for e in ENDPOINTS)
 
 
 def test_an_admin_key_switches_on_what_it_can_read(keyed):
     keyed.env(admin_api_key="4dm1n")
-    assert read_settings().resources == (*DEFAULT_RESOURCES, "projects", "projects_api_keys")
+    assert read_settings().resources == (*DEFAULT_RESOURCES, *OF_ADMIN_API)
 
 
 def test_all_stands_alone(keyed):

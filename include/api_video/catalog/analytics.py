@@ -45,35 +45,36 @@ DAY = (
     Column("readTo",      "timestamp", "Until when the numbers of this row count"),
     Column("timezone",    "text",      "Time zone of the day"),
     Column("state",       "text",      "open: not over. closed: over, read again for three days. settled: read for the last time. partial: api.video had a part of it left. gap: api.video had forgotten it"),
-    Column("impressions", "bigint",    "How often a player was shown"),
-    Column("plays",       "bigint",    "How often a playback began"),
-    Column("starts",      "bigint",    "How often a video was played from its start"),
-    Column("ends",        "bigint",    "How often a video was played to its end"),
-    Column("views",       "bigint",    "How often at least five seconds were played"),
+    Column("impressions", "bigint",    "How often a player was shown", "times"),
+    Column("plays",       "bigint",    "How often a playback began", "times"),
+    Column("starts",      "bigint",    "How often a video was played from its start", "times"),
+    Column("ends",        "bigint",    "How often a video was played to its end", "times"),
+    Column("views",       "bigint",    "How often at least five seconds were played", "times"),
     Column("watchTimeS",  "double",    "How long was watched", "seconds"),
     Column("impressionTimeAvgMs", "double", "How long a player was shown before it was played, on average", "milliseconds"),
-    Column("ccvPeak",     "bigint",    "Most viewers at one moment"),
+    Column("ccvPeak",     "bigint",    "Most viewers at one moment", "viewers"),
+    Column("auditedPlays", "bigint",   "Plays that api.video counts since, of a settled day; null: still as many as plays", "times"),
 )
 OF_DAY = Column("day", "text", "The day", joins="analytics_days.day")
-IMPRESSIONS = Column("impressions", "bigint", "How often a player was shown")
-PLAYS = Column("plays", "bigint", "How often a playback began")
-VIEWS = Column("views", "bigint", "How often at least five seconds were played")
+IMPRESSIONS = Column("impressions", "bigint", "How often a player was shown", "times")
+PLAYS = Column("plays", "bigint", "How often a playback began", "times")
+VIEWS = Column("views", "bigint", "How often at least five seconds were played", "times")
 HOUR = (
     Column("hourKey",     "text",      "day and hour_start, joined by a slash"),
     OF_DAY,
     Column("hourStart",   "timestamp", "When the hour began"),
     IMPRESSIONS, PLAYS, VIEWS,
-    Column("ccvPeak",     "bigint",    "Most viewers at one moment"),
+    Column("ccvPeak",     "bigint",    "Most viewers at one moment", "viewers"),
 )
 VIDEO_OF_DAY = (
     Column("videoDayKey", "text",      "day and media_id, joined by a slash"),
     OF_DAY,
     Column("mediaId",     "text",      "Video or live stream; it may be deleted since, which its numbers survive"),
     IMPRESSIONS, PLAYS,
-    Column("starts",      "bigint",    "How often it was played from its start"),
-    Column("ends",        "bigint",    "How often it was played to its end"),
+    Column("starts",      "bigint",    "How often it was played from its start", "times"),
+    Column("ends",        "bigint",    "How often it was played to its end", "times"),
     VIEWS,
-    Column("ccvPeak",     "bigint",    "Most viewers at one moment, of a live stream"),
+    Column("ccvPeak",     "bigint",    "Most viewers at one moment, of a live stream", "viewers"),
 )
 VIDEO_COUNTRY = (
     Column("videoCountryDayKey", "text", "day, country and media_id, joined by slashes"),
@@ -91,7 +92,7 @@ WATCH_TIME = (
 )
 TOTAL = (
     Column("mediaId",     "text",      "Video or live stream; it may be deleted since"),
-    Column("playsTotal",  "bigint",    "How often it was played, ever"),
+    Column("playsTotal",  "bigint",    "How often it was played, ever", "times"),
 )
 # fmt: on
 

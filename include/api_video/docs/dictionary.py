@@ -12,17 +12,13 @@ from typing import Any
 
 from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Column, Endpoint, Host, Sync
-from include.api_video.catalog.naming import DETAIL_COLUMNS, OWN_COLUMNS, REJECTED, columns_of, meaning_of
+from include.api_video.catalog.naming import DETAIL_COLUMNS, OWN_COLUMNS, REJECTED, columns_of, meaning_of, snake
 from include.api_video.warehouse.schema import DLT_COLUMNS, OWN_TABLES, build_schema
 
 HOW = {
     Sync.NEWEST_FIRST: "incremental: newest changes first, down to the cursor; the count reveals removals",
     Sync.COUNTED: "whole list if its count or page 1 shows a change, else one request",
     Sync.WHOLE: "whole list, compared row by row",
-    Sync.LIST_PER_PARENT: (
-        "one request per new or changed row of `{parent}`, at each run in its first {young:g} hours, "
-        "later every {every:g} days"
-    ),
     Sync.DAYS: "the open day at each run; a day that is over 1, 24 and 72 hours later once more, then it is settled",
     Sync.PER_PARENT: "one request per new, changed or unfinished row of `{parent}`",
 }
@@ -30,7 +26,6 @@ DELETES = {
     Sync.NEWEST_FIRST: "`removed_at`: noticed by the API's count, proven by requesting the row or by the whole list",
     Sync.COUNTED: "`removed_at`: missing from the whole list, which is read if the count or page 1 shows a change",
     Sync.WHOLE: "`removed_at`: missing from the whole list",
-    Sync.LIST_PER_PARENT: "`removed_at`: missing from the list of its row of `{parent}`, or with that row",
     Sync.DAYS: "rows stay, also after api.video has forgotten the day",
     Sync.PER_PARENT: "`removed_at`: with the row of `{parent}`, or if the API has none (404)",
 }
@@ -102,16 +97,39 @@ def source_of(endpoint: Endpoint) -> str:
 
 def how_current(endpoint: Endpoint) -> str:
     """How a resource's table is kept current."""
-    due = endpoint.due
-    return HOW[endpoint.sync].format(
-        parent=endpoint.parent, young=due.young_h if due else 0, every=due.every_days if due else 0
-    )
+    if endpoint.sync.is_list_per_parent:
+        return _how_lists_are(endpoint)
+    return HOW[endpoint.sync].format(parent=endpoint.parent)
+
+
+def _how_lists_are(endpoint: Endpoint) -> str:
+    """When lists are requested: those that rows of a parent have, or the one that belongs to no row."""
+    many, due = max(1, len(endpoint.asks)), endpoint.due
+    which = "each of a day's most played rows" if endpoint.most_played else "each new or changed row"
+    text = "one request" if many == 1 else f"{many} requests"
+    text += f" for {which} of `{endpoint.parent}`" if endpoint.parent else " for the whole list"
+    text += " once the day is over" if endpoint.at_close else ""
+    if not due:
+        return text
+    every = f"every {due.every_days * 24:g} hours" if due.every_days <= 1 else f"every {due.every_days:g} days"
+    return f"{text}, at each run in its first {due.young_h:g} hours, later {every}" if due.young_h else f"{text}, {every}"
+
+
+def _how_lists_lose(endpoint: Endpoint) -> str:
+    """How to tell rows that are missing from their list."""
+    if endpoint.keeps_rows:
+        return f"rows stay, also after api.video has forgotten them; `removed_at`: with the row of `{endpoint.parent}`"
+    if not endpoint.parent:
+        return "`removed_at`: missing from the list"
+    return f"`removed_at`: missing from the list of its row of `{endpoint.parent}`, or with that row"
 
 
 def _deletes(endpoint: Endpoint, table: str) -> str:
     if table != endpoint.name:
         return f"none of its own: see `removed_at` of `{endpoint.name}`"
     to_bin = f"; a row that moved to `{endpoint.bin}` is removed here" if endpoint.bin else ""
+    if endpoint.sync.is_list_per_parent:
+        return _how_lists_lose(endpoint)
     return DELETES[endpoint.sync].format(parent=endpoint.parent) + to_bin
 
 
@@ -120,6 +138,8 @@ def _source(endpoint: Endpoint, table: str, column: Column) -> str:
         return OURS
     if column.made_of:
         return f"made of `{column.made_of}`"
+    if endpoint.asks:
+        return _source_of_answers(endpoint, column)
     if column.path in endpoint.key_parts[:1]:
         return f"`{column.path}` of the request"
     if column.path == endpoint.key and endpoint.key_parts:
@@ -129,6 +149,18 @@ def _source(endpoint: Endpoint, table: str, column: Column) -> str:
     if table != endpoint.name:
         return f"`{endpoint.key}` of the row"
     return f"`{endpoint.key}` of the request" if endpoint.sync.is_detail else f"`{endpoint.key}`"
+
+
+def _source_of_answers(endpoint: Endpoint, column: Column) -> str:
+    """Where a column comes from in a row that is made of answers of analytics: a number, a value, or the day."""
+    for ask in endpoint.asks:
+        if ask.column == column.path:
+            return f"`/data/{ask.path}`"
+    if column.path in endpoint.key_parts[1:]:
+        return "`emittedAt`" if endpoint.asks[0].path.startswith("timeseries/") else "`dimensionValue`"
+    if column.path in endpoint.carried:
+        return f"`{snake(column.path)}` of `{endpoint.parent}`"
+    return OURS
 
 
 def _entries(hints: Mapping[str, Any], columns: Mapping[str, Column], sources: Mapping[str, str]) -> Iterator[ColumnEntry]:

@@ -65,8 +65,8 @@ class ParentListReading(UnitReading):
         sync, now = self._begun(), now_utc()
         if unit.failed:
             sync.leave(unit.key, unit.failed)
-        elif unit.odd is not None:
-            self._reject_answer(unit)
+        elif unit.odd and len(unit.odd) == len(unit.answers):
+            self._reject_answers(unit)
             sync.reject(unit.key)
         elif unit.refused and len(unit.refused) == len(unit.answers):
             stored = rows_of_killed_loads(self._warehouse, self.endpoint, unit.key) if self.endpoint.parent else []
@@ -79,7 +79,9 @@ class ParentListReading(UnitReading):
             # A list that moves between its pages can show a row twice and hide another: the count alone is no proof.
             has_pages = any(answer.pages > 1 for answer in unit.answers.values())
             is_whole = unit.is_whole and not (has_pages and len({row[self.endpoint.key] for row in rows}) < len(rows))
-            for row in sync.take(unit.key, rows, now, is_whole=is_whole, has_rejected=len(rows) < len(items)):
+            self._reject_answers(unit)
+            has_rejected = len(rows) < len(items) or bool(unit.odd)
+            for row in sync.take(unit.key, rows, now, is_whole=is_whole, has_rejected=has_rejected):
                 self._emitted += 1
                 yield self._fit(row)
             if is_whole:
@@ -133,11 +135,12 @@ class ParentListReading(UnitReading):
         self._watch.see(row)  # the fields of the parent, too, or they would seem lost
         return row
 
-    def _reject_answer(self, unit: Unit) -> None:
-        """Keeps an answer that is no list."""
-        what = f"The answer is {kind_of(unit.odd)}, not a list."
-        content = self._clean({ODD: unit.odd})[ODD]
-        self._rejections.add(f"{unit.key}/", what, content, hash_row({ODD: content}), now_utc())
+    def _reject_answers(self, unit: Unit) -> None:
+        """Keeps the answers that are no list."""
+        for column, odd in unit.odd.items():
+            content = self._clean({ODD: odd})[ODD]
+            what = f"The answer is {kind_of(odd)}, not a list."
+            self._rejections.add(f"{unit.key}/{column}", what, content, hash_row({ODD: content}), now_utc())
 
     def _resolve(self, parent: str) -> None:
         """Resolves what was rejected of this parent's list in earlier runs and is not listed any more."""

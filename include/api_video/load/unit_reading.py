@@ -27,6 +27,7 @@ from include.api_video.load.reading import Reading
 
 UNITS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
 log = logging.getLogger("api_video")
+UNDOCUMENTED = "its answer is not as documented."
 PAGING = ("currentPage", "page")
 
 
@@ -43,12 +44,19 @@ class Question:
 
 @dataclass
 class Answer:
-    """What was read in answer to a question; ``totals`` are the ``itemsTotal`` of its pages."""
+    """What was read in answer to a question.
+
+    Attributes:
+        totals: the ``itemsTotal`` of its pages.
+        refused: why api.video gives no answer; empty if it does.
+        odd: an answer that is none of those documented.
+    """
 
     rows: list[Any] = field(default_factory=list)
     pages: int = 0
     totals: set[int | None] = field(default_factory=set)
     refused: str = ""
+    odd: Any = None
 
     @property
     def is_whole(self) -> bool:
@@ -64,14 +72,12 @@ class Unit:
         left: how many questions are not answered yet.
         answers: by column.
         failed: why it could not be read; empty if it could.
-        odd: an answer that is none of those documented.
     """
 
     key: str
     left: int
     answers: dict[str, Answer] = field(default_factory=dict)
     failed: str = ""
-    odd: Any = None
 
     @property
     def is_whole(self) -> bool:
@@ -80,8 +86,13 @@ class Unit:
 
     @property
     def refused(self) -> dict[str, str]:
-        """Columns that api.video does not answer for, and why."""
+        """Columns that api.video does not answer for, or not as documented, and why."""
         return {column: answer.refused for column, answer in self.answers.items() if answer.refused}
+
+    @property
+    def odd(self) -> dict[str, Any]:
+        """Answers by column that are none of those documented."""
+        return {column: answer.odd for column, answer in self.answers.items() if answer.odd is not None}
 
 
 class UnitReading(Reading):
@@ -189,12 +200,12 @@ class UnitReading(Reading):
         elif REFUSED in body:
             answer.refused = str(body[REFUSED])
         elif ODD in body:
-            unit.odd = body[ODD]
+            answer.odd, answer.refused = body[ODD], UNDOCUMENTED
         elif MISSING not in body:  # else what it belongs to is gone, and with it the answer
             try:
                 page = read_answer(body, has_values=question.has_values) if question.column else read_page(body)
             except ApiVideoServerError:
-                unit.odd = body
+                answer.odd, answer.refused = body, UNDOCUMENTED
                 return None
             if question.span and not is_of(body, *question.span):
                 unit.failed = f"api.video answered for another span of time than {question.path} asks for."

@@ -17,7 +17,7 @@ from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import REJECTED, SKIPPED, columns_of, snake, table_and_column, tables_of
 from include.api_video.catalog.storable import utc
-from include.api_video.proof.analytics_checks import SUMS, check_sums, has_sums
+from include.api_video.proof.analytics_checks import SUMS, sums_of
 from include.api_video.proof.completeness import EXPECTED
 from include.api_video.settings.schedule import ON_THE_HOUR
 from include.api_video.settings.settings import DEFAULT_UNPROVEN_HOURS
@@ -148,8 +148,7 @@ def _check_resource(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterat
             function = check.func if isinstance(check, partial) else check
             name = function.__name__.removeprefix("_check_")
             yield Check(endpoint.name, name, False, "a table", "none", "It was dropped.")
-    if has_sums(endpoint):
-        yield Check(endpoint.name, SUMS, *check_sums(query, endpoint, synced.newest))
+    yield from _check_sums(query, endpoint, str(synced.newest["base_url"]))
     yield from _check_evolution(query, endpoint, facts)
 
 
@@ -266,6 +265,17 @@ def _count_lost(query: Query, table: str, column: str, parent: str, parent_colum
         f"(SELECT 1 FROM {query.table(parent)} p WHERE p.{parent_column} = c.{column})"
     )
     return int(count)
+
+
+def _check_sums(query: Query, endpoint: Endpoint, base_url: str) -> Iterator[Check]:
+    """Whether numbers add up to the totals that they are parts of."""
+    compare = sums_of(endpoint)
+    try:
+        sums = compare(query) if compare else None
+    except DatabaseUndefinedRelation:
+        return  # another check tells that a table was dropped
+    if sums:
+        yield Check(endpoint.name, SUMS, *sums.judged(base_url))
 
 
 def _check_evolution(query: Query, endpoint: Endpoint, facts: RunFacts) -> Iterator[Check]:

@@ -1,7 +1,8 @@
 """Syncs days: which days to read, until when, and what becomes of them. No network, no SQL.
 
 The open day is read at each run; a day that is over is read once more then, and again 1, 24 and 72 hours later, since
-numbers may come late. Then it is settled: its row stays as it is, also after api.video has forgotten the day.
+numbers may come late. Then it is settled: its row stays as it is, also after api.video has forgotten the day. Once a day
+the plays of settled days are audited: where api.video counts them differently since, the row says so beside its own number.
 """
 
 from __future__ import annotations
@@ -50,6 +51,21 @@ class KnownDay:
     content_hash: str | None
     is_complete: bool = True
     row: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SettledDay:
+    """A settled day: its plays, and those that api.video counted at its last audit, if they differ."""
+
+    start: datetime
+    end: datetime
+    plays: int
+    audited: int | None
+
+    @property
+    def counted(self) -> int:
+        """The plays that api.video counted when it was last asked."""
+        return self.plays if self.audited is None else self.audited
 
 
 @dataclass(frozen=True)
@@ -121,7 +137,7 @@ class DaySync:
         self._first = state.base_url is None
         self._anew = anew
         self._gaps: list[Span] = []
-        self._kept: list[tuple[str, KnownDay, str]] = []  # read for the last time: their numbers stay, with a new state
+        self._kept: list[tuple[str, KnownDay, dict[str, Any]]] = []  # their numbers stay, beside what is new
         wanted = list(self._wanted(forgotten_before))
         self._expected = len(state.days) + sum(span.day not in state.days for span in (*wanted, *self._gaps))
         today = [span for span in wanted if span.state == OPEN]
@@ -157,7 +173,7 @@ class DaySync:
                 elif loaded is None:
                     yield calendar.span(day, PARTIAL_DAY, start=cut)
                 elif loaded.state in LAST or not loaded.is_complete:
-                    self._kept.append((span.day, loaded, LAST.get(loaded.state, loaded.state)))
+                    self._kept.append((span.day, loaded, {"state": LAST.get(loaded.state, loaded.state)}))
             elif loaded is None or not loaded.is_complete or self._anew or self._is_due(span, loaded):
                 yield span
 
@@ -196,9 +212,12 @@ class DaySync:
     def take(self, day: str, totals: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:
         """Returns the day's row to load; None if it is loaded already, with the same totals and state.
 
-        ``totals``: a number by column; None where api.video does not answer.
+        ``totals``: a number by column; None where api.video does not answer: then a loaded number stays.
         """
-        span, loaded, content_hash = self.spans[day], self._state.days.get(day), hash_row(totals)
+        span, loaded = self.spans[day], self._state.days.get(day)
+        known = loaded.row if loaded else {}
+        totals = {column: known.get(column) if number is None else number for column, number in totals.items()}
+        content_hash = hash_row(totals)
         self._answered.add(day)
         is_same = loaded is not None and loaded.content_hash == content_hash
         if loaded is not None:
@@ -212,26 +231,53 @@ class DaySync:
         """Rows for days that api.video had forgotten before they were read."""
         if self._gaps:
             log.warning(
-                "%s: api.video had forgotten %d days before they were read, %s to %s; they are marked as gaps",
-                *(self._endpoint.name, len(self._gaps), self._gaps[0].day, self._gaps[-1].day),
+                "%s: api.video had forgotten %s before a run came by, %s to %s; state: gap",
+                *(self._endpoint.name, _count_days(len(self._gaps)), self._gaps[0].day, self._gaps[-1].day),
             )
         self._kinds["new"] += len(self._gaps)
         nothing = dict.fromkeys(ask.column for ask in self._endpoint.asks)
         return [self._row(span, nothing, hash_row({"day": span.day}), now) for span in self._gaps]
 
     def kept_rows(self) -> list[dict[str, Any]]:
-        """Rows of days that api.video forgot before they were settled: the numbers that were read stay."""
+        """Rows of days whose numbers stay: api.video forgot them before they were settled, or their audit has news."""
         self._kinds["changed"] += len(self._kept)
         return [
             {
                 **loaded.row,
                 "day": day,
-                "state": state,
+                **news,
                 "_content_hash": loaded.content_hash or hash_row({"day": day}),
                 "_read_at": loaded.read_at,
             }
-            for day, loaded, state in self._kept
+            for day, loaded, news in self._kept
         ]
+
+    def to_audit(self) -> dict[str, SettledDay]:
+        """Settled days that api.video still has, oldest first; none but in the run that settles another one: once a day."""
+        if not any(span.state == SETTLED for span in self.spans.values()):
+            return {}
+        oldest = self._calendar.now - self._state.kept_for
+        return {
+            day: SettledDay(loaded.row["dayStart"], loaded.row["dayEnd"], loaded.row["plays"], loaded.row["auditedPlays"])
+            for day, loaded in sorted(self._state.days.items())
+            if loaded.state == SETTLED and loaded.is_complete and day not in self.spans
+            if loaded.row.get("plays") is not None and loaded.row["dayStart"] >= oldest
+        }
+
+    def audit(self, plays: Mapping[str, int]) -> None:
+        """Takes the plays that api.video counts of settled days now. What is settled stays; the difference is told."""
+        days, moved = self.to_audit(), []
+        for day, count in plays.items():
+            if count != days[day].counted:
+                self._kept.append(
+                    (day, self._state.days[day], {"auditedPlays": count if count != days[day].plays else None})
+                )
+                moved += [day] if count != days[day].plays else []
+        if moved:
+            log.warning(
+                "%s: api.video counts other plays of %s than when they were settled (%s); see the column audited_plays",
+                *(self._endpoint.name, _count_days(len(moved)), ", ".join(moved)),
+            )
 
     def _row(self, span: Span, totals: Mapping[str, Any], content_hash: str, now: datetime) -> dict[str, Any]:
         return {
@@ -242,6 +288,7 @@ class DaySync:
             "timezone": self._calendar.timezone,
             "state": span.state,
             **totals,
+            "auditedPlays": None,
             "_content_hash": content_hash,
             "_read_at": now,
         }
@@ -264,6 +311,10 @@ class DaySync:
             waiting=self._waiting + self._failed,
             unread=self._failed,
         )
+
+
+def _count_days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count} days"
 
 
 def _days(first: date, last: date) -> Iterator[date]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
-from include.api_video.catalog.analytics import ALL_TIME, CLOSED, PARTIAL_DAY, SETTLED
+from include.api_video.catalog.analytics import ALL_TIME, CLOSED, OPEN, PARTIAL_DAY, SETTLED
 from include.api_video.catalog.endpoints import by_name
-from include.api_video.catalog.model import Due, Endpoint
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Due, Endpoint
 from include.api_video.catalog.naming import snake
 from include.api_video.catalog.storable import utc
 from include.api_video.sync.state import KnownRow, ListedParent, ParentListState
@@ -23,6 +23,10 @@ from include.api_video.warehouse.warehouse import Warehouse
 
 NEVER_DAYS = 36_500
 DAYS, SPAN = "analytics_days", ("dayStart", "readTo")
+MANY_REQUESTS, MANY_H = (
+    500,
+    6 - 5 / 60,
+)  # a list of an open day that costs more is requested every so many hours, and at its close
 HOUR_H, DAY_H = 55 / 60, 24.0  # a run may begin some minutes earlier than the last one did in its hour
 
 
@@ -176,6 +180,18 @@ def _loaded(query: Query, endpoint: Endpoint) -> str:
     )
 
 
+def _moved(endpoint: Endpoint, now: datetime) -> tuple[str, tuple[datetime, ...]]:
+    """SQL: whether a parent has changed since its list was requested, and the parameters of it.
+
+    A list that costs many requests would be requested at each run of a day with plays.
+    """
+    moved = "a.parent_hash <> p._content_hash"
+    if endpoint.parent != DAYS or not endpoint.asks:
+        return moved, ()
+    many = MANY_REQUESTS * MAX_PAGE_SIZE // len(endpoint.asks)
+    return f"({moved} AND (p.state <> '{OPEN}' OR a.listed_rows <= {many} OR a.asked_at < %s))", (_before(now, MANY_H),)
+
+
 class _Sql:
     """SQL over the parents that have a list, joined with what became of it.
 
@@ -197,7 +213,8 @@ class _Sql:
             _parents(query, endpoint, parent, most) if parent else f"(SELECT '{ALL_TIME}' AS {key}, '' AS _content_hash)"
         )
         asked = f"LEFT JOIN {last_asked(query)} a ON a.parent_key = p.{key}{' AND 1 = 0' if nothing else ''}"
-        changed = "a.asked_at IS NULL OR a.parent_hash IS NULL OR a.parent_hash <> p._content_hash"
+        moved, often = _moved(endpoint, now)
+        changed = f"a.asked_at IS NULL OR a.parent_hash IS NULL OR {moved}"
         if not nothing:
             asked += f" LEFT JOIN {_loaded(query, endpoint)} l ON l.of_parent = p.{key}"
             changed += " OR l.broken > 0 OR COALESCE(l.loaded, 0) <> a.listed_rows"
@@ -212,7 +229,7 @@ class _Sql:
         columns = ", ".join(["SELECT parent_key, parent_hash, listed_rows", *map(snake, self.carried)])
         self.waiting = f"{columns} FROM ({told}) t WHERE is_due = 1 ORDER BY is_known, asked_at, parent_key"
         self.others = f"{columns} FROM ({told}) t WHERE is_due = 0 ORDER BY asked_at, parent_key"
-        self.args = (*self._times(), endpoint.name, *where_values(endpoint))
+        self.args = (*often, *often, *self._times(), endpoint.name, *where_values(endpoint))
 
     def _times(self) -> tuple[datetime, datetime, datetime]:
         due, now = self._due, self._now

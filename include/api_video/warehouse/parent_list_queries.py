@@ -61,6 +61,7 @@ def parent_list_state(
             for key, parent_hash, count, *fields in rows
         )
         active = _count_active(query, endpoint, full_refresh=full_refresh)
+        listed += 0 if full_refresh else _count_outliving(query, endpoint)
         known = {} if full_refresh else _known_rows(query, endpoint, [each.key for each in waiting])
         unaccounted = 0 if full_refresh else count_unaccounted(query, endpoint.name, last)
     return ParentListState(
@@ -69,14 +70,14 @@ def parent_list_state(
 
 
 def remove_rows_of_lost_parents(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> None:
-    """Soft-deletes rows whose parent is removed, and forgets that its list was requested."""
+    """Soft-deletes rows whose parent is removed, unless they stay for good, and forgets that its list was requested."""
     if not endpoint.parent:
         return
     parent, key, column = by_name()[endpoint.parent], snake(endpoint.key), parent_column(endpoint)
     with warehouse.connect() as query:
         listed = f"SELECT {snake(parent.key)} FROM {query.table(parent.name)} WHERE {has_detail(endpoint)}"
         args = where_values(endpoint)
-        lost = f"removed_at IS NULL AND {column} NOT IN ({listed})"
+        lost = f"{_removable(query, endpoint)} AND {column} NOT IN ({listed})"
         try:
             ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {lost}", *args)
             if count:
@@ -126,6 +127,28 @@ def _mend(warehouse: Warehouse, query: Query, endpoint: Endpoint) -> None:
         return
     if twice or has_orphans(query, parents):
         mend(query, endpoint, parents, stale="_content_hash")
+
+
+def _removable(query: Query, endpoint: Endpoint) -> str:
+    """SQL condition on rows that go with their parent. Of those that stay for good, it is what a killed load left: nobody
+    can tell any more whether it is all.
+    """
+    of_killed = f" AND _dlt_load_id NOT IN {query.complete_loads}" if endpoint.keeps_rows else ""
+    return f"removed_at IS NULL{of_killed}"
+
+
+def _count_outliving(query: Query, endpoint: Endpoint) -> int:
+    """Counts rows that stay, although their parent is removed."""
+    if not endpoint.keeps_rows:
+        return 0
+    parent = by_name()[endpoint.parent or ""]
+    parents = f"SELECT {snake(parent.key)} FROM {query.table(parent.name)} WHERE {has_detail(endpoint)}"
+    where = f"removed_at IS NULL AND {parent_column(endpoint)} NOT IN ({parents})"
+    try:
+        ((rows,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {where}", *where_values(endpoint))
+    except DatabaseUndefinedRelation:
+        return 0
+    return int(rows)
 
 
 def _count_active(query: Query, endpoint: Endpoint, *, full_refresh: bool) -> int:

@@ -120,13 +120,15 @@ def _usage_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Handl
     async def answer(request: Request) -> Response:
         _require(behaviour, "documented")
         values = dict(request.query_params.multi_items())
-        if values.pop("interval", None) not in ("month", "week") or values:
+        interval = values.pop("interval", None)
+        if interval not in ("month", "week") or values:
             raise admin_problem(min(values) if values else "interval")
         (name, key), *_ = request.path_params.items()
         rows = world.inner(entry.name, key)
         if rows is None:
             raise problem(404, name=name)
-        return json_response({"items": _rewritten(behaviour, entry.name, rows)}, as_is=bool(behaviour.rewrite))
+        rows = _rewritten(behaviour, entry.name, rows[-7:] if interval == "week" else rows)
+        return json_response({"items": rows}, as_is=bool(behaviour.rewrite))
 
     return answer
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -295,22 +295,25 @@ class Company:
         }
         return {**row, "expiresAt": timestamp(created_s + row["ttl"])} if row["ttl"] else row
 
-    def delivery_usage(self, index: int) -> list[Row]:
-        """What a project delivered in the last 30 days."""
+    def delivery_usage(self, index: int, today: date) -> list[Row]:
+        """What a project delivered on each of the 30 days before ``today``."""
         return [
             {
-                "collected_on": day,
+                "collected_on": day.isoformat(),
                 "video_hls_duration_minutes": 100 + Dice(self.seed, f"hls {day}", index).below(900),
                 "video_mp4_duration_minutes": Dice(self.seed, f"mp4 {day}", index).below(90),
                 "live_stream_hls_duration_minutes": Dice(self.seed, f"live {day}", index).below(400),
             }
-            for day in _last_days(30)
+            for day in _days_before(today)
         ]
 
-    def hosting_usage(self, index: int) -> list[Row]:
-        """What a project hosted on each of the last 30 days."""
-        level = 20 * self.videos + 1000 * index
-        return [{"collected_on": day, "video_duration_minutes": level + place} for place, day in enumerate(_last_days(30))]
+    def hosting_usage(self, index: int, today: date) -> list[Row]:
+        """What a project hosted on each of the 30 days before ``today``: one minute more each day."""
+        level = 20 * self.videos + 1000 * index - date(2023, 6, 1).toordinal()
+        return [
+            {"collected_on": day.isoformat(), "video_duration_minutes": level + day.toordinal()}
+            for day in _days_before(today)
+        ]
 
     def project(self, index: int) -> Row:
         """A row of the Admin API's ``/projects``."""
@@ -334,10 +337,9 @@ class Company:
         }
 
 
-def _last_days(count: int) -> list[str]:
-    """Days before today, oldest first."""
-    today = datetime.now(timezone.utc).date()
-    return [(today - timedelta(days=ago)).isoformat() for ago in range(count, 0, -1)]
+def _days_before(today: date) -> list[date]:
+    """The last 30 days, oldest first."""
+    return [today - timedelta(days=ago) for ago in range(30, 0, -1)]
 
 
 def _colour(dice: Dice) -> str:

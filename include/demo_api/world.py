@@ -155,12 +155,12 @@ class World:
                 return None
             if (resource, parent_key) in self._inner:
                 return [dict(row) for row in self._inner[resource, parent_key]]
-            company = self.company
+            company, today = self.company, self.viewing.now().date()
             makers: dict[str, Callable[[int], list[Row]]] = {
                 "captions": company.captions,
                 "chapters": company.chapters,
-                "delivery_usage": company.delivery_usage,
-                "hosting_usage": company.hosting_usage,
+                "delivery_usage": lambda index: company.delivery_usage(index, today),
+                "hosting_usage": lambda index: company.hosting_usage(index, today),
             }
             return makers[resource](parents.index[parent_key]) if resource in makers else []
 

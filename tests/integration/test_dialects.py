@@ -23,11 +23,22 @@ from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.upkeep import forget_old_runs
 from include.api_video.warehouse.warehouse import Warehouse as Tables
 from tests.integration.conftest import Warehouse, change
+from tests.integration.test_analytics import DAY, Story
 from tests.years import count, write_runs
 
 pytestmark = pytest.mark.slow
 
 RESOURCES = ("videos", "video_status", "discarded_videos")  # they need each kind of query
+ANALYTICS_AND_USAGE = (  # so do they
+    "analytics_days",
+    "analytics_videos",
+    "analytics_countries",
+    "analytics_video_countries",
+    "analytics_watch_time",
+    "analytics_totals",
+    "projects",
+    "delivery_usage",
+)
 DIALECTS = [name for name in DESTINATIONS if name not in ("duckdb", "ducklake", "filesystem")]
 # Reserved words that a warehouse does not accept without quotes, from the vendors' lists.
 RESERVED = {
@@ -144,3 +155,12 @@ def test_every_question_is_understood_and_answered_alike(foreign: type[Foreign],
         "CREATE TABLE",
     )
     assert all(words in statements for words in wanted), "the whole set"
+
+
+def test_questions_about_analytics_and_usage_are(foreign: type[Foreign], warehouse: Warehouse, monkeypatch: Any) -> None:
+    story = Story(warehouse, monkeypatch)
+    story.keep(3)
+    for after in (timedelta(0), DAY):
+        story.load(*ANALYTICS_AND_USAGE, after=after, analytics_top_videos=2)
+    statements = " ".join(foreign.asked).lower()
+    assert all(name in statements for name in ANALYTICS_AND_USAGE)

@@ -100,6 +100,7 @@ class ApiVideoSession(BoundedSession):
         self._key_setting = settings.account.variable("admin_api_key" if is_admin else "api_key")
         self._missing_ok = missing_ok
         self._unread_ok, self._stops_ok, self._refused_ok = unread_ok, stops_ok, refused_ok
+        self._left_out_ok = refused_ok or (unread_ok and is_admin)  # what not every key may read
         self.given_up: ApiVideoError | None = None
         self._unread = self._answered = 0
         self._attempts, self._sleep, self._clock = attempts, sleep, clock
@@ -176,7 +177,7 @@ class ApiVideoSession(BoundedSession):
             return {STOPPED: error, "data": [], "items": []}
         if self._refused_ok and isinstance(error, ApiVideoRequestError) and error.status == 400:
             return {REFUSED: str(error)}
-        if self._refused_ok and isinstance(error, ApiVideoPermissionError) and not self._answered:
+        if self._left_out_ok and isinstance(error, ApiVideoPermissionError) and not self._answered:
             raise LeftOutError(str(error)) from error
         if not self._unread_ok:
             return None

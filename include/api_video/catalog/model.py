@@ -158,7 +158,7 @@ class Endpoint:
             the rows of a day with the most plays, as many as the setting says.
         value_of: turns a value of an answer into the one that is stored; the numbers of equal ones are added up.
         params: further parameters of each request for a list of a parent.
-        keeps_rows: rows that a later answer lacks stay: it covers the last days only.
+        keeps_rows: rows that a later answer lacks stay: it covers the last days only. They outlive their parent, too.
         due: when the list of a parent that stands still is requested again.
         parent_where: only for parents with these field values, or one of several.
         missing_ok: a 404 means "there is none" and is stored as that.

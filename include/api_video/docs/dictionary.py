@@ -118,7 +118,7 @@ def _how_lists_are(endpoint: Endpoint) -> str:
 def _how_lists_lose(endpoint: Endpoint) -> str:
     """How to tell rows that are missing from their list."""
     if endpoint.keeps_rows:
-        return f"rows stay, also after api.video has forgotten them; `removed_at`: with the row of `{endpoint.parent}`"
+        return f"rows stay, also after api.video has forgotten them, or the row of `{endpoint.parent}` is removed"
     if not endpoint.parent:
         return "`removed_at`: missing from the list"
     return f"`removed_at`: missing from the list of its row of `{endpoint.parent}`, or with that row"

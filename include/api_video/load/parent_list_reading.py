@@ -159,7 +159,7 @@ class ParentListReading(UnitReading[ParentLists]):
         budget = settings.max_detail_requests // max(1, len(endpoint.asks))
         most = settings.analytics_top_videos
         state = parent_list_state(warehouse, endpoint, budget, now, most=most)
-        if endpoint.asks and not was_demo_only(state.base_url, self._origin):
+        if (endpoint.asks or endpoint.keeps_rows) and not was_demo_only(state.base_url, self._origin):
             check_same(endpoint.name, state.base_url, self._origin)
             full_refresh = False  # nobody else has what api.video has forgotten: its rows stay
             if self._full_refresh:

@@ -66,12 +66,12 @@ def forget_all_asked(query: Query, resource: str) -> None:
 def forget_recent_asked(query: Query, endpoint: Endpoint, since: datetime) -> None:
     """Deletes the rows of lists that api.video still has for certain: those of days since then, or of no day at all.
 
-    Each parent of a list of analytics has a column ``day``.
+    Each parent of a list of analytics has a column ``day``; other lists have no day of their own.
     """
     if not query.exists(ASKED):
         return
     where, args = "resource = %s", [endpoint.name]
-    if endpoint.parent:
+    if endpoint.parent and endpoint.asks:
         parent = by_name()[endpoint.parent]
         if not query.exists(parent.name):
             return

@@ -62,6 +62,7 @@ def parent_list_state(
             for key, parent_hash, count, *fields in rows
         )
         active = _count_active(query, endpoint, full_refresh=full_refresh)
+        listed += 0 if full_refresh else _count_outliving(query, endpoint)
         known = {} if full_refresh else _known_rows(query, endpoint, [each.key for each in waiting])
         unaccounted = 0 if full_refresh else count_unaccounted(query, endpoint.name, last)
     return ParentListState(
@@ -70,11 +71,11 @@ def parent_list_state(
 
 
 def remove_rows_of_lost_parents(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> None:
-    """Soft-deletes rows whose parent is removed, and forgets that its list was requested."""
+    """Soft-deletes rows whose parent is removed, unless they stay for good, and forgets that its list was requested."""
     if not endpoint.parent:
         return
     with warehouse.connect() as query:
-        remove_without_parent(query, endpoint, parent_column(endpoint), now, only="removed_at IS NULL")
+        remove_without_parent(query, endpoint, parent_column(endpoint), now, only=_removable(query, endpoint))
         with suppress(DatabaseUndefinedRelation):
             forget_lost_parents(query, endpoint, parent_keys(query, endpoint), *parent_args(endpoint))
             forget_superseded(query, endpoint)
@@ -109,6 +110,25 @@ def rows_of_killed_loads(warehouse: Warehouse, endpoint: Endpoint, parent: str) 
         {name: utc(value) if is_time else value for name, value, is_time in zip(names, row, times, strict=True)}
         for row in rows
     ]
+
+
+def _removable(query: Query, endpoint: Endpoint) -> str:
+    """SQL condition on rows that go with their parent. Of those that stay for good, it is what a killed load left: nobody
+    can tell any more whether it is all.
+    """
+    of_killed = f" AND _dlt_load_id NOT IN {query.complete_loads}" if endpoint.keeps_rows else ""
+    return f"removed_at IS NULL{of_killed}"
+
+
+def _count_outliving(query: Query, endpoint: Endpoint) -> int:
+    """Counts rows that stay, although their parent is removed."""
+    if not endpoint.keeps_rows:
+        return 0
+    where = f"removed_at IS NULL AND {parent_column(endpoint)} NOT IN ({parent_keys(query, endpoint)})"
+    with suppress(DatabaseUndefinedRelation):
+        ((rows,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {where}", *parent_args(endpoint))
+        return int(rows)
+    return 0
 
 
 def _count_active(query: Query, endpoint: Endpoint, *, full_refresh: bool) -> int:

@@ -1,4 +1,4 @@
-"""The questions in docs/analytics.md, asked of the demo's warehouse in DuckDB and in PostgreSQL: both have the same answer."""
+"""The questions in docs/analytics.md, asked of the demo's warehouse: DuckDB and PostgreSQL have the same answer."""
 
 from __future__ import annotations
 

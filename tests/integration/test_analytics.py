@@ -20,7 +20,7 @@ from include.api_video.warehouse import parent_list_queries
 from include.demo_api import analytics as demo_analytics
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
-from include.demo_api.viewing import Viewing
+from include.demo_api.viewing import RETENTION, Viewing
 from include.demo_api.world import World
 from tests.integration.conftest import Run, Warehouse
 
@@ -57,6 +57,8 @@ class Story:
         self.warehouse, self.monkeypatch, self.demo = warehouse, monkeypatch, warehouse.demo
         self.clock = Clock(monkeypatch, warehouse.demo.world.viewing)
         self.viewing = self.demo.world.viewing
+        self.viewing.retention = RETENTION
+        self.viewing.wake()
 
     def keep(self, days: int) -> None:
         """A contract of so few days makes the first load short."""

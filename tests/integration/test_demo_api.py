@@ -20,7 +20,8 @@ from include.demo_api.server import DEMO_ADMIN_API_KEY, DEMO_API_KEY, Demo, runn
 from include.demo_api.world import World
 
 LISTS = [entry for entry in ENDPOINTS if entry.is_list and entry.host is Host.MAIN]
-OBJECTS = [entry for entry in ENDPOINTS if not entry.is_list]
+OBJECTS = [entry for entry in ENDPOINTS if not entry.is_list and not entry.asks]
+QUESTIONS = sorted({ask.path for entry in ENDPOINTS for ask in entry.asks})  # of analytics
 CLOCK = [1000.0]  # seconds; tests move it
 DOCS = "https://docs.api.video/reference/"
 
@@ -78,10 +79,20 @@ def test_a_page_says_where_it_stands(steady: Demo) -> None:
 def test_each_object_is_found_by_its_parents_key(steady: Demo, entry: Endpoint) -> None:
     field = by_name()[entry.parent or ""].key
     name = steady.world.listed(entry.name)[0][field]
-    assert get(steady, entry.path.replace(f"{{{field}}}", name)).status_code == 200
-    missing = get(steady, entry.path.replace(f"{{{field}}}", "unknown"))
+    key = DEMO_ADMIN_API_KEY if entry.host is Host.ADMIN else DEMO_API_KEY
+    assert get(steady, entry.path.replace(f"{{{field}}}", name), entry.params, key).status_code == 200
+    missing = get(steady, entry.path.replace(f"{{{field}}}", "unknown"), entry.params, key)
     title = "The requested resource was not found."
     assert missing.json() == {"type": DOCS + "resource-not-found", "title": title, "name": field, "status": 404}
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
+def test_each_question_of_analytics_is_answered(steady: Demo, path: str) -> None:
+    answer = get(steady, f"/data/{path}").json()
+    number = answer["data"] if path.startswith("metrics/") else answer["data"][0]["metricValue"]
+    assert number > 0
+    unknown = get(steady, f"/data/{path.replace(path.split('/')[1], 'unknown')}")
+    assert (unknown.status_code, unknown.json()["name"]) == (400, "metric")
 
 
 def test_a_list_added_to_the_table_is_served_without_another_line() -> None:

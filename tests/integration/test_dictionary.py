@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime, timezone
 
-from include.api_video.catalog.endpoints import ENDPOINTS
+import pytest
+
+from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.naming import snake
 from include.api_video.docs.dictionary import DLT_TABLES, tables
 from include.api_video.docs.write import TYPES
-from tests.integration.conftest import Warehouse
+from include.demo_api.samples import Row
+from include.demo_api.world import World
+from tests.integration.conftest import ALL, Warehouse
+from tests.integration.test_analytics import DAY, Story
 
 
 def test_the_dictionary_is_what_a_load_creates(warehouse: Warehouse) -> None:
@@ -44,30 +50,56 @@ def test_keys_are_what_they_are_said_to_be(warehouse: Warehouse) -> None:
                 assert warehouse.rows(lost) == [(0,)], (table.name, column.name)
 
 
-def test_deletes_are_captured_where_the_dictionary_says_so(warehouse: Warehouse) -> None:
-    """One row of each list is deleted: it and its details get a ``removed_at``, as the dictionary says."""
-    warehouse.begin()
-    world = warehouse.demo.world
+def delete_some(world: World) -> tuple[dict[str, str], dict[str, Row]]:
+    """Deletes a row of each list, and all rows of one parent's list: keys, and rows, by resource."""
     deleted = {e.name: world.ids(e.name)[0] for e in ENDPOINTS if e.is_list}
-    emptied = {e.name: world.listed(e.name)[-1] for e in ENDPOINTS if e.sync.is_list_per_parent}
+    inner = [endpoint for endpoint in ENDPOINTS if endpoint.sync.is_list_per_parent and not endpoint.asks]
+    emptied = {e.name: world.listed(e.name)[-1] for e in inner}
     for resource, row in emptied.items():
-        world.set_inner(resource, row["videoId"], [])
-        world.update_video(row["videoId"], title="changed")  # else its list is asked for within seven days
+        world.set_inner(resource, row[by_name()[resource].key_parts[0]], [])
+        if "videoId" in row:
+            world.update_video(row["videoId"], title="changed")  # else its list is asked for within seven days
     for video in [row["videoId"] for row in world.listed("videos") if deleted["tags"] in row["tags"]]:
         world.update_video(video, tags=[])
     for resource, key in deleted.items():
         if key in world.ids(resource):  # deleting a video also deletes its summary
             world.delete(resource, key)
+    return deleted, emptied
 
-    warehouse.load(full_check_hours=0)
 
-    said = {table.name for table in tables() if table.deletes.startswith("`removed_at`")}
-    assert said == {endpoint.name for endpoint in ENDPOINTS}
+def test_deletes_are_captured_where_the_dictionary_says_so(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One row of each list is deleted: it and its details get a ``removed_at``, as the dictionary says.
+
+    Where rows stay, they do. Of analytics, all that was seen but little is gone when yesterday is read again.
+    """
+    story, world = Story(warehouse, monkeypatch), warehouse.demo.world
+    story.clock.now = datetime(2026, 11, 27, 1, tzinfo=timezone.utc)
+    story.keep(3)
+    story.load(*ALL)
+    deleted, emptied = delete_some(world)
+    story.viewing.plays_a_day = 1
+
+    story.load(*ALL, after=DAY, full_check_hours=0, max_removed_share=1.0)
+
+    said = {table.name for table in tables() if "`removed_at`" in table.deletes and table.parent is None}
+    stay = {table.name for table in tables() if "rows stay" in table.deletes and not table.name.startswith("_")}
+    assert said == {endpoint.name for endpoint in ENDPOINTS} - {"analytics_days"}
+    assert stay == {"analytics_days", "delivery_usage", "hosting_usage"}
+    assert warehouse.rows("SELECT day, removed_at FROM analytics_days ORDER BY 1") == [
+        (f"2026-11-{day}", None) for day in (24, 25, 26, 27, 28)
+    ]
     for endpoint in ENDPOINTS:
+        if endpoint.asks:
+            gone = warehouse.rows(f"SELECT * FROM {endpoint.name} WHERE removed_at IS NOT NULL")
+            assert bool(gone) is (endpoint.name in said), endpoint.name
+            continue
         key = deleted.get(endpoint.name) or deleted[endpoint.parent or ""]
         if endpoint.name in emptied:
             key = emptied[endpoint.name][endpoint.key]
         if endpoint.sent_key != endpoint.key:
             key = hashlib.sha256(key.encode()).hexdigest()
         found = warehouse.rows(f"SELECT removed_at IS NOT NULL FROM {endpoint.name} WHERE {snake(endpoint.key)} = '{key}'")
-        assert found == [(True,)], endpoint.name
+        assert found == [(endpoint.name not in stay,)], endpoint.name
+    for name in stay - {"analytics_days"}:  # with its project, it is removed
+        of_project = f"SELECT DISTINCT removed_at IS NOT NULL FROM {name} WHERE project_id = '{deleted['projects']}'"
+        assert warehouse.rows(of_project) == [(True,)], name

@@ -64,10 +64,38 @@ def test_of_an_account_that_keeps_its_promises_all_hold(demo: Demo) -> None:
     assert {request.method for request in demo.log} == {"GET"}
     assert len(demo.log) == seen.adapter.sent <= MOST_REQUESTS
     asked = {f.where for f in seen.findings if f.promise == "the key may read it"}
-    assert asked == {endpoint.name for endpoint in ENDPOINTS if endpoint.is_list}
-    for detail in ("video_status", "captions", "chapters", "summary_source"):
+    of_analytics = {"analytics_days", "analytics_hours", "analytics_videos"}  # one for each kind of question
+    assert asked == {endpoint.name for endpoint in ENDPOINTS if endpoint.is_list} | of_analytics
+    for name in of_analytics:
+        assert finding(seen, "numbers of the time that was asked for", name).holds is Holds.YES
+    for detail in ("video_status", "captions", "chapters", "summary_source", "delivery_usage", "hosting_usage"):
         assert finding(seen, "fields as documented", detail).holds is Holds.YES
     assert finding(seen, "the last page, asc").found == "page 3 has 50 rows of 50, all beyond those of page 1"
+
+
+def test_a_key_that_may_not_read_analytics_is_told_once_and_stops_nothing(demo: Demo) -> None:
+    demo.behaviour.analytics_refused = True
+
+    seen = ask(demo)
+
+    read = "the key may read it"
+    assert odd(seen) == [(read, "analytics_days", "note", "403: the key may not read it", "leaves it out")]
+    assert "The package works." in render(seen)
+
+
+def test_odd_numbers_of_analytics_are_a_note(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    promise = "numbers of the time that was asked for"
+    with monkeypatch.context() as patch:
+        patch.setattr(demo.world.viewing, "total", lambda *_: "many")
+        told = finding(ask(demo), promise, "analytics_days")
+    demo.world.viewing.retention, demo.world.viewing.clamps = timedelta(minutes=30), True
+    clamped = ask(demo)
+
+    assert (told.holds, told.found, told.otherwise) == (Holds.NOTE, "no numbers", "leaves its column empty and says so")
+    assert [line for line in odd(clamped) if line[0] == promise] == [
+        (promise, name, "note", "of another time", "leaves the day for the next run")
+        for name in ("analytics_days", "analytics_hours", "analytics_videos")
+    ]
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -274,7 +302,7 @@ def test_no_more_requests_than_allowed_go_out_whatever_fails(demo: Demo) -> None
     seen = ask(demo)
 
     assert demo.requests() == seen.adapter.sent == MOST_REQUESTS
-    assert finding(seen, "everything was asked", "all").found == "the 30 requests are used up, by attempts that failed"
+    assert finding(seen, "everything was asked", "all").found == "the 35 requests are used up, by attempts that failed"
 
 
 def test_a_large_account_is_asked_within_the_limit(demo: Demo) -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from include.api_video.catalog.analytics import CLOSED, GAP, OPEN, PARTIAL_DAY, SETTLED
 from include.api_video.catalog.endpoints import by_name
-from include.api_video.sync.days import Calendar, DaysState, DaySync, KnownDay
+from include.api_video.sync.day_spans import Calendar
+from include.api_video.sync.days import DaysState, DaySync, KnownDay
 from tests.examples import examples
 
 DAYS = by_name()["analytics_days"]

@@ -155,13 +155,9 @@ def defined_in(tree: ast.Module) -> set[str]:
 
 def inherited_by(tree: ast.Module) -> set[str]:
     """Names that the base classes of a file have from other files of ours, also by way of their own base classes."""
-    bases = {
-        base.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-        for base in node.bases
-        if isinstance(base, ast.Name)
-    }
+    generic_or_not = [base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases]
+    named = [base.value if isinstance(base, ast.Subscript) else base for base in generic_or_not]
+    bases = {base.id for base in named if isinstance(base, ast.Name)}
     found = set[str]()
     for node in ast.walk(tree):
         if (

@@ -53,7 +53,7 @@ HOSTING_USAGE = (
 )
 # fmt: on
 # The Admin API answers for the last 30 days; what it forgets stays here.
-EVERY_SIX_HOURS = Due(born="", young_h=0, every_days=0.25)
+EVERY_SIX_HOURS = Due(every_days=0.25)
 
 
 def _usage(resource: str, path: str, columns: tuple[Column, ...], meaning: str) -> Endpoint:

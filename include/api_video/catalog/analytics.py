@@ -260,7 +260,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         sync=Sync.LIST_PER_PARENT,
         columns=TOTAL,
         asks=(Ask("buckets/play-total/media-id", "playsTotal"),),
-        due=Due(born="", young_h=0, every_days=1),
+        due=Due(every_days=1),
         meaning="Plays of each video and live stream, of all time; read once a day",
     ),
 )

@@ -96,14 +96,14 @@ class Due:
     """When a parent's list is requested although the parent stands still: nothing tells that such a list has changed.
 
     Attributes:
+        every_days: it is requested once in so many days; if parents have an age, a few of them in each run.
         born: the parent's field that says when it came to be.
-        young_h: in its first hours, the list is requested at each run.
-        every_days: later it is requested once in so many days, a few parents in each run.
+        young_h: in the parent's first hours, the list is requested at each run.
     """
 
-    born: str
-    young_h: float
     every_days: float
+    born: str = ""
+    young_h: float = 0
 
 
 @dataclass(frozen=True)

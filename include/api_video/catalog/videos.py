@@ -109,7 +109,7 @@ CHAPTER = (
     Column("uri",        "text", "Path of the chapters in the API"),
 )
 # Captions and chapters have no time of change, and whether they move the video's updatedAt is not documented.
-BY_AGE = Due(born="createdAt", young_h=24, every_days=7)
+BY_AGE = Due(every_days=7, born="createdAt", young_h=24)
 
 VIDEO_FILTERS = (
     Filter("title",          "title"),

@@ -6,6 +6,7 @@ May import: errors, messages, catalog, settings, api, sync, warehouse.
 - kinds: which kind of reading a `Sync` is
 - reading: what all kinds have in common, and the row for the ledger
 - list_reading: requests and answers of lists
+- asked_reading: what the warehouse tells to request
 - detail_reading: requests and answers of single objects, one per row of a parent
 - unit_reading: several answers that belong together
 - day_reading: requests and answers of days of analytics

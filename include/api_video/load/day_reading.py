@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 from include.api_video.api.analytics import add_up, as_number, is_of
 from include.api_video.api.client import REFUSED, UNREAD
-from include.api_video.api.origin import DEMO, check_same, is_demo, was_demo_only
+from include.api_video.api.origin import check_same, is_demo, was_demo_only
 from include.api_video.catalog.model import Ask
 from include.api_video.catalog.storable import now_utc
 from include.api_video.errors import ApiVideoServerError, SettingsError
 from include.api_video.load.unit_reading import Question, Unit, UnitReading
-from include.api_video.sync.days import Calendar, DaysState, DaySync
+from include.api_video.sync.day_spans import Calendar
+from include.api_video.sync.days import DaysState, DaySync
 from include.api_video.sync.outcome import Outcome
 from include.api_video.warehouse.day_queries import days_state
 from include.api_video.warehouse.warehouse import Warehouse
@@ -27,10 +29,9 @@ MARGIN = timedelta(hours=1)  # between asking how far back api.video goes, and r
 log = logging.getLogger("api_video")
 
 
-class DayReading(UnitReading):
+class DayReading(UnitReading[DaySync]):
     """The days of one endpoint in one run."""
 
-    _sync: DaySync | None = None
     _has_gaps_to_tell = True
 
     def _units(self) -> Iterator[tuple[str, list[Question]]]:
@@ -68,16 +69,6 @@ class DayReading(UnitReading):
 
     # --- the sync -----------------------------------------------------------------------------------------------------
 
-    def _begun(self) -> DaySync:
-        """The sync, made at first use: asks the warehouse which days are loaded."""
-        if self._sync is None:
-            with self._asked_warehouse() as warehouse:
-                state = self._usable(warehouse)
-            self._sync = self._make_sync(state)
-            self._audit(self._sync)
-            self._expect(len(self._sync.spans) * len(self.endpoint.asks) + self.session.requests_sent)
-        return self._sync
-
     def _usable(self, warehouse: Warehouse) -> DaysState:
         """The loaded days.
 
@@ -99,6 +90,9 @@ class DayReading(UnitReading):
         is_sandbox = self.settings.environment == "sandbox"
         return replace(state, kept_for=OF_SANDBOX - MARGIN) if is_sandbox else state
 
+    def _ask(self, warehouse: Warehouse) -> Callable[[], DaySync]:
+        return partial(self._make_sync, self._usable(warehouse))
+
     def _make_sync(self, state: DaysState) -> DaySync:
         calendar = Calendar(self.settings.analytics_timezone, self._started_at)
         most = max(1, self.settings.max_detail_requests // len(self.endpoint.asks))
@@ -107,7 +101,12 @@ class DayReading(UnitReading):
                 "%s: all days that api.video still has are read again; older ones stay, since nobody else has them",
                 self.endpoint.name,
             )
-        return DaySync(self.endpoint, state, calendar, self._forgotten_before, most=most, anew=self._full_refresh)
+        sync = DaySync(self.endpoint, state, calendar, self._forgotten_before, most=most, anew=self._full_refresh)
+        self._audit(sync)
+        return sync
+
+    def _count_requests(self, sync: DaySync) -> int:
+        return len(sync.spans) * len(self.endpoint.asks) + self.session.requests_sent
 
     def _audit(self, sync: DaySync) -> None:
         """Asks how many plays settled days have now: in one number, and of each day only where that one is another."""
@@ -154,10 +153,6 @@ class DayReading(UnitReading):
 
     def _outcome(self) -> Outcome:
         return self._begun().outcome()
-
-    @property
-    def _origin(self) -> str:
-        return DEMO if self._of_demo else super()._origin
 
 
 def _has_number(body: Mapping[str, Any], start: datetime, end: datetime) -> bool:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
-import dlt
 from dlt.common.jsonpath import compile_path
-from dlt.extract import DltResource
 
 from include.api_video.api.client import ODD, UNREAD
 from include.api_video.api.origin import DEMO, may_be_demo
 from include.api_video.catalog.storable import now_utc
-from include.api_video.load.reading import Reading, is_some
+from include.api_video.load.asked_reading import AskedReading
+from include.api_video.load.reading import is_some
 from include.api_video.load.rejected import why_no_detail
 from include.api_video.sync.detail_sync import DetailSync
 from include.api_video.sync.outcome import Outcome, hash_row
@@ -23,15 +22,10 @@ from include.api_video.warehouse.detail_queries import detail_state, remove_orph
 from include.api_video.warehouse.warehouse import Warehouse
 
 WHOLE = compile_path("$")  # dlt would compile it for each answer
-DETAILS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
 
 
-class DetailReading(Reading):
+class DetailReading(AskedReading[DetailSync]):
     """The objects of one endpoint in one run."""
-
-    stops_ok = False
-    _sync: DetailSync | None = None
-    _of_demo = False
 
     def requests(self) -> list[Any]:
         """One request per parent, several at once."""
@@ -49,19 +43,11 @@ class DetailReading(Reading):
             "parallelized": True,
             "processing_steps": [{"map": take}, {"filter": is_some}],
         }
-        return [self._parents(), entry]
+        return [self._stand_in(cast(str, endpoint.parent), self._wanted), entry]
 
-    def _parents(self) -> DltResource:
-        """Stands in for the parent's list: yields the keys to fetch from the warehouse; the list is not read again."""
-
-        @dlt.resource(name=cast(str, self.endpoint.parent), selected=False)
-        def parents() -> Iterator[list[dict[str, str]]]:
-            key, keys = self.endpoint.key, self._in_any_order(self._begun().parents)
-            for start in range(0, len(keys), DETAILS_PER_BATCH):
-                some = keys[start : start + DETAILS_PER_BATCH]
-                yield [{key: quote(value, safe="")} for value in some]  # part of a path
-
-        return cast(DltResource, parents)
+    def _wanted(self) -> Iterator[list[dict[str, str]]]:
+        for key in self._in_any_order(self._begun().parents):
+            yield [{self.endpoint.key: quote(key, safe="")}]  # part of a path
 
     def take(self, parent_key: str, row: dict[str, Any]) -> dict[str, Any] | None:
         """Returns the object to load, or None; ``parent_key`` is the field in which dlt put the parent's key."""
@@ -79,15 +65,7 @@ class DetailReading(Reading):
         self._count("objects", sync.left)
         return taken
 
-    def _begun(self) -> DetailSync:
-        """The sync, made at first use: asks the warehouse which objects to fetch."""
-        if self._sync is None:
-            with self._asked_warehouse() as warehouse:
-                self._sync = self._make_sync(warehouse)
-            self._expect(len(self._sync.parents))
-        return self._sync
-
-    def _make_sync(self, warehouse: Warehouse) -> DetailSync:
+    def _ask(self, warehouse: Warehouse) -> Callable[[], DetailSync]:
         endpoint, budget = self.endpoint, self.settings.max_detail_requests
         # No answer has told yet which API this is, but the parents were read from the same one.
         self._of_demo = may_be_demo(self.settings.base_url) and warehouse.origin_of(endpoint.parent) == DEMO
@@ -97,11 +75,10 @@ class DetailReading(Reading):
         state = detail_state(warehouse, endpoint, budget, missing_since)
         if full_refresh := self._starts_over(warehouse, state.base_url):
             state = detail_state(warehouse, endpoint, budget, missing_since, full_refresh=True)
-        return DetailSync(endpoint, state, first=full_refresh or state.base_url is None)
+        return partial(DetailSync, endpoint, state, first=full_refresh or state.base_url is None)
 
-    @property
-    def _origin(self) -> str:
-        return DEMO if self._of_demo else super()._origin
+    def _count_requests(self, sync: DetailSync) -> int:
+        return len(sync.parents)
 
     def _outcome(self) -> Outcome:
         sync = self._begun()

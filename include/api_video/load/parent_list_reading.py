@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
@@ -31,10 +32,8 @@ from include.api_video.warehouse.parent_list_queries import (
 from include.api_video.warehouse.warehouse import Warehouse
 
 
-class ParentListReading(UnitReading):
+class ParentListReading(UnitReading[ParentLists]):
     """The lists of one endpoint in one run."""
-
-    _sync: ParentLists | None = None
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
@@ -149,15 +148,7 @@ class ParentListReading(UnitReading):
 
     # --- the sync -----------------------------------------------------------------------------------------------------
 
-    def _begun(self) -> ParentLists:
-        """The sync, made at first use: asks the warehouse which lists to request."""
-        if self._sync is None:
-            with self._asked_warehouse() as warehouse:
-                self._sync = self._make_sync(warehouse)
-            self._expect(sum(len(list(self._questions_of(parent))) for parent in self._sync.parents.values()))
-        return self._sync
-
-    def _make_sync(self, warehouse: Warehouse) -> ParentLists:
+    def _ask(self, warehouse: Warehouse) -> Callable[[], ParentLists]:
         endpoint, settings, now = self.endpoint, self.settings, self._started_at
         # No answer has told yet which API this is, but the parents were read from the same one.
         parent = endpoint.parent or "analytics_days"
@@ -182,7 +173,10 @@ class ParentListReading(UnitReading):
         self._unproven_since = state.unproven_since
         variable = settings.account.variable("max_removed_share")
         brake = RemovalBrake(endpoint.name, settings.max_removed_share, variable)
-        return ParentLists(endpoint, state, brake, first=full_refresh or state.base_url is None)
+        return partial(ParentLists, endpoint, state, brake, first=full_refresh or state.base_url is None)
+
+    def _count_requests(self, sync: ParentLists) -> int:
+        return sum(len(list(self._questions_of(parent))) for parent in sync.parents.values())
 
     def _resolve_lost_parents(self, warehouse: Warehouse) -> None:
         """Resolves what was rejected of lists whose parent is gone."""

@@ -9,23 +9,19 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-import dlt
 from dlt.common.jsonpath import compile_path
-from dlt.extract import DltResource
 
 from include.api_video.api.analytics import is_of, read_answer
 from include.api_video.api.answers import read_page
 from include.api_video.api.client import MISSING, ODD, REFUSED, UNREAD
-from include.api_video.api.origin import DEMO
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Host
 from include.api_video.errors import ApiVideoServerError
+from include.api_video.load.asked_reading import Asked, AskedReading
 from include.api_video.load.pages import QuestionPaginator
-from include.api_video.load.reading import Reading
 
-UNITS_PER_BATCH = 5  # one batch is one unit of work for dlt's threads
 log = logging.getLogger("api_video")
 UNDOCUMENTED = "its answer is not as documented."
 PAGING = ("currentPage", "page")
@@ -95,11 +91,8 @@ class Unit:
         return {column: answer.odd for column, answer in self.answers.items() if answer.odd is not None}
 
 
-class UnitReading(Reading):
+class UnitReading(AskedReading[Asked]):
     """The units of one endpoint in one run."""
-
-    stops_ok = False
-    _of_demo = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -119,7 +112,7 @@ class UnitReading(Reading):
 
     def requests(self) -> list[Any]:
         """One request per question, those of several units at once."""
-        endpoint = self.endpoint
+        endpoint, name = self.endpoint, f"{self.endpoint.name}_asked"
         self._open: dict[str, Unit] = {}
         self._questions: dict[Any, Question] = {}
         selector = "items" if endpoint.host is Host.ADMIN else "data"
@@ -128,36 +121,20 @@ class UnitReading(Reading):
             "write_disposition": "merge",
             "primary_key": endpoint.key,
             "endpoint": {
-                "path": f"{{resources.{self._stand_in}.path}}",
+                "path": f"{{resources.{name}.path}}",
                 "data_selector": compile_path(selector),
                 "paginator": QuestionPaginator(self.on_page, "page" if endpoint.host is Host.ADMIN else "currentPage"),
             },
             "parallelized": True,
             "processing_steps": [{"yield_map": self.take}],
         }
-        return [self._asked_for(), entry]
+        return [self._stand_in(name, self._wanted), entry]
 
-    @property
-    def _stand_in(self) -> str:
-        return f"{self.endpoint.name}_asked"
-
-    def _asked_for(self) -> DltResource:
-        """Yields the path of each question. All questions of a unit are in one batch, and so in one thread."""
-
-        @dlt.resource(name=self._stand_in, selected=False)
-        def questions() -> Iterator[list[dict[str, str]]]:
-            batch: list[dict[str, str]] = []
-            for count, (key, asked) in enumerate(self._units(), 1):
-                self._open[key] = Unit(key, len(asked))
-                self._questions |= {_identity(question.path): question for question in asked}
-                batch += [{"path": question.path} for question in asked]
-                if count % UNITS_PER_BATCH == 0:
-                    yield batch
-                    batch = []
-            if batch:
-                yield batch
-
-        return cast(DltResource, questions)
+    def _wanted(self) -> Iterator[list[dict[str, str]]]:
+        for key, asked in self._units():
+            self._open[key] = Unit(key, len(asked))
+            self._questions |= {_identity(question.path): question for question in asked}
+            yield [{"path": question.path} for question in asked]
 
     def _question(
         self, unit: str, ask: Ask, start: datetime, end: datetime, only_of: tuple[str, str] | None = None
@@ -224,10 +201,6 @@ class UnitReading(Reading):
             if column not in self._told_refused:
                 self._told_refused.add(column)
                 log.warning("%s: %s stays empty from %s on: %s", self.endpoint.name, column, unit.key, reason)
-
-    @property
-    def _origin(self) -> str:
-        return DEMO if self._of_demo else super()._origin
 
 
 def _moment(at: datetime) -> str:

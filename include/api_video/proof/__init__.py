@@ -8,6 +8,7 @@ May import: errors, catalog, settings, api, sync, warehouse, load.
 - report: the report of a run
 - alerts: what an alert says
 - doctor: what `make doctor` asks
+- doctor_analytics: what it asks of analytics
 - promises: how the doctor judges
 - diagnosis: the doctor's table
 """

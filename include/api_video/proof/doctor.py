@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -20,14 +21,8 @@ from include.api_video.api.client import ApiVideoSession
 from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host
 from include.api_video.catalog.storable import now_utc
-from include.api_video.errors import (
-    ApiVideoError,
-    ApiVideoKeyError,
-    ApiVideoLimitError,
-    ApiVideoPermissionError,
-    ApiVideoRequestError,
-    ApiVideoServerError,
-)
+from include.api_video.errors import ApiVideoError, ApiVideoPermissionError, ApiVideoRequestError, ApiVideoServerError
+from include.api_video.proof.doctor_analytics import ask_one, questions
 from include.api_video.proof.promises import (
     Finding,
     Holds,
@@ -42,10 +37,11 @@ from include.api_video.proof.promises import (
     judge_object,
     judge_order,
     judge_refused,
+    reason_of,
 )
 from include.api_video.settings.settings import Settings
 
-MOST_REQUESTS = 30
+MOST_REQUESTS = 35
 ATTEMPTS = 2
 READ = "the key may read it"
 
@@ -130,24 +126,11 @@ def _read(body: Mapping[str, Any]) -> tuple[Page, int | None]:
     return page, int(size) if str(size).isdecimal() else None
 
 
-def reason_of(error: ApiVideoError) -> str:
-    """What went wrong, without the address that the error's own message contains."""
-    if isinstance(error, ApiVideoKeyError):
-        return "401: the key is refused"
-    if isinstance(error, ApiVideoPermissionError):
-        return "403: the key may not read it"
-    if isinstance(error, ApiVideoLimitError):
-        return "429: the rate limit is used up"
-    if isinstance(error, ApiVideoRequestError):
-        return f"{error.status}: not accepted"
-    return "no usable answer: a server error, a broken connection, or no JSON"
-
-
 def examine(settings: Settings, *, clock: Callable[[], datetime] = now_utc, most: int = MOST_REQUESTS) -> Examination:
     """Examines from the most to the least important. A finding says so if ``most`` requests were not enough."""
     seen = Examination(settings, clock, CountingAdapter(most))
     try:
-        for step in (_lists, _ends, _objects, _other_ends):
+        for step in (_lists, _analytics, _ends, _objects, _other_ends):
             for finding in step(seen):
                 seen.findings.append(finding)
     except SpentError:
@@ -202,10 +185,25 @@ def _via(seen: Examination, endpoint: Endpoint) -> tuple[Page, int | None]:
 
 def _unreadable(seen: Examination, endpoint: Endpoint, error: ApiVideoError) -> Finding:
     wanted = endpoint.name in seen.settings.resources
-    # Without the admin permission, a run skips the task: not fatal.
-    fatal = wanted and not (endpoint.host is Host.ADMIN and isinstance(error, ApiVideoPermissionError))
+    # Without the permission for the Admin API or for analytics, a run skips the task: not fatal.
+    is_left_out = isinstance(error, ApiVideoPermissionError) and (endpoint.host is Host.ADMIN or bool(endpoint.asks))
+    fatal = wanted and not is_left_out
     otherwise = "fails in its task" if fatal else "leaves it out" if wanted else "does not load it by its settings"
     return Finding(READ, endpoint.name, Holds.NO if fatal else Holds.NOTE, reason_of(error), otherwise)
+
+
+def _analytics(seen: Examination) -> Iterator[Finding]:
+    """A question of each kind; of a key that may not read analytics, one."""
+    for endpoint, ask in questions() if seen.pages else ():
+        try:
+            found = ask_one(partial(seen.get, endpoint.host), endpoint, ask, seen.clock())
+        except ApiVideoError as error:
+            yield _unreadable(seen, endpoint, error)
+            if isinstance(error, ApiVideoPermissionError):
+                return
+            continue
+        yield Finding(READ, endpoint.name, Holds.YES, "200", "")
+        yield found
 
 
 def _longest_first(seen: Examination) -> list[Endpoint]:
@@ -249,18 +247,20 @@ def _last(seen: Examination, endpoint: Endpoint, first: Page, size: int | None, 
 
 def _inner_list(endpoint: Endpoint, body: Mapping[str, Any]) -> Iterator[Finding]:
     """The list of one parent's row."""
+    has_pages = endpoint.host is Host.MAIN  # the Admin API's lists of a project have none (admin-api.yaml)
     try:
-        page, size = _read(body)
+        page, size = _read(body if has_pages else {**body, "pagination": {}})
     except ApiVideoError as error:
         yield Finding("one object", endpoint.name, Holds.NOTE, reason_of(error), "leaves it for the next run and says so")
         return
-    yield from judge_counts(endpoint, page, size)
+    if has_pages:
+        yield from judge_counts(endpoint, page, size)
     yield judge_fields(endpoint, page.rows)
 
 
 def _objects(seen: Examination) -> Iterator[Finding]:
     """One single object of each kind: a list's row by its own path, each kind of detail, each list of a parent's row."""
-    for endpoint in ENDPOINTS:
+    for endpoint in (endpoint for endpoint in ENDPOINTS if not endpoint.asks):
         parent = endpoint if endpoint.is_list else next(e for e in ENDPOINTS if e.name == endpoint.parent)
         path = endpoint.one_path if endpoint.is_list else endpoint.path
         if path is None or parent.name not in seen.pages or (not endpoint.is_list and path == parent.one_path):
@@ -272,7 +272,8 @@ def _objects(seen: Examination) -> Iterator[Finding]:
             yield Finding("one object", endpoint.name, Holds.NOTE, "no row to ask for", "loads none")
             continue
         try:
-            params = {"pageSize": MAX_PAGE_SIZE} if endpoint.sync.is_list_per_parent else {}
+            is_paged = endpoint.sync.is_list_per_parent and endpoint.host is Host.MAIN
+            params = {"pageSize": MAX_PAGE_SIZE} if is_paged else endpoint.params
             of_row = path.replace("{" + parent.key + "}", quote(str(row[parent.key]), safe=""))
             single = seen.get(endpoint.host, of_row, params)
         except ApiVideoError as error:

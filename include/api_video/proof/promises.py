@@ -19,6 +19,13 @@ from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host
 from include.api_video.catalog.places import bare
 from include.api_video.catalog.secrets import ALWAYS_SECRET
 from include.api_video.catalog.storable import utc
+from include.api_video.errors import (
+    ApiVideoError,
+    ApiVideoKeyError,
+    ApiVideoLimitError,
+    ApiVideoPermissionError,
+    ApiVideoRequestError,
+)
 from include.api_video.load.redaction import Redaction
 from include.api_video.sync.lost_fields import FieldWatch
 
@@ -57,6 +64,19 @@ class Finding:
 
 def _held(promise: str, where: str, held: bool, found: str, otherwise: str) -> Finding:
     return Finding(promise, where, Holds.YES if held else Holds.NOTE, found, otherwise)
+
+
+def reason_of(error: ApiVideoError) -> str:
+    """What went wrong, without the address that the error's own message contains."""
+    if isinstance(error, ApiVideoKeyError):
+        return "401: the key is refused"
+    if isinstance(error, ApiVideoPermissionError):
+        return "403: the key may not read it"
+    if isinstance(error, ApiVideoLimitError):
+        return "429: the rate limit is used up"
+    if isinstance(error, ApiVideoRequestError):
+        return f"{error.status}: not accepted"
+    return "no usable answer: a server error, a broken connection, or no JSON"
 
 
 # --- one page ---------------------------------------------------------------------------------------------------------

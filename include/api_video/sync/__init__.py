@@ -10,6 +10,7 @@ May import: errors, catalog, settings, api.
 - search: how rows that are gone are found by halves
 - news: which rows are new, changed, restored
 - days: which days of analytics to read, and when a day is settled
+- day_spans: days in a time zone
 - parent_lists: what became of the lists that each row of a parent has
 - detail_sync: what became of single objects
 - state: what a sync knows of the loaded table

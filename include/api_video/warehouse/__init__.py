@@ -4,6 +4,7 @@ May import: errors, messages, catalog, settings, sync.
 
 - warehouse: the dataset: its tables, how they are made, what they have grown
 - list_queries: what a list sync asks
+- parents: which rows have an object or a list of their own, which have lost their parent
 - detail_queries: which single objects wait to be asked for
 - day_queries: which days are loaded
 - parent_list_queries: which lists of parents wait to be requested

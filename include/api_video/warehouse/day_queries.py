@@ -11,7 +11,7 @@ from include.api_video.catalog.naming import SKIPPED, snake
 from include.api_video.catalog.storable import utc
 from include.api_video.sync.days import DaysState, KnownDay
 from include.api_video.warehouse.ledger import last_sync, read_syncs
-from include.api_video.warehouse.mending import mend
+from include.api_video.warehouse.mending import mend_if_broken
 from include.api_video.warehouse.warehouse import Warehouse
 
 
@@ -25,12 +25,11 @@ def days_state(warehouse: Warehouse, endpoint: Endpoint) -> DaysState:
         complete = f"CASE WHEN _dlt_load_id IN {query.complete_loads} AND _content_hash <> '' THEN 1 ELSE 0 END"
         fields = [column.path for column in endpoint.columns]
         columns = ", ".join(snake(name) for name in fields)
-        sql = f"SELECT day, state, _read_at, _content_hash, {complete}, timezone, {columns} FROM {table} ORDER BY day"
         try:
-            rows = query.rows(sql)
-            if len({row[0] for row in rows}) < len(rows):
-                mend(query, endpoint, warehouse.parents_of(endpoint), stale="_content_hash")
-                rows = query.rows(sql)
+            mend_if_broken(query, endpoint, warehouse.parents_of(endpoint))
+            rows = query.rows(
+                f"SELECT day, state, _read_at, _content_hash, {complete}, timezone, {columns} FROM {table} ORDER BY day"
+            )
         except DatabaseUndefinedRelation:
             rows = []
     days = {

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from dlt.destinations.exceptions import DatabaseUndefinedRelation
-
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import snake
 from include.api_video.sync.state import DetailState, KnownRow, Parent
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
-from include.api_video.warehouse.mending import has_orphans, mend
+from include.api_video.warehouse.mending import mend_if_broken
+from include.api_video.warehouse.parents import is_parent, parent_args, remove_without_parent
 from include.api_video.warehouse.sql import Query
 from include.api_video.warehouse.warehouse import Warehouse
 
@@ -29,12 +28,9 @@ def detail_state(
     with warehouse.connect() as query:
         if not query.exists(parent.name):
             return DetailState()
-        sql, args = DetailSql(query, endpoint, parent, full_refresh=full_refresh), where_values(endpoint)
-        counts = query.rows(sql.counts, missing_since, missing_since, *args)
-        if counts[0][-1] or has_orphans(query, warehouse.parents_of(endpoint)):
-            mend(query, endpoint, warehouse.parents_of(endpoint), stale="_parent_hash")
-            counts = query.rows(sql.counts, missing_since, missing_since, *args)
-        ((parents, active, missing, waiting_total, _),) = counts
+        sql, args = DetailSql(query, endpoint, parent, full_refresh=full_refresh), parent_args(endpoint)
+        mend_if_broken(query, endpoint, warehouse.parents_of(endpoint), stale="_parent_hash")
+        ((parents, active, missing, waiting_total),) = query.rows(sql.counts, missing_since, missing_since, *args)
         rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *args, missing_since)
         last = last_sync(query, endpoint.name)
         unaccounted = count_unaccounted(query, endpoint.name, last)
@@ -53,43 +49,16 @@ def remove_orphans(warehouse: Warehouse, endpoint: Endpoint, now: datetime) -> N
     Also clears ``_parent_hash``, even of objects that the API did not have, so that a restored parent's object is fetched
     again.
     """
-    parent = by_name()[endpoint.parent or ""]
     with warehouse.connect() as query:
-        lost = (
-            f"_parent_hash IS NOT NULL AND {snake(endpoint.key)} NOT IN (SELECT {snake(parent.key)} "
-            f"FROM {query.table(parent.name)} WHERE {has_detail(endpoint)})"
-        )
-        table, args = query.table(endpoint.name), where_values(endpoint)
-        try:
-            ((count,),) = query.rows(f"SELECT count(*) FROM {table} WHERE {lost}", *args)
-            if count:
-                key = snake(endpoint.key)
-                query.mark_removed(endpoint.name, key, lost, *args, now=now, forget=["_parent_hash"])
-        except DatabaseUndefinedRelation:
-            return
-
-
-def has_detail(endpoint: Endpoint, alias: str = "") -> str:
-    """SQL condition on a parent's row: the API should have the object. Parameters: ``where_values``."""
-    conditions = [f"{alias}removed_at IS NULL"]
-    for name, value in endpoint.parent_where.items():
-        marks = ", ".join(["%s"] * (1 if isinstance(value, str) else len(value)))
-        conditions.append(f"{alias}{snake(name)} IN ({marks})")
-    return " AND ".join(conditions)
-
-
-def where_values(endpoint: Endpoint) -> tuple[str, ...]:
-    """The values of ``parent_where``, in order."""
-    values = endpoint.parent_where.values()
-    return tuple(each for value in values for each in ((value,) if isinstance(value, str) else value))
+        only, forget = "_parent_hash IS NOT NULL", ["_parent_hash"]
+        remove_without_parent(query, endpoint, snake(endpoint.key), now, only=only, forget=forget)
 
 
 class DetailSql:
     """SQL over the parents that should have a detail object, joined with the objects.
 
     Attributes:
-        counts: parents, active, missing, waiting, duplicate keys. Parameters: ``missing_since`` twice, then the values of
-            ``parent_where``.
+        counts: parents, active, missing, waiting. Parameters: ``missing_since`` twice, then the values of ``parent_where``.
         waiting: the objects to fetch, in order. Parameters: the values of ``parent_where``, then ``missing_since``.
     """
 
@@ -107,9 +76,8 @@ class DetailSql:
         missing = f"(d.removed_at IS NOT NULL AND d._is_final AND NOT {changed} AND NOT {long_missing})"
         loaded = f"(d.{key} IS NOT NULL AND d.removed_at IS NULL)"
         sums = ", ".join(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)" for condition in (loaded, missing, waits))
-        where = f"WHERE {has_detail(endpoint, 'p.')}"
-        twice = f"(SELECT count(*) - count(DISTINCT {key}) FROM {query.table(endpoint.name)})"
-        self.counts = f"SELECT count(*), {sums}, {twice} {source} {where}"
+        where = f"WHERE {is_parent(endpoint, 'p.')}"
+        self.counts = f"SELECT count(*), {sums} {source} {where}"
         self.waiting = (
             f"SELECT p.{parent_key}, p._content_hash, d.{key}, d._content_hash, d.removed_at, "
             f"CASE WHEN {changed} THEN 1 ELSE 0 END {source} {where} "

@@ -13,7 +13,7 @@ from include.api_video.catalog.naming import SKIPPED, SYNCS, snake
 from include.api_video.catalog.storable import now_utc, utc
 from include.api_video.sync.state import KnownRow, TableState
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
-from include.api_video.warehouse.mending import has_orphans, mend
+from include.api_video.warehouse.mending import mend_if_broken
 from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
@@ -27,21 +27,18 @@ class ListQueries:
     def state(self) -> TableState:
         """State of the list's table, repaired first if it needs to be; an empty state if nothing is loaded yet."""
         with self._warehouse.connect() as query:
-            table, parents = query.table(self._endpoint.name), self._warehouse.parents_of(self._endpoint)
+            table = query.table(self._endpoint.name)
             last = last_sync(query, self._endpoint.name)
             undated = "updated_at" if self._has_cursor else "_dlt_id"  # without a cursor, no row counts as undated
             # Rows of a killed load, and repaired rows, are loaded again.
             loaded = f"removed_at IS NULL AND _content_hash <> '' AND _dlt_load_id IN {query.complete_loads}"
             counts = (
                 f"SELECT count(*), count(*) - count(removed_at), sum(CASE WHEN {loaded} THEN 1 ELSE 0 END), "
-                f"count(*) - count(DISTINCT {snake(self._endpoint.key)}), "
                 f"sum(CASE WHEN removed_at IS NULL AND {undated} IS NULL THEN 1 ELSE 0 END) FROM {table}"
             )
             try:
-                ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
-                if twice or has_orphans(query, parents):
-                    mend(query, self._endpoint, parents, stale="_content_hash")
-                    ((rows, active, complete, twice, undated_rows),) = query.rows(counts)
+                mend_if_broken(query, self._endpoint, self._warehouse.parents_of(self._endpoint))
+                ((rows, active, complete, undated_rows),) = query.rows(counts)
                 cursor = self._find_cursor(query, last.partial_loads)
                 unaccounted = count_unaccounted(query, self._endpoint.name, last)
             except DatabaseUndefinedRelation:

@@ -21,7 +21,25 @@ KEPT = "_mended_"  # prefix of the temporary table
 log = logging.getLogger("api_video")
 
 
-def has_orphans(query: Query, parents: Mapping[str, str]) -> bool:
+def mend_if_broken(query: Query, endpoint: Endpoint, parents: Mapping[str, str], stale: str = "_content_hash") -> None:
+    """Repairs the tables of an endpoint if they have duplicate keys or orphaned rows; two queries if they have none.
+
+    Args:
+        query: an open connection.
+        endpoint: whose tables to repair.
+        parents: the parent of each child table, uppermost first.
+        stale: the hash column to empty where a key was duplicate, so that its row counts as not loaded.
+
+    Raises:
+        DatabaseUndefinedRelation: the endpoint has no table yet.
+    """
+    key = snake(endpoint.key)
+    ((twice,),) = query.rows(f"SELECT count({key}) - count(DISTINCT {key}) FROM {query.table(endpoint.name)}")
+    if twice or _has_orphans(query, parents):
+        _mend(query, endpoint, parents, stale)
+
+
+def _has_orphans(query: Query, parents: Mapping[str, str]) -> bool:
     """Whether a child table has orphaned rows; one query. ``parents`` gives the parent of each child table."""
     if not parents:
         return False
@@ -30,18 +48,11 @@ def has_orphans(query: Query, parents: Mapping[str, str]) -> bool:
         return any(query.rows(f"SELECT {counts}")[0])
     except DatabaseUndefinedRelation:  # a table was dropped: a check reports it, and the load creates it again
         present = {child: parent for child, parent in parents.items() if query.exists(child) and query.exists(parent)}
-        return len(present) < len(parents) and has_orphans(query, present)
+        return len(present) < len(parents) and _has_orphans(query, present)
 
 
-def mend(query: Query, endpoint: Endpoint, parents: Mapping[str, str], stale: str) -> None:
-    """Removes duplicate keys from an endpoint's table, and orphaned rows from its child tables.
-
-    Args:
-        query: an open connection.
-        endpoint: whose tables to repair.
-        parents: the parent of each child table, uppermost first.
-        stale: the hash column to empty where a key was duplicate, so that its row counts as not loaded.
-    """
+def _mend(query: Query, endpoint: Endpoint, parents: Mapping[str, str], stale: str) -> None:
+    """Removes duplicate keys from an endpoint's table, and orphaned rows from its child tables."""
     key = snake(endpoint.key)
     twice = _keep_one(
         query, endpoint.name, key, key, "CASE WHEN removed_at IS NULL THEN 0 ELSE 1 END, _read_at DESC", stale

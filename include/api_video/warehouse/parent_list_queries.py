@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,13 +16,12 @@ from include.api_video.catalog.naming import snake
 from include.api_video.catalog.storable import utc
 from include.api_video.sync.state import KnownRow, ListedParent, ParentListState
 from include.api_video.warehouse.asked_lists import forget_lost_parents, forget_superseded, last_asked, parent_column
-from include.api_video.warehouse.detail_queries import has_detail, where_values
 from include.api_video.warehouse.ledger import count_unaccounted, last_sync
-from include.api_video.warehouse.mending import has_orphans, mend
+from include.api_video.warehouse.mending import mend_if_broken
+from include.api_video.warehouse.parents import is_parent, parent_args, parent_keys, remove_without_parent
 from include.api_video.warehouse.sql import KEYS_PER_QUERY, Query
 from include.api_video.warehouse.warehouse import Warehouse
 
-NEVER_DAYS = 36_500
 DAYS, SPAN = "analytics_days", ("dayStart", "readTo")
 MANY_REQUESTS, MANY_H = (
     500,
@@ -49,7 +49,8 @@ def parent_list_state(
         if full_refresh:
             sql = _Sql(query, endpoint, parent, now, most, nothing=True)
         else:
-            _mend(warehouse, query, endpoint)
+            with suppress(DatabaseUndefinedRelation):
+                mend_if_broken(query, endpoint, warehouse.parents_of(endpoint))
             sql = _Sql(query, endpoint, parent, now, most)
         parents, listed, waiting_total = (int(count or 0) for count in query.rows(sql.counts, *sql.args)[0])
         rows = query.rows(f"{sql.waiting} LIMIT {int(budget)}", *sql.args)
@@ -73,19 +74,11 @@ def remove_rows_of_lost_parents(warehouse: Warehouse, endpoint: Endpoint, now: d
     """Soft-deletes rows whose parent is removed, unless they stay for good, and forgets that its list was requested."""
     if not endpoint.parent:
         return
-    parent, key, column = by_name()[endpoint.parent], snake(endpoint.key), parent_column(endpoint)
     with warehouse.connect() as query:
-        listed = f"SELECT {snake(parent.key)} FROM {query.table(parent.name)} WHERE {has_detail(endpoint)}"
-        args = where_values(endpoint)
-        lost = f"{_removable(query, endpoint)} AND {column} NOT IN ({listed})"
-        try:
-            ((count,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {lost}", *args)
-            if count:
-                query.mark_removed(endpoint.name, key, lost, *args, now=now)
-            forget_lost_parents(query, endpoint, listed, *args)
+        remove_without_parent(query, endpoint, parent_column(endpoint), now, only=_removable(query, endpoint))
+        with suppress(DatabaseUndefinedRelation):
+            forget_lost_parents(query, endpoint, parent_keys(query, endpoint), *parent_args(endpoint))
             forget_superseded(query, endpoint)
-        except DatabaseUndefinedRelation:
-            return
 
 
 def find_parents(warehouse: Warehouse, endpoint: Endpoint, keys: Sequence[str]) -> set[str]:
@@ -95,9 +88,9 @@ def find_parents(warehouse: Warehouse, endpoint: Endpoint, keys: Sequence[str]) 
         for start in range(0, len(keys), KEYS_PER_QUERY):
             some = keys[start : start + KEYS_PER_QUERY]
             column, marks = snake(parent.key), ", ".join(["%s"] * len(some))
-            where = f"{column} IN ({marks}) AND {has_detail(endpoint)}"
+            where = f"{column} IN ({marks}) AND {is_parent(endpoint)}"
             rows = query.rows(
-                f"SELECT {column} FROM {query.table(parent.name)} WHERE {where}", *some, *where_values(endpoint)
+                f"SELECT {column} FROM {query.table(parent.name)} WHERE {where}", *some, *parent_args(endpoint)
             )
             found.update(str(key) for (key,) in rows)
     return found
@@ -119,16 +112,6 @@ def rows_of_killed_loads(warehouse: Warehouse, endpoint: Endpoint, parent: str) 
     ]
 
 
-def _mend(warehouse: Warehouse, query: Query, endpoint: Endpoint) -> None:
-    key, parents = snake(endpoint.key), warehouse.parents_of(endpoint)
-    try:
-        ((twice,),) = query.rows(f"SELECT count({key}) - count(DISTINCT {key}) FROM {query.table(endpoint.name)}")
-    except DatabaseUndefinedRelation:
-        return
-    if twice or has_orphans(query, parents):
-        mend(query, endpoint, parents, stale="_content_hash")
-
-
 def _removable(query: Query, endpoint: Endpoint) -> str:
     """SQL condition on rows that go with their parent. Of those that stay for good, it is what a killed load left: nobody
     can tell any more whether it is all.
@@ -141,14 +124,11 @@ def _count_outliving(query: Query, endpoint: Endpoint) -> int:
     """Counts rows that stay, although their parent is removed."""
     if not endpoint.keeps_rows:
         return 0
-    parent = by_name()[endpoint.parent or ""]
-    parents = f"SELECT {snake(parent.key)} FROM {query.table(parent.name)} WHERE {has_detail(endpoint)}"
-    where = f"removed_at IS NULL AND {parent_column(endpoint)} NOT IN ({parents})"
-    try:
-        ((rows,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {where}", *where_values(endpoint))
-    except DatabaseUndefinedRelation:
-        return 0
-    return int(rows)
+    where = f"removed_at IS NULL AND {parent_column(endpoint)} NOT IN ({parent_keys(query, endpoint)})"
+    with suppress(DatabaseUndefinedRelation):
+        ((rows,),) = query.rows(f"SELECT count(*) FROM {query.table(endpoint.name)} WHERE {where}", *parent_args(endpoint))
+        return int(rows)
+    return 0
 
 
 def _count_active(query: Query, endpoint: Endpoint, *, full_refresh: bool) -> int:
@@ -215,6 +195,17 @@ def _moved(endpoint: Endpoint, now: datetime) -> tuple[str, tuple[datetime, ...]
     return f"({moved} AND (p.state <> '{OPEN}' OR a.listed_rows <= {many} OR a.asked_at < %s))", (_before(now, MANY_H),)
 
 
+def _overdue(due: Due | None, now: datetime) -> tuple[str, tuple[datetime, ...]]:
+    """SQL: whether to request a list though its parent stands still, and the parameters of it."""
+    if not due:
+        return "1 = 0", ()
+    if not due.born:  # all at once, at the run of that hour
+        return "a.asked_at < %s", (_before(now, 24 * due.every_days - 1 + HOUR_H),)
+    is_young = f"(p.{snake(due.born)} > %s AND a.asked_at < %s)"
+    often = (_before(now, due.young_h), _before(now, HOUR_H))
+    return f"({is_young} OR a.asked_at < %s)", (*often, _before(now, 24 * due.every_days))
+
+
 class _Sql:
     """SQL over the parents that have a list, joined with what became of it.
 
@@ -228,7 +219,7 @@ class _Sql:
     def __init__(
         self, query: Query, endpoint: Endpoint, parent: Endpoint | None, now: datetime, most: int, *, nothing: bool = False
     ) -> None:
-        self._due, self._now = endpoint.due or Due("", 0, 0), now
+        self._due, self._now = endpoint.due, now
         wanted = [*SPAN, *(ask.only_if for ask in endpoint.asks if ask.only_if)] if parent and endpoint.asks else []
         self.carried = [*wanted, *endpoint.carried]
         key = snake(parent.key) if parent else "parent_key"
@@ -241,9 +232,9 @@ class _Sql:
         if not nothing:
             asked += f" LEFT JOIN {_loaded(query, endpoint)} l ON l.of_parent = p.{key}"
             changed += " OR l.broken > 0 OR COALESCE(l.loaded, 0) <> a.listed_rows"
-        is_young = f"p.{snake(self._due.born)} > %s AND a.asked_at < %s" if self._due.born else "%s > %s"
-        due = f"({changed} OR ({is_young}) OR a.asked_at < %s)"
-        source = f"FROM {parents} p {asked} WHERE {has_detail(endpoint, 'p.') if parent else '1 = 1'}"
+        is_overdue, when = _overdue(endpoint.due, now)
+        due = f"({changed} OR {is_overdue})"
+        source = f"FROM {parents} p {asked} WHERE {is_parent(endpoint, 'p.') if parent else '1 = 1'}"
         flags = f"CASE WHEN {changed} THEN 0 ELSE 1 END AS is_known, CASE WHEN {due} THEN 1 ELSE 0 END AS is_due"
         carried = "".join(f", p.{snake(name)}" for name in self.carried)
         names = f"p.{key} AS parent_key, p._content_hash AS parent_hash, a.listed_rows, a.asked_at"
@@ -252,16 +243,11 @@ class _Sql:
         columns = ", ".join(["SELECT parent_key, parent_hash, listed_rows", *map(snake, self.carried)])
         self.waiting = f"{columns} FROM ({told}) t WHERE is_due = 1 ORDER BY is_known, asked_at, parent_key"
         self.others = f"{columns} FROM ({told}) t WHERE is_due = 0 ORDER BY asked_at, parent_key"
-        self.args = (*often, *often, *self._times(), endpoint.name, *where_values(endpoint))
-
-    def _times(self) -> tuple[datetime, datetime, datetime]:
-        due, now = self._due, self._now
-        overdue = _before(now, 24 * (due.every_days or NEVER_DAYS) - (0 if due.born else 1 - HOUR_H))
-        return (_before(now, due.young_h), _before(now, HOUR_H), overdue) if due.born else (now, now, overdue)
+        self.args = (*often, *often, *when, endpoint.name, *parent_args(endpoint))
 
     def share(self, parents: int, last: datetime) -> int:
         """How many lists to request before they are due, so that they do not all come due at once."""
-        if not (self._due.born and self._due.every_days):
+        if not (self._due and self._due.born):
             return 0
         hours = min((self._now - (utc(last) or self._now)).total_seconds() / 3600, DAY_H)
         return int(parents * hours / (24 * self._due.every_days))

@@ -11,7 +11,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.naming import snake
-from include.api_video.sync.days import LAG
+from include.api_video.sync.day_spans import LAG
 from tests.integration import test_analytics
 from tests.integration.test_analytics import DIMENSIONS, HOUR, Story
 from tests.integration.test_destinations import AnyWarehouse, anywhere, database, places, postgres

@@ -340,3 +340,21 @@ def test_the_brake_counts_the_rows_of_all_lists_together(gone: int, stops: bool)
     outcome = run(table, {key: {} if int(key[1:]) < gone else {"en": "1"} for key in full}, also=list(full))
 
     assert (outcome.stopped_by is not None) is stops
+
+
+def test_lists_that_are_given_up_are_told_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    table, world = Table(), {"v1": {"en": "1"}, "v2": {"en": "1"}}
+    run(table, world)
+    for given_up in (["v1"], ["v2", "v1"]):
+        sync = table.begin(dict.fromkeys(world, "moved"), also=list(world))
+        for key in world:
+            if key in given_up:
+                assert not list(sync.give_up(key, f"no {key}.", START))
+            else:
+                list(sync.take(key, rows_of(key, world[key]), START, is_whole=True))
+        outcome = sync.outcome()
+        assert (outcome.active, outcome.items_total, outcome.removed) == (2, 2, 0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "captions of v1 cannot be read any more; what is loaded stays: no v1.",
+        "captions: 2 lists cannot be read any more, the first that of v1; what is loaded stays: no v1.",
+    ]

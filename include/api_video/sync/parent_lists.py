@@ -35,6 +35,7 @@ class ParentLists:
         self.asked: list[dict[str, Any]] = []
         self._kinds: Counter[str] = Counter()
         self._gone: dict[str, list[str]] = {}  # by parent
+        self._given_up: dict[str, str] = {}  # why, by parent
         self._compared: list[str] = []
         self._answered: set[str] = set()
         self._unread = self._moving = self._rejected = 0
@@ -107,7 +108,7 @@ class ParentLists:
 
         Yields the ``stored`` rows, whose load was killed, to load them once more: nobody else has them.
         """
-        log.warning("%s of %s cannot be read any more: %s", self._endpoint.name, parent_key, reason)
+        self._given_up[parent_key] = reason
         known = self._state.known.get(parent_key, {}).values()
         self._note(self.parents[parent_key], GIVEN_UP, sum(not row.removed for row in known), now)
         for row in stored:
@@ -139,6 +140,7 @@ class ParentLists:
 
     def outcome(self) -> Outcome:
         """Returns the counts of this run. Call it once ``is_done``."""
+        self._tell_given_up()
         state, kinds, kept = self._state, self._kinds, 0
         gone = [key for keys in self._gone.values() for key in keys]
         stopped_by: RemovalBrakeError | None = self._brake.find(len(gone), state.active)
@@ -162,6 +164,15 @@ class ParentLists:
             unproven=self._why_unproven(active, waiting, stopped_by),
             stopped_by=stopped_by,
         )
+
+    def _tell_given_up(self) -> None:
+        """Logs which lists were given up, once: after an outage they may be thousands."""
+        if not self._given_up:
+            return
+        (first, reason), name, many = min(self._given_up.items()), self._endpoint.name, len(self._given_up)
+        what = f"{name} of {first}" if many == 1 else f"{name}: {many} lists"
+        which = "" if many == 1 else f", the first that of {first}"
+        log.warning("%s cannot be read any more%s; what is loaded stays: %s", what, which, reason)
 
     def _why_unproven(self, active: int, waiting: int, stopped_by: RemovalBrakeError | None) -> str | None:
         name = self._endpoint.name

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.world import World
 from tests.documents import PROJECT, Document
@@ -20,7 +21,7 @@ NEEDED = ("videos", "live_streams", "analytics_days", "analytics_hours", "analyt
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A warehouse with the demo's analytics."""
-    with running(World(videos=40)) as demo:
+    with running(World(videos=40), Behaviour(rate_limit=100_000)) as demo:
         warehouse = Warehouse(demo, tmp_path_factory.mktemp("analytics") / "warehouse.duckdb")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(warehouse.file))

@@ -313,8 +313,15 @@ def who_watches(ask, is_loaded):
     def _section() -> mo.Html:
         title = "Who watches"
         text = "Plays by day and hour; of the last seven days, what is played most, where, on what, and to the end or not."
-        if viewing_days is None or viewing_hours is None or most_played is None or countries is None or devices is None:
-            return section(title, text, not_loaded("analytics_days", "analytics_videos"))
+        needed = {
+            ("analytics_days",): viewing_days,
+            ("analytics_hours",): viewing_hours,
+            ("analytics_videos", "videos", "live_streams"): most_played,
+            ("analytics_countries",): countries,
+            ("analytics_devices",): devices,
+        }
+        if lacking := [name for names, rows in needed.items() if rows is None for name in names]:
+            return section(title, text, not_loaded(*lacking))
         if not len(viewing_days):
             return section(title, text, note("No day of analytics is loaded."))
         days = _curve(viewing_days.assign(day=pd.to_datetime(viewing_days.day)), "day", "Plays by day", "%d %b")

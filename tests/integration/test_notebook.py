@@ -124,10 +124,31 @@ def test_the_charts_hold_the_rows_of_the_tables(changed: Warehouse) -> None:
     assert values["discarded"].videos.sum() == len(changed.demo.world.ids("discarded_videos"))
     assert values["recordings"].recordings.sum() == sum("liveStream" in row["source"] for row in listed)
     assert len(values["live_streams"]) == len(changed.demo.world.ids("live_streams"))
+    assert_viewing(changed, values)
     newest = changed.rows("SELECT resource, max(finished_at) FROM _syncs GROUP BY 1")
     assert {row[0] for row in newest} == set(values["freshness"].resource)
     ((new, gone),) = changed.rows("SELECT sum(new_rows), sum(removed_rows) FROM _syncs WHERE mode <> 'first'")
     assert (values["changes"].new.sum(), values["changes"].removed.sum()) == (new, gone)
+
+
+def assert_viewing(warehouse: Warehouse, values: dict[str, Any]) -> None:
+    """The charts of who watches: all that is loaded is of the last seven days. A deleted video keeps its plays."""
+    ((plays,),) = warehouse.rows("SELECT sum(plays) FROM analytics_days")
+    assert values["viewing_days"].plays.sum() == plays > 0
+    for name, column, table in (
+        ("countries", "country", "analytics_countries"),
+        ("devices", "device", "analytics_devices"),
+    ):
+        counted = warehouse.rows(f"SELECT sum(plays) FROM {table} WHERE removed_at IS NULL")
+        assert counted == [(values[name].plays.sum(),)] == [(plays,)], name
+        assert values[name][column].is_unique
+    ((most,),) = warehouse.rows("SELECT max(n) FROM (SELECT sum(plays) AS n FROM analytics_videos GROUP BY media_id)")
+    assert values["most_played"].plays.max() >= most
+    ((hours, of_day),) = warehouse.rows(
+        "SELECT sum(h.plays), any_value(d.plays) FROM analytics_hours h JOIN analytics_days d USING (day) "
+        "WHERE d.day = (SELECT max(day) FROM analytics_days WHERE state <> 'open')"
+    )
+    assert values["viewing_hours"].plays.sum() == hours == of_day
 
 
 def test_before_the_first_load_it_says_what_to_do_and_makes_no_file(tmp_path: Path, monkeypatch: Any) -> None:
@@ -185,7 +206,9 @@ def test_resources_that_are_switched_off_are_named(warehouse: Warehouse) -> None
     assert figures(html)["Videos"] == "30"
     assert figures(html)["Hours of video"] == UNKNOWN
     assert values["states"] is values["live_streams"] is values["summaries"] is None
-    assert html.count("which is not loaded: switch it on") == 6
+    assert values["viewing_days"] is values["most_played"] is values["devices"] is None
+    assert html.count("which is not loaded: switch it on") == 7
+    assert "analytics_hours" in html
 
 
 def test_an_account_without_videos_is_shown(tmp_path: Path, monkeypatch: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from include.api_video.catalog.endpoints import ENDPOINTS
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
@@ -104,5 +105,5 @@ def demo() -> Iterator[Demo]:
 def demo_environment(demo: Demo) -> dict[str, str]:
     """Environment that points the source at the demo API, with all resources switched on."""
     settings = demo_settings(demo)
-    assert len(json.loads(settings["SOURCES__API_VIDEO_SOURCE__RESOURCES"])) == 16
+    assert len(json.loads(settings["SOURCES__API_VIDEO_SOURCE__RESOURCES"])) == len(ENDPOINTS)
     return settings

@@ -19,6 +19,9 @@ def assert_equal(loaded: Loaded) -> None:
     for endpoint in ENDPOINTS:
         table = f"api_video_data.{endpoint.name}"
         rows = loaded.airflow.rows(f"SELECT {snake(endpoint.key)} FROM {table} WHERE removed_at IS NULL ORDER BY 1")
+        if endpoint.asks:
+            assert rows, f"{endpoint.name}: the check sums compares its numbers"
+            continue
         ids = loaded.demo.world.ids(endpoint.name)
         ids = [sha256_of(token) for token in ids] if endpoint.name == "upload_tokens" else ids
         assert [row[0] for row in rows] == sorted(ids), endpoint.name

@@ -108,7 +108,7 @@ def test_the_page_shows_a_run_as_it_is_in_the_tables(page: Page, server: Server)
             "ORDER BY finished_at DESC LIMIT 1"
         )
         row = cells(frame, endpoint.name)
-        assert (row["State"], row["Rows"], row["New"], row["Requests"]) == ("equal", str(rows), str(new), str(sent))
+        assert (row["State"], row["Rows"], row["New"], row["Requests"]) == ("equal", f"{rows:,}", f"{new:,}", f"{sent:,}")
 
 
 def test_the_page_of_one_run_and_the_link_from_a_task_show_that_run(page: Page, server: Server) -> None:

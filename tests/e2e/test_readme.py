@@ -147,9 +147,12 @@ def test_a_first_load_costs_what_the_formula_says(folder: tuple[Path, dict[str, 
         found = connection.execute("SELECT resource, active_rows, requests FROM api_video_data._syncs").fetchall()
     syncs = {resource: (rows, requests) for resource, rows, requests in found if by_name()[resource].on_by_default}
     details = sum(syncs[name][0] for name in ("video_status", "summary_source")) + VIDEOS  # each one's captions
+    days, a_day = map(int, re.search(r"\+  (\d+) x (\d+)  \+", README.text).groups())
+    loaded_days = syncs["analytics_days"][0]
+    assert 0 <= days - loaded_days <= 1  # 30 days back, to the hour
     lists = sum(syncs[name][0] for name in syncs if by_name()[name].is_list)
     sent = sum(requests for _, requests in syncs.values())
-    assert abs(sent - (lists / 100 + details)) <= few
+    assert abs(sent - (lists / 100 + details + loaded_days * a_day)) <= few
     assert details > 2 * VIDEOS
 
 

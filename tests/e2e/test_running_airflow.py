@@ -213,7 +213,10 @@ def test_the_schedule_runs_the_dag_with_its_groups_side_by_side(server: Server, 
 def test_tables_equal_the_api(server: Server, late: Late, demo: Demo) -> None:
     for endpoint in ENDPOINTS:
         ((count,),) = server.airflow.rows(f"SELECT count(*) FROM api_video_data.{endpoint.name} WHERE removed_at IS NULL")
-        assert count == len(demo.world.ids(endpoint.name)), endpoint.name
+        if endpoint.asks:
+            assert count, f"{endpoint.name}: the check sums compares its numbers"
+        else:
+            assert count == len(demo.world.ids(endpoint.name)), endpoint.name
     ((added,),) = server.airflow.rows("SELECT count(*) FROM api_video_data.players WHERE name = 'Added'")
     assert added == 1
 

@@ -116,16 +116,18 @@ def test_the_filters_of_each_list_are_all_there() -> None:
 
 
 def test_the_cost_of_a_first_load_is_calculated_as_said() -> None:
-    videos, summaries, pages, states, texts, few, total, minutes = (
+    videos, summaries, pages, states, texts, viewing, few, total, minutes = (
         int(number.replace(",", ""))
         for number in re.search(
-            r"([\d,]+) videos and ([\d,]+) summaries, all\scompleted: ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) = "
+            r"([\d,]+) videos and\s([\d,]+) summaries, all\scompleted: ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) = "
             r"([\d,]+) requests, ([\d,]+) minutes",
             README,
         ).groups()
     )
     assert (pages, states, texts) == ((videos + summaries) / 100, 2 * videos, summaries)
-    assert total == pages + states + texts + few
+    days, a_day = map(int, re.search(r"\+  (\d+) x (\d+)  \+", README).groups())
+    assert viewing == days * a_day
+    assert total == pages + states + texts + viewing + few
     assert minutes == -(-total // 500)
     assert f"about {few}\n" in README
     assert -(-videos // Settings("").max_detail_requests) == 7, "all states, and all captions, after the seventh run"

@@ -119,8 +119,8 @@ def test_the_cost_of_a_first_load_is_calculated_as_said() -> None:
     videos, summaries, pages, states, texts, viewing, few, total, minutes = (
         int(number.replace(",", ""))
         for number in re.search(
-            r"([\d,]+) videos and\s([\d,]+) summaries, all\scompleted: ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) = "
-            r"([\d,]+) requests, ([\d,]+) minutes",
+            r"([\d,]+) videos and\s([\d,]+) summaries, all\scompleted: ([\d,]+) \+ ([\d,]+) \+ ([\d,]+) \+ "
+            r"([\d,]+) \+ ([\d,]+) = ([\d,]+) requests, ([\d,]+) minutes",
             README,
         ).groups()
     )

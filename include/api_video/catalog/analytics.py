@@ -16,6 +16,7 @@ from include.api_video.catalog.model import Ask, Column, Due, Endpoint, Sync
 from include.api_video.catalog.storable import read_timestamp
 
 OPEN, CLOSED, SETTLED, PARTIAL_DAY, GAP = "open", "closed", "settled", "partial", "gap"  # states of a day
+WITH_NUMBERS = {"state": (OPEN, CLOSED, SETTLED, PARTIAL_DAY)}  # days that have lists
 ALL_TIME = "all time"  # stands for the parent of a list that belongs to no day
 _HOUR = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d)")
 
@@ -120,7 +121,7 @@ def _breakdown(resource: str, key: str, name: str, dimension: str, meaning: str,
         sync=Sync.LIST_PER_PARENT,
         columns=_values(key, name, of_value),
         parent="analytics_days",
-        parent_where={"state": (OPEN, CLOSED, SETTLED, PARTIAL_DAY)},
+        parent_where=WITH_NUMBERS,
         asks=tuple(Ask(f"buckets/{metric}/{dimension}", column) for metric, column in asks),
         meaning=meaning,
         **more,  # type: ignore[arg-type]
@@ -156,7 +157,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         sync=Sync.LIST_PER_PARENT,
         columns=HOUR,
         parent="analytics_days",
-        parent_where={"state": (OPEN, CLOSED, SETTLED, PARTIAL_DAY)},
+        parent_where=WITH_NUMBERS,
         asks=(
             Ask("timeseries/impression", "impressions"),
             Ask("timeseries/play", "plays"),
@@ -175,7 +176,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         sync=Sync.LIST_PER_PARENT,
         columns=VIDEO_OF_DAY,
         parent="analytics_days",
-        parent_where={"state": (OPEN, CLOSED, SETTLED, PARTIAL_DAY)},
+        parent_where=WITH_NUMBERS,
         asks=(
             Ask("buckets/impression/media-id", "impressions"),
             Ask("buckets/play/media-id", "plays"),

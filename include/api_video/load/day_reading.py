@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
-from include.api_video.api.analytics import add_up, as_number, is_of
+from include.api_video.api.analytics import as_number, is_of
 from include.api_video.api.client import REFUSED, UNREAD
 from include.api_video.api.origin import check_same, is_demo, was_demo_only
 from include.api_video.catalog.model import Ask
@@ -59,13 +59,8 @@ class DayReading(UnitReading[DaySync]):
 
     def _totals(self, unit: Unit) -> dict[str, Any]:
         """The day's numbers by column; null where api.video does not answer."""
-        totals: dict[str, Any] = {}
-        for ask in self.endpoint.asks:
-            answer = unit.answers[ask.column]
-            numbers = add_up(answer.rows, lambda _: "", ask.column)
-            totals[ask.column] = None if answer.refused else numbers.get("", 0)
         self._tell_refused(unit)
-        return totals
+        return {ask.column: self._number(unit, ask) for ask in self.endpoint.asks}
 
     # --- the sync -----------------------------------------------------------------------------------------------------
 

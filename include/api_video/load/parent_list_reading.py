@@ -52,10 +52,13 @@ class ParentListReading(UnitReading[ParentLists]):
             yield Question(parent.key, f"{path}?{urlencode(params)}")
             return
         start, end = utc(parent.fields.get("dayStart")) or self._started_at, utc(parent.fields.get("readTo"))
-        for ask in endpoint.asks:
-            if not ask.only_if or parent.fields.get(ask.only_if):
-                only_of = (ask.only_of[0], str(parent.fields.get(ask.only_of[1]))) if ask.only_of else None
-                yield self._question(parent.key, ask, start, end or self._started_at, only_of)
+        for ask in self._asks_of(parent):
+            only_of = (ask.only_of[0], str(parent.fields.get(ask.only_of[1]))) if ask.only_of else None
+            yield self._question(parent.key, ask, start, end or self._started_at, only_of)
+
+    def _asks_of(self, parent: ListedParent) -> list[Ask]:
+        """Without those whose answer is known to be empty."""
+        return [ask for ask in self.endpoint.asks if not ask.only_if or parent.fields.get(ask.only_if)]
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -107,11 +110,6 @@ class ParentListReading(UnitReading[ParentLists]):
             {name: value, **{column: None if n is None else n.get(value, 0) for column, n in columns.items()}}
             for value in values
         ]
-
-    @staticmethod
-    def _number(unit: Unit, ask: Ask) -> Any:
-        answer = unit.answers[ask.column]
-        return None if answer.refused else add_up(answer.rows, lambda _: "", ask.column).get("", 0)
 
     def _row(self, parent: str, item: Any) -> dict[str, Any] | None:
         """A row with its key, cleaned; None if it cannot be one: then it is rejected."""
@@ -176,7 +174,9 @@ class ParentListReading(UnitReading[ParentLists]):
         return partial(ParentLists, endpoint, state, brake, first=full_refresh or state.base_url is None)
 
     def _count_requests(self, sync: ParentLists) -> int:
-        return sum(len(list(self._questions_of(parent))) for parent in sync.parents.values())
+        if not self.endpoint.asks:
+            return len(sync.parents)
+        return sum(len(self._asks_of(parent)) for parent in sync.parents.values())
 
     def _resolve_lost_parents(self, warehouse: Warehouse) -> None:
         """Resolves what was rejected of lists whose parent is gone."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from dlt.common.jsonpath import compile_path
 
-from include.api_video.api.analytics import is_of, read_answer
+from include.api_video.api.analytics import add_up, is_of, read_answer
 from include.api_video.api.answers import read_page
 from include.api_video.api.client import MISSING, ODD, REFUSED, UNREAD
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Host
@@ -194,6 +194,12 @@ class UnitReading(AskedReading[Asked]):
             if page.rows and (page.has_next if page.pages_total is None else answer.pages < page.pages_total):
                 return answer.pages + 1
         return None
+
+    @staticmethod
+    def _number(unit: Unit, ask: Ask) -> Any:
+        """The number that answers a question; null where api.video does not answer."""
+        answer = unit.answers[ask.column]
+        return None if answer.refused else add_up(answer.rows, lambda _: "", ask.column).get("", 0)
 
     def _tell_refused(self, unit: Unit) -> None:
         """Logs which columns api.video does not answer for: once, not for each unit."""

@@ -236,6 +236,12 @@ def test_a_forbidden_resource_names_the_setting_that_leaves_it_out():
     assert "You cannot get analytics from this project." in message
 
 
+def test_a_forbidden_list_of_the_admin_api_is_not_blamed_on_the_other_key():
+    setting = "SOURCES__API_VIDEO_SOURCE__ADMIN_API_KEY"
+    error = read_error(403, {}, None, url="https://admin.api.video/projects", environment="production", key_setting=setting)
+    assert str(error).startswith("The admin API key may not read this (403 on https://admin.api.video/projects")
+
+
 def test_a_used_up_limit_carries_the_seconds_to_wait():
     body = {"type": DOCS + "too-many-requests", "title": "Too many requests.", "status": 429}
     error = error_of(429, body, {"X-RateLimit-Retry-After": "42"})

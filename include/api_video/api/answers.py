@@ -233,8 +233,9 @@ def read_error(
             f"SOURCES__API_VIDEO_SOURCE__ENVIRONMENT to the key's environment, production or sandbox.{doubt}"
         )
     if status == 403:
+        key = "admin API key" if key_setting.endswith("ADMIN_API_KEY") else "API key"
         return ApiVideoPermissionError(
-            f"The API key may not read this {where}: {_sentence(title or 'forbidden')} "
+            f"The {key} may not read this {where}: {_sentence(title or 'forbidden')} "
             f"Ask api.video's support, or leave the resource out of SOURCES__API_VIDEO_SOURCE__RESOURCES.{doubt}"
         )
     if status == 429:

@@ -255,7 +255,7 @@ class DaySync:
         """Leaves a day that could not be read for the next run."""
         self._answered.add(day)
         self._failed += 1
-        log.warning("%s of %s is left for the next run: %s", self._endpoint.name, day, reason)
+        log.warning("%s: %s is left for the next run: %s", self._endpoint.name, day, reason)
 
     def outcome(self) -> Outcome:
         """Returns the counts of this run. Call it once ``is_done``."""

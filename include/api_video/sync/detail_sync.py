@@ -55,7 +55,7 @@ class DetailSync:
         parent = self.parents[row[self._endpoint.key]]
         if UNREAD in row:
             self._kinds[parent.key] = "unread"
-            log.warning("%s of %s is left for the next run: %s", self._endpoint.name, parent.key, row[UNREAD])
+            log.warning("%s: %s is left for the next run: %s", self._endpoint.name, parent.key, row[UNREAD])
             return None
         gone = bool(row.get(MISSING))
         content = {} if gone else row

@@ -89,7 +89,9 @@ class ParentLists:
                 self._gone[parent_key] = gone
         else:
             self._moving += 1
-            log.warning("%s of %s changed while being read; the next run reads them again", self._endpoint.name, parent_key)
+            log.warning(
+                "%s: the list of %s changed while being read; the next run reads it again", self._endpoint.name, parent_key
+            )
         self._remember(parent, hashes, now, is_whole=is_whole, is_final=is_whole and not has_rejected)
 
     def _remember(
@@ -131,7 +133,7 @@ class ParentLists:
         """Leaves a list that the API failed to give for the next run."""
         self._answered.add(parent_key)
         self._unread += 1
-        log.warning("%s of %s are left for the next run: %s", self._endpoint.name, parent_key, reason)
+        log.warning("%s: %s is left for the next run: %s", self._endpoint.name, parent_key, reason)
 
     def reject(self, parent_key: str) -> None:
         """Records that the answer is no list; the next run requests it again."""

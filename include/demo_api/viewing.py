@@ -85,6 +85,7 @@ class Viewing:
         self._quiet_since: datetime | None = None
         self.clamps = False  # answers for the span that is left, in place of a 400
         self._hour = lru_cache(maxsize=24 * 400)(self._make_hour)
+        self._buckets = lru_cache(maxsize=16)(self._count_buckets)  # the pages of a list are counted once
 
     def quiet(self) -> None:
         """Nobody watches any more, and nothing comes late: what was seen stays."""
@@ -93,6 +94,10 @@ class Viewing:
     def wake(self) -> None:
         """Ends ``quiet``: as if it had never been."""
         self._quiet_since = None
+
+    def _known_until(self) -> int:
+        """The second until which the API knows what happened."""
+        return int(min(self.now(), self._quiet_since or self.now()).timestamp())
 
     def _make_hour(self, hour: int, plays_a_day: int) -> tuple[Session, ...]:
         company = self._company
@@ -109,7 +114,7 @@ class Viewing:
         if is_live:
             media = make_id("li", company.seed, dice.below(7))
         else:  # a few are watched often, every tenth never; one in fifty was deleted since
-            share = (dice.below(1000) / 1000) ** 3
+            share = ((dice.below(1000) + number % 997 / 997) / 1000) ** 3
             deleted = company.videos + 500 + dice.below(5)
             media = company.video_id(deleted if dice.one_in(50) else int(share * max(company.videos * 0.9, 1)))
         is_play = not dice.one_in(4)
@@ -140,8 +145,7 @@ class Viewing:
 
     def sessions(self, start: datetime, end: datetime, where: Mapping[str, Sequence[str]]) -> Iterator[Session]:
         """Sessions that began in a span (``end`` is exclusive), and that the API knows by now."""
-        begin_s, end_s = start.timestamp(), end.timestamp()
-        now_s = min(self.now(), self._quiet_since or self.now()).timestamp()
+        begin_s, end_s, now_s = start.timestamp(), end.timestamp(), self._known_until()
         for hour in range(int(begin_s // HOUR_S), int(-(-end_s // HOUR_S))):
             for session in self._hour(hour, self.plays_a_day):
                 is_there = begin_s <= session.at < end_s and session.known_at <= now_s
@@ -173,8 +177,20 @@ class Viewing:
         """A number for each value of a dimension that occurs in a span."""
         if metric == "play-total":
             return {key: float(count) for key, count in self.all_time(where).items()}
+        filters = tuple((name, tuple(values)) for name, values in where.items())
+        return self._buckets(metric, dimension, start, end, filters, self._known_until(), self.plays_a_day)
+
+    def _count_buckets(
+        self,
+        metric: str,
+        dimension: str,
+        start: datetime,
+        end: datetime,
+        filters: tuple[tuple[str, tuple[str, ...]], ...],
+        *_: int,  # what else the numbers depend on
+    ) -> dict[str, float]:
         found: dict[str, list[Session]] = {}
-        for session in self.sessions(start, end, where):
+        for session in self.sessions(start, end, dict(filters)):
             found.setdefault(session.values[dimension], []).append(session)
         return _numbers(metric, found)
 

@@ -71,7 +71,7 @@ def test_the_connection_form_tests_the_key(page: Page, server: Server, loaded: L
     with page.expect_response("**/connections/test") as answer:
         page.get_by_role("button", name="Test Connection").click()
     assert answer.value.ok, (answer.value.text(), answer.value.request.post_data)
-    expect(page.get_by_text("The key reads videos, discarded_videos").first).to_be_visible()
+    expect(page.get_by_text("The key reads videos, captions").first).to_be_visible()
 
     demo.behaviour.fail("/players", status=403, times=1)
     body = {"connection_id": "api_video", "conn_type": "api_video", "host": demo.url, "password": demo.api_key}
@@ -79,9 +79,9 @@ def test_the_connection_form_tests_the_key(page: Page, server: Server, loaded: L
     wrong = test_connection(server, {**body, "password": "wrong-key"})
 
     assert (refused["status"], tried["status"], wrong["status"]) == (False, True, False)
-    assert refused["message"].startswith("The key may not read players. It reads videos, discarded_videos, tags, ")
-    lists = "videos, discarded_videos, tags, watermarks, summaries, players, live_streams, webhooks, upload_tokens"
-    assert f"The key reads {lists} (production, " in tried["message"]
+    assert refused["message"].startswith("The key may not read players. It reads videos, captions, chapters, ")
+    lists = "videos, captions, chapters, discarded_videos, tags, watermarks, summaries, players, live_streams, analytics_days"
+    assert f"The key reads {lists}, webhooks, upload_tokens (production, " in tried["message"]
     assert "api.video refused the API key" in wrong["message"]
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,13 @@ from tests.browser import NoBrowserError, browsing
 from tests.integration.conftest import change
 from tests.lacking import leave_out
 from tests.webhook import running_webhook
+
+
+def world_of(videos: int) -> World:
+    """A company's account with two days of viewing: a first load of 30 days is what ``make run`` is tested with."""
+    world = World(videos)
+    world.viewing.retention = timedelta(days=2)
+    return world
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +51,7 @@ class Loaded:
 def loaded(migrated_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     """The first run that several test files examine: its tables, and what Airflow shows of it."""
     airflow = own_home(migrated_home, tmp_path_factory.mktemp("loaded") / "home")
-    with running(World(60), Behaviour(rate_limit=100_000)) as demo, running_webhook() as webhook:
+    with running(world_of(60), Behaviour(rate_limit=100_000)) as demo, running_webhook() as webhook:
         settings = {**demo_settings(demo), "API_VIDEO__ALERTS__WEBHOOK_URL": webhook.url}
         settings["API_VIDEO_ACCOUNTS"] = '["default", "training"]'
         for name in ("DLT_DATA_DIR", "PIPELINES_DIR"):  # dlt's own settings for folders
@@ -97,7 +105,7 @@ def airflow(migrated_home: Path, warm_airflow: Airflow) -> Airflow:
 @pytest.fixture
 def demo() -> Iterator[Demo]:
     """A demo API with 60 videos."""
-    with running(World(60), Behaviour(rate_limit=100_000)) as demo:
+    with running(world_of(60), Behaviour(rate_limit=100_000)) as demo:
         yield demo
 
 

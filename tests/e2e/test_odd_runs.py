@@ -10,8 +10,8 @@ from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Host
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
-from include.demo_api.world import World
 from tests.airflow_home import Airflow
+from tests.e2e.conftest import world_of
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,7 @@ def test_a_connection_has_the_key_and_a_form_chooses_resources(
 def test_a_connection_that_somebody_makes_wins_over_the_demo_from_the_next_run_on(airflow: Airflow, demo: Demo) -> None:
     """As with `make ui` and the compose file: Airflow was started with the demo, and goes on with it."""
     beside = {"API_VIDEO_DEMO_URL": demo.url}
-    with running(World(20), Behaviour(rate_limit=100_000)) as account:
+    with running(world_of(20), Behaviour(rate_limit=100_000)) as account:
         connection = json.dumps({"conn_type": "http", "host": account.url, "password": account.api_key})
         command = ("airflow", "dags", "test", "api_video", "-c")
 

@@ -80,8 +80,8 @@ def test_the_connection_form_tests_the_key(page: Page, server: Server, loaded: L
 
     assert (refused["status"], tried["status"], wrong["status"]) == (False, True, False)
     assert refused["message"].startswith("The key may not read players. It reads videos, captions, chapters, ")
-    lists = "videos, captions, chapters, discarded_videos, tags, watermarks, summaries, players, live_streams, analytics_days"
-    assert f"The key reads {lists}, webhooks, upload_tokens (production, " in tried["message"]
+    lists = "discarded_videos, tags, watermarks, summaries, players, live_streams, analytics_days, webhooks, upload_tokens"
+    assert f"The key reads videos, captions, chapters, {lists} (production, " in tried["message"]
     assert "api.video refused the API key" in wrong["message"]
 
 

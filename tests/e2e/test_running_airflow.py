@@ -26,10 +26,10 @@ from include.api_video.catalog.endpoints import ENDPOINTS, group_names
 from include.demo_api.__main__ import settings as demo_settings
 from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import Demo, running
-from include.demo_api.world import World
 from tests.airflow_home import IS_3_3, Server, own_home, running_airflow, wait_until
 from tests.browser import cells, log_in, open_page
 from tests.documents import document
+from tests.e2e.conftest import world_of
 from tests.webhook import Webhook, running_webhook
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ Run = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
-    with running(World(60), Behaviour(rate_limit=100_000)) as demo:
+    with running(world_of(60), Behaviour(rate_limit=100_000)) as demo:
         yield demo
 
 

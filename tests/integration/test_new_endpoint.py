@@ -80,7 +80,7 @@ def test_a_new_list_is_one_entry(tmp_path: Path, python: Python) -> None:
     text = family.read_text(encoding="utf-8")
     family.write_text(text.replace(START, COLUMNS + START + ENTRY), encoding="utf-8")
 
-    output = load(python, "all")
+    output = load(python, "videos", "players", "playlists")
     docs = python("-c", "from include.api_video.docs.write import resource_table; print(resource_table())")
     groups = python("-c", "from include.api_video.catalog.endpoints import group_names; print(group_names()['players'])")
 

@@ -150,8 +150,10 @@ def uses_relative_links(entry: Endpoint) -> bool:
     return entry.path in RELATIVE_LINKS
 
 
-def envelope(entry: Endpoint, query: Query, total: int, rows: list[Row], host: str | None) -> Row:
-    """A page as the API sends it. ``host`` makes its links absolute; these then contain only the page number."""
+def envelope(entry: Endpoint, query: Query, total: int, rows: list[Row], host: str | None, path: str | None = None) -> Row:
+    """A page as the API sends it. ``host`` makes its links absolute; these then contain only the page number. ``path`` is
+    that of a list of a parent.
+    """
     pages = -(-total // query.page_size)
     pagination = {
         "currentPage": query.page,
@@ -159,13 +161,12 @@ def envelope(entry: Endpoint, query: Query, total: int, rows: list[Row], host: s
         "pageSize": query.page_size,
         "pagesTotal": pages,
         "itemsTotal": total,
-        "links": _links(entry, query, pages, host),
+        "links": _links(path or LINKS_TO.get(entry.path, entry.path), query, pages, host),
     }
     return {"data": rows, "pagination": pagination}
 
 
-def _links(entry: Endpoint, query: Query, pages: int, host: str | None) -> list[Row]:
-    path = LINKS_TO.get(entry.path, entry.path)
+def _links(path: str, query: Query, pages: int, host: str | None) -> list[Row]:
     targets = {"self": query.page, "first": 1, "last": max(pages, 1)}
     if query.page > 1:
         targets["previous"] = query.page - 1

@@ -107,7 +107,7 @@ def _inner_handler(world: World, behaviour: Behaviour, entry: Endpoint) -> Handl
             raise problem(404, name=name)
         rows = _rewritten(behaviour, entry.name, rows)
         start = (query.page - 1) * query.page_size
-        page = envelope(entry, query, len(rows), rows[start : start + query.page_size], None)
+        page = envelope(entry, query, len(rows), rows[start : start + query.page_size], None, request.url.path)
         page = behaviour.rewrite_page(entry.name, page) if behaviour.rewrite_page else page
         return json_response(page, as_is=bool(behaviour.rewrite))
 

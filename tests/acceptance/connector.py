@@ -104,8 +104,8 @@ class Connector:
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
-    def start(self, *, full: bool = False, **environment: str) -> Run:
-        """Starts a run; with ``full`` it compares whole lists."""
+    def start(self, *arguments: str, full: bool = False, **environment: str) -> Run:
+        """Starts a run; with ``full`` it compares whole lists. ``arguments`` are for this project's command alone."""
         number = next(self._numbers)
         temporary, output = self.folder / f"tmp{number}", self.folder / f"output{number}.txt"
         temporary.mkdir()
@@ -113,7 +113,7 @@ class Connector:
         if full:
             words[f"{SECTION}FULL_CHECK_HOURS"] = "0"
         if not COMMAND:
-            pid = self._forker.start("include.api_video", [], words, output)
+            pid = self._forker.start("include.api_video", arguments, words, output)
             return Run(self._forker, output, temporary, pid)
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -121,9 +121,9 @@ class Connector:
             )
         return Run(self._forker, output, temporary, process.pid, process)
 
-    def run(self, *, full: bool = False, **environment: str) -> Run:
+    def run(self, *arguments: str, full: bool = False, **environment: str) -> Run:
         """Runs the connector to its end; it must succeed."""
-        run = self.start(full=full, **environment)
+        run = self.start(*arguments, full=full, **environment)
         assert run.wait() == 0, run.output
         return run
 

@@ -75,6 +75,13 @@ def test_a_page_says_where_it_stands(steady: Demo) -> None:
     assert answer["pagination"] == {**counts, "links": links}
 
 
+def test_the_links_of_a_parents_list_name_the_parent(steady: Demo) -> None:
+    """They named ``/videos/{videoId}/captions``, as no address can be."""
+    path = f"/videos/{steady.world.ids('videos')[0]}/captions"
+    links = get(steady, path).json()["pagination"]["links"]
+    assert {link["uri"] for link in links} == {f"{path}?currentPage=1&pageSize=25"}
+
+
 @pytest.mark.parametrize("entry", OBJECTS, ids=lambda entry: entry.name)
 def test_each_object_is_found_by_its_parents_key(steady: Demo, entry: Endpoint) -> None:
     field = by_name()[entry.parent or ""].key

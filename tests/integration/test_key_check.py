@@ -58,6 +58,12 @@ def test_another_address_is_asked_although_the_last_run_was_good(warehouse: Ware
     assert prepare(warehouse) == 1
 
 
+def test_the_question_is_one_that_the_api_answers(warehouse: Warehouse) -> None:
+    """It asked for a page of one row, although GET /videos documents a 400 below ten."""
+    prepare(warehouse)
+    assert [request.status for request in warehouse.demo.log] == [200]
+
+
 @pytest.mark.parametrize("status", [403, 500, 503])
 def test_what_is_no_word_about_the_key_stops_nothing(warehouse: Warehouse, status: int) -> None:
     warehouse.demo.behaviour.fail(".*", status=status)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests import browser
+from tests.acceptance import prism
 from tests.lacking import LACKING, closing_lines, leave_out
 
 
@@ -41,3 +42,20 @@ def test_a_download_that_fails_is_a_sentence(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("PLAYWRIGHT_DOWNLOAD_HOST", "http://127.0.0.1:9")  # nobody listens there
     with pytest.raises(browser.NoBrowserError, match=r"could not be downloaded: install Chromium, Chrome or Edge"):
         browser.download_browser(tmp_path)
+
+
+def test_without_node_the_contracts_test_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(prism.NoPrismError, match=r"^Prism needs Node.js 18.20.1 or later with npx \(apt-get install npm"):
+        prism.find_prism()
+
+
+def test_a_download_of_prism_that_fails_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("node", "npx"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 1\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(
+        prism.NoPrismError, match=r"^npx could not download @stoplight/prism-cli@[\d.]+: it needs a network$"
+    ):
+        prism.find_prism()

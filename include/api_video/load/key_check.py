@@ -20,10 +20,12 @@ from include.api_video.warehouse.warehouse import Warehouse
 
 log = logging.getLogger("api_video")
 WHOLE_ANSWER_S = 20.0
+# OpenAPI's parameter pageSize allows 1 to 100, its 400 of GET /videos says 10 to 100.
+FEW = 10
 
 
 def check_key(warehouse: Warehouse, settings: Settings) -> None:
-    """Requests one row of a list, unless the key is known to be good.
+    """Requests a few rows of a list, unless the key is known to be good.
 
     Raises:
         ApiVideoKeyError: api.video refuses the key. Any other error is left to the task that meets it.
@@ -35,7 +37,7 @@ def check_key(warehouse: Warehouse, settings: Settings) -> None:
     path = lists[-1].path  # the last list is a short one
     with closing(ApiVideoSession(settings, Host.MAIN, attempts=1, whole_answer_s=WHOLE_ANSWER_S)) as session:
         try:
-            session.get(settings.url_of(Host.MAIN) + path, params={"currentPage": 1, "pageSize": 1})
+            session.get(settings.url_of(Host.MAIN) + path, params={"currentPage": 1, "pageSize": FEW})
         except ApiVideoKeyError:
             raise
         except ApiVideoError as error:

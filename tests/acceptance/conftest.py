@@ -51,15 +51,11 @@ class Stage:
         self._lock = threading.Lock()
         self._loaded: dict[Any, Connector] = {}
 
-    def empty(
-        self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS, begin: Begin | None = None
-    ) -> Connector:
+    def empty(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS, begin: Begin | None = None) -> Connector:
         """A connector with an empty warehouse, and a new API."""
         return self._connector(resources, videos, begin, None)
 
-    def loaded(
-        self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS, begin: Begin | None = None
-    ) -> Connector:
+    def loaded(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS, begin: Begin | None = None) -> Connector:
         """A connector that has loaded all that a new API lists. All APIs start alike, so this first load is made once."""
         name = (videos, tuple(resources), begin)
         with self._lock:
@@ -70,9 +66,7 @@ class Stage:
                 self._loaded[name] = first
         return self._connector(resources, videos, begin, self._loaded[name])
 
-    def _connector(
-        self, resources: Sequence[str], videos: int, begin: Begin | None, loaded: Connector | None
-    ) -> Connector:
+    def _connector(self, resources: Sequence[str], videos: int, begin: Begin | None, loaded: Connector | None) -> Connector:
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
         clock = FileClock(folder / "clock") if begin else None

@@ -145,7 +145,11 @@ class Connector:
         if full:
             words[f"{SECTION}FULL_CHECK_HOURS"] = "0"
         if not COMMAND:
-            code = f"from tests.clocks import run_at; run_at({str(self.clock.file)!r}, 'include.api_video')" if self.clock else ""
+            code = (
+                f"from tests.clocks import run_at; run_at({str(self.clock.file)!r}, 'include.api_video')"
+                if self.clock
+                else ""
+            )
             pid = self._forker.start("include.api_video", [], words, output, code=code)
             return Run(self._forker, output, temporary, pid)
         with output.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Who watched what is complete, though a day closes during a run, or no run comes by for longer than api.video remembers."""
+"""Who watched what is complete, though a day closes during a run, or no run comes by for longer than it is kept."""
 
 from __future__ import annotations
 

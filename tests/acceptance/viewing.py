@@ -152,11 +152,10 @@ class Viewing:
 
     def _list(self, table: str, start: datetime, end: datetime) -> Numbers:
         _, dimension, metrics = LISTS[table]
-        if dimension:
-            asked = [self._analytics.numbers(f"buckets/{m}/{dimension}", "dimensionValue", start, end) for m in metrics.values()]
-        else:
-            asked = [self._analytics.numbers(f"timeseries/{m}", "emittedAt", start, end) for m in metrics.values()]
-        return {value: [numbers[value] for numbers in asked] for value in set().union(*asked)}
+        value = "dimensionValue" if dimension else "emittedAt"
+        paths = [f"buckets/{metric}/{dimension}" if dimension else f"timeseries/{metric}" for metric in metrics.values()]
+        asked = [self._analytics.numbers(path, value, start, end) for path in paths]
+        return {name: [numbers[name] for numbers in asked] for name in sorted(set[str]().union(*asked))}
 
     # --- what is in the tables ----------------------------------------------------------------------------------------
 

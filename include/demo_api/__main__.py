@@ -17,11 +17,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.settings.addresses import beside_a_proxy
 from include.api_video.settings.demo import VARIABLE
 from include.demo_api.behaviour import Behaviour
+from include.demo_api.clock import FileClock
 from include.demo_api.server import HOST, Demo, running
 from include.demo_api.world import World
 
@@ -72,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     serving = commands.add_parser("serve", help="serve until Ctrl-C")
     serving.add_argument("--port", type=int, default=8090, help="0 takes a free one (default: %(default)s)")
     serving.add_argument("--host", default=HOST, help="0.0.0.0 serves other machines, too (default: %(default)s)")
+    serving.add_argument(
+        "--clock", type=Path, metavar="FILE", help="the time of the analytics is that of this file's last modification"
+    )
     executing = commands.add_parser("exec", help="run a command with the demo API as its source")
     executing.add_argument("command", nargs="+", metavar="command", help="put -- before it")
     executing.add_argument("--fallback", action="store_true", help="only where no API key is set: any key wins")
@@ -84,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     world, behaviour = World(options.videos, options.seed), Behaviour(rate_limit=options.limit)
     if options.action == "serve":
+        if options.clock:
+            world.viewing.now = FileClock(options.clock)
         try:
             return serve(world, behaviour, options.host, options.port)
         except OSError as error:

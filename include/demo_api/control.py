@@ -8,6 +8,8 @@
     DELETE /_demo/faults
     POST   /_demo/changes    {"change": "update", "resource": "videos", "key": "vi...", "fields": {"title": "New"}}
     POST   /_demo/changes    {"change": "list", "resource": "captions", "key": "vi...", "rows": [...]}
+    POST   /_demo/changes    {"change": "watch", "key": "vi...", "fields": {"at": "2026-11-26T05:00:00+00:00", "plays": 3}}
+    POST   /_demo/changes    {"change": "time", "fields": {"now": "2026-11-27T00:00:00+00:00"}}
     POST   /_demo/hooks      {"path": "/videos", "requests": 2, "change": {"change": "discard", "key": "vi..."}}
     GET    /_demo/ids/videos, GET /_demo/listed/videos
     GET    /_demo/requests?path_prefix=/videos, DELETE /_demo/requests
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -29,6 +32,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from include.demo_api.behaviour import Behaviour
+from include.demo_api.clock import FileClock
 from include.demo_api.oddities import Traffic
 from include.demo_api.samples import Row
 from include.demo_api.world import World
@@ -49,12 +53,19 @@ def apply_change(world: World, change: Row) -> str | None:
         world.delete(resource, key)
     elif kind == "list":
         world.set_inner(resource, key, change.get("rows") or [])
+    elif kind == "watch":
+        with world.lock:
+            world.viewing.watch(key, datetime.fromisoformat(fields["at"]), int(fields.get("plays", 1)))
+    elif kind == "time":
+        if not isinstance(clock := world.viewing.now, FileClock):
+            raise ValueError("this demo's clock cannot be set: start it with --clock FILE")
+        clock.set(datetime.fromisoformat(fields["now"]))
     elif kind == "discard":
         world.discard_video(key)
     elif kind == "restore":
         world.restore_video(key)
     else:
-        raise ValueError(f"unknown change {kind!r}; known: add, update, delete, list, discard, restore")
+        raise ValueError(f"unknown change {kind!r}; known: add, update, delete, list, watch, time, discard, restore")
     return None
 
 

@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+from include.demo_api.clock import FileClock
 from tests.demo_client import LISTENS, DemoClient, read_settings
 from tests.forker import Forker
 
@@ -14,10 +15,13 @@ from tests.forker import Forker
 class Api(DemoClient):
     """A demo API, started by the forker."""
 
-    def __init__(self, forker: Forker, folder: Path, videos: int, environment: dict[str, str]) -> None:
+    def __init__(
+        self, forker: Forker, folder: Path, videos: int, environment: dict[str, str], clock: FileClock | None = None
+    ) -> None:
         output = folder / "api.txt"
         output.touch()
         arguments = ["serve", "--port", "0", "--limit", "1000000", "--videos", str(videos)]
+        arguments += ["--clock", str(clock.file)] if clock else []
         self._forker, self._pid = forker, forker.start("include.demo_api", arguments, environment, output)
         deadline = time.monotonic() + 30
         while LISTENS not in (said := output.read_text()):

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
+from include.demo_api.clock import FileClock
 from tests.acceptance.api import Api
 from tests.acceptance.connector import RESOURCES, Connector
 from tests.conftest import OURS
@@ -25,6 +27,19 @@ MODULES = ("proof.report", "load.runner", "load.source", "settings.settings", "w
 IMPORTED: tuple[str, ...] = ("dlt", "duckdb", "dlt.destinations.impl.duckdb.duck", "uvicorn")
 IMPORTED += tuple(f"include.api_video.{name}" for name in MODULES)
 IMPORTED += tuple(f"include.demo_api.{name}" for name in ("server", "world"))
+IMPORTED += ("tests.clocks",)
+
+
+class Begin(NamedTuple):
+    """When a story of viewing begins, and the time zone of its days."""
+
+    now: datetime
+    zone: str = "UTC"
+
+
+# The evening before a day of 25 hours, and of 23.
+CLOCKS_GO_BACK = Begin(datetime(2026, 10, 24, 20, 17, tzinfo=timezone.utc), "Europe/Paris")
+CLOCKS_GO_FORWARD = Begin(datetime(2026, 10, 3, 10, 17, tzinfo=timezone.utc), "Australia/Sydney")
 
 
 class Stage:
@@ -34,29 +49,33 @@ class Stage:
         self._forker, self._folder, self._environment = forker, folder, environment
         self._numbers, self._apis = count(1), list[Api]()
         self._lock = threading.Lock()
-        self._loaded: dict[tuple[int, tuple[str, ...]], Path] = {}
+        self._loaded: dict[Any, Connector] = {}
 
-    def empty(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS) -> Connector:
+    def empty(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS, begin: Begin | None = None) -> Connector:
         """A connector with an empty warehouse, and a new API."""
-        return self._connector(resources, videos, None)
+        return self._connector(resources, videos, begin, None)
 
-    def loaded(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS) -> Connector:
+    def loaded(self, resources: Sequence[str] = RESOURCES, videos: int = VIDEOS, begin: Begin | None = None) -> Connector:
         """A connector that has loaded all that a new API lists. All APIs start alike, so this first load is made once."""
-        name = (videos, tuple(resources))
+        name = (videos, tuple(resources), begin)
         with self._lock:
             if name not in self._loaded:
-                first = self._connector(resources, videos, None)
+                first = self._connector(resources, videos, begin, None)
                 first.run()
                 first.assert_equal()
-                self._loaded[name] = first.file
-        return self._connector(resources, videos, self._loaded[name])
+                self._loaded[name] = first
+        return self._connector(resources, videos, begin, self._loaded[name])
 
-    def _connector(self, resources: Sequence[str], videos: int, loaded: Path | None) -> Connector:
+    def _connector(self, resources: Sequence[str], videos: int, begin: Begin | None, loaded: Connector | None) -> Connector:
         folder = self._folder / str(next(self._numbers))
         folder.mkdir()
-        api = Api(self._forker, folder, videos, self._environment)
+        clock = FileClock(folder / "clock") if begin else None
+        if begin and clock:
+            clock.set(begin.now)
+        api = Api(self._forker, folder, videos, self._environment, clock)
         self._apis.append(api)
-        return Connector(self._forker, api, folder, self._environment, resources, loaded)
+        zone = begin.zone if begin else "UTC"
+        return Connector(self._forker, api, folder, self._environment, resources, loaded, clock, zone)
 
     @contextmanager
     def side_by_side(self, cases: Mapping[Any, Callable[[], T]], at_once: int) -> Iterator[dict[Any, Future[T]]]:

@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ import duckdb
 
 from include.api_video.catalog.endpoints import by_name
 from include.api_video.catalog.naming import snake
+from include.demo_api.clock import FileClock
+from tests.acceptance import viewing
 from tests.acceptance.api import Api
+from tests.acceptance.viewing import Analytics, Viewing
 from tests.forker import PROJECT, Forker
 
 COMMAND = os.environ.get("ACCEPTANCE_COMMAND")
@@ -77,7 +81,12 @@ class Connector:
 
     Args:
         folder: an empty folder for the DuckDB file, temporary files and outputs.
-        loaded: a warehouse to copy and start with.
+        loaded: another one, whose warehouse to copy and start with.
+        clock: the time of the API's analytics and of the runs; None: real time.
+        zone: the time zone of the days of analytics.
+
+    Attributes:
+        viewing: what its tables of analytics must have; None if it loads none.
     """
 
     def __init__(
@@ -87,7 +96,9 @@ class Connector:
         folder: Path,
         environment: dict[str, str],
         resources: Sequence[str] = RESOURCES,
-        loaded: Path | None = None,
+        loaded: Connector | None = None,
+        clock: FileClock | None = None,
+        zone: str = "UTC",
     ) -> None:
         self.api, self.folder, self.file, self.resources = api, folder, folder / "warehouse.duckdb", tuple(resources)
         self._forker, self._numbers = forker, count(1)
@@ -99,8 +110,29 @@ class Connector:
             "DESTINATION__DUCKDB__CREDENTIALS": str(self.file),
             "DLT_DATA_DIR": str(folder / "data"),
         }
+        self.clock, self.viewing = clock, self._viewing(loaded, zone)
+        if clock:
+            self._environment |= {"ACCEPTANCE_CLOCK": str(clock.file), f"{SECTION}ANALYTICS_TIMEZONE": zone}
         if loaded:
-            shutil.copyfile(loaded, self.file)
+            shutil.copyfile(loaded.file, self.file)
+
+    def _viewing(self, loaded: Connector | None, zone: str) -> Viewing | None:
+        tables = tuple(name for name in self.resources if name in viewing.TABLES)
+        if not tables:
+            return None
+        analytics = Analytics(self.api.url, self.api.settings[f"{SECTION}API_KEY"])
+        return loaded.viewing.copy(analytics) if loaded and loaded.viewing else Viewing(analytics, tables, zone)
+
+    @property
+    def now(self) -> datetime:
+        """The time of the runs. It stands still until it is set."""
+        assert self.clock
+        return self.clock()
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        assert self.clock
+        self.clock.set(moment)
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
@@ -113,7 +145,12 @@ class Connector:
         if full:
             words[f"{SECTION}FULL_CHECK_HOURS"] = "0"
         if not COMMAND:
-            pid = self._forker.start("include.api_video", arguments, words, output)
+            code = (
+                f"from tests.clocks import run_at; run_at({str(self.clock.file)!r}, 'include.api_video')"
+                if self.clock
+                else ""
+            )
+            pid = self._forker.start("include.api_video", arguments, words, output, code=code)
             return Run(self._forker, output, temporary, pid)
         with output.open("wb") as file:
             process = subprocess.Popen(
@@ -125,7 +162,13 @@ class Connector:
         """Runs the connector to its end; it must succeed."""
         run = self.start(*arguments, full=full, **environment)
         assert run.wait() == 0, run.output
+        self.see_run()
         return run
+
+    def see_run(self, began: datetime | None = None) -> None:
+        """Notes what a run that succeeded must have read of the analytics. ``run`` does so, too."""
+        if self.viewing:
+            self.viewing.see_run(began or self.now)
 
     # --- what is in the warehouse -------------------------------------------------------------------------------------
 
@@ -158,7 +201,7 @@ class Connector:
 
     def assert_equal(self, *, content: bool = True) -> None:
         """Asserts that each table holds what the API lists, each row once, without orphaned or duplicate child rows."""
-        for resource in self.resources:
+        for resource in (name for name in self.resources if not by_name()[name].asks):
             key = snake(by_name()[resource].key)
             active = [row[0] for row in self.rows(f"SELECT {key} FROM {resource} WHERE removed_at IS NULL ORDER BY 1")]
             listed = self.api.ids(resource)
@@ -167,6 +210,8 @@ class Connector:
             assert active == sorted(listed), resource
             twice = self.rows(f"SELECT {key} FROM {resource} GROUP BY 1 HAVING count(*) > 1")
             assert not twice, resource
+        if self.viewing:
+            self.viewing.assert_equal(self.rows)
         self.assert_no_orphans()
         if content:
             self.assert_same_content()

@@ -6,14 +6,16 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.conftest import Stage
+from tests.acceptance.conftest import CLOCKS_GO_BACK, Stage
 from tests.acceptance.connector import COMMAND, Connector, Run
+from tests.acceptance.viewing import FEW
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +52,16 @@ def with_changes(connector: Connector) -> Connector:
     return connector
 
 
+def with_viewing(connector: Connector) -> Connector:
+    """Lets a day close that was read, with plays that come late and of a video that is deleted."""
+    api, first = connector.api, connector.api.ids("videos")[0]
+    connector.now += timedelta(hours=27)
+    for hours in (0.5, 26, 50):
+        api.change("watch", key=first, at=(connector.now - timedelta(hours=hours)).isoformat(), plays=3)
+    api.change("delete", key=first)
+    return connector
+
+
 def kill_after_answers(stage: Stage, kind: str, answers: int) -> tuple[Connector, bool]:
     connector = begin(stage, kind)
     connector.api.forget_requests()
@@ -79,6 +91,8 @@ def kill_after_time(stage: Stage, kind: str, fraction: float, seconds: float) ->
 
 
 def begin(stage: Stage, kind: str) -> Connector:
+    if kind == "viewing":
+        return with_viewing(stage.loaded(("videos", *FEW), begin=CLOCKS_GO_BACK))
     return stage.empty(RESOURCES) if kind == "first" else with_changes(stage.loaded(RESOURCES))
 
 
@@ -137,6 +151,21 @@ def whole_run_s(whole_stage: Stage) -> float:
     """Seconds that a whole run takes."""
     with whole_stage.act() as stage:
         return begin(stage, "changes").run().seconds
+
+
+@pytest.fixture(scope="module")
+def whole_run_of_viewing_s(whole_stage: Stage) -> float:
+    """Seconds that a whole run takes which reads analytics, too."""
+    with whole_stage.act() as stage:
+        return begin(stage, "viewing").run().seconds
+
+
+@pytest.mark.parametrize("fraction", FRACTIONS[1::2], ids=lambda fraction: f"{fraction:.2f}")
+def test_killed_at_a_random_moment_of_viewing(stage: Stage, fraction: float, whole_run_of_viewing_s: float) -> None:
+    connector, was_running = kill_after_time(stage, "viewing", fraction, whole_run_of_viewing_s)
+
+    assert was_running
+    rerun(connector)
 
 
 def rerun(connector: Connector) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from include.demo_api.behaviour import Behaviour
 from include.demo_api.server import running
 from include.demo_api.viewing import RETENTION, Viewing
 from include.demo_api.world import World
+from tests.clocks import replace_clock
 from tests.integration.conftest import Run, Warehouse
 
 ANALYTICS = tuple(endpoint.name for endpoint in ENDPOINTS)
@@ -46,9 +46,7 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, viewing: Viewing) -> None:
         self.now = NOON
         viewing.now = lambda: self.now
-        for name, module in list(sys.modules.items()):
-            if name.startswith("include.api_video") and hasattr(module, "now_utc"):
-                monkeypatch.setattr(module, "now_utc", lambda: self.now)
+        replace_clock(lambda: self.now, monkeypatch.setattr)
 
 
 class Story:

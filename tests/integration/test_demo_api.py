@@ -7,6 +7,8 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from include.api_video.catalog.endpoints import ENDPOINTS, by_name
 from include.api_video.catalog.model import Column, Endpoint, Host, Sync
 from include.demo_api.__main__ import main
 from include.demo_api.behaviour import Behaviour
+from include.demo_api.clock import FileClock
 from include.demo_api.server import DEMO_ADMIN_API_KEY, DEMO_API_KEY, Demo, running
 from include.demo_api.world import World
 
@@ -291,6 +294,30 @@ def test_a_server_in_another_process_can_be_steered(demo: Demo) -> None:
     assert demo.requests() == 0
     assert "rate_limt" in send("PATCH", "behaviour", {"rate_limt": 1})["error"]
     assert "known: add, update" in send("POST", "changes", {"change": "rename"})["error"]
+
+
+def test_its_time_and_its_viewing_can_be_set_from_another_process(demo: Demo, tmp_path: Path) -> None:
+    def send(path: str, change: str, key: str = "", **fields: Any) -> Any:
+        body: dict[str, Any] = {"change": change, "key": key, "fields": fields}
+        body = {"path": "/players", "requests": 1, "change": body} if path == "hooks" else body
+        return requests.post(f"{demo.url}/_demo/{path}", json=body, timeout=10).json()
+
+    def plays() -> float:
+        span = {"from": "2026-10-24T22:00:00+00:00", "to": "2026-10-25T22:00:00+00:00", "filterBy[mediaId][]": key}
+        return float(get(demo, "/data/metrics/play/count", span).json()["data"])
+
+    key = demo.world.ids("videos")[-1]
+    assert "--clock FILE" in send("changes", "time", now="2026-10-25T22:00:00+00:00")["error"]
+    demo.world.viewing.now = clock = FileClock(tmp_path / "clock")
+    send("changes", "time", now="2026-10-25T21:59:00+00:00")
+    before = plays()
+    send("changes", "watch", key, at="2026-10-25T07:00:00+00:00", plays=3)
+    assert plays() == before + 3
+    clock.set(clock() - timedelta(seconds=1))
+    assert plays() == before, "they were not known a second earlier"
+    send("hooks", "time", now="2026-10-25T22:00:00+00:00")
+    assert get(demo, "/players").ok
+    assert clock() == demo.world.viewing.now() == datetime(2026, 10, 25, 22, tzinfo=timezone.utc)
 
 
 def test_a_command_runs_beside_a_demo_of_its_own_and_keeps_its_exit_code() -> None:

@@ -34,7 +34,8 @@ def run_params(resources: Sequence[str], switched_on: Sequence[str]) -> dict[str
             False,
             type="boolean",
             title="Full refresh",
-            description="Drop the tables of the chosen resources and load them again. The ledger and the checks are kept.",
+            description="Drop the tables of the chosen resources and load them again. The ledger, the checks, and what "
+            "api.video has forgotten of analytics and usage are kept.",
         ),
         MASS_REMOVAL: Param(
             False,

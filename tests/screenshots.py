@@ -28,7 +28,7 @@ def change_some(demo: Demo, number: int) -> None:
     """Makes the changes of one hour."""
     world = demo.world
     for key in world.ids("videos")[number * 5 : number * 7 + 3]:
-        world.update("videos", key, title=f"Take {number}")
+        world.update("videos", key, description=f"Take {number}")
     for take in range(number % 4):
         world.add("videos", title=f"New take {take}")
     if number % 3 == 1:

@@ -271,23 +271,22 @@ def key_figures(ask_one, freshness, is_loaded, last_checks):
 @app.cell(hide_code=True)
 def who_watches(ask, is_loaded):
     viewing_days = ask("""
-        SELECT day, state, impressions, plays, starts, ends FROM analytics_days WHERE removed_at IS NULL ORDER BY day
+        SELECT day, timezone, plays FROM analytics_days WHERE removed_at IS NULL ORDER BY day
     """)
     viewing_hours = ask("""
         SELECT h.hour_start AS hour, h.plays FROM analytics_hours h
-        WHERE h.removed_at IS NULL
-          AND h.day = (SELECT max(d.day) FROM analytics_days d WHERE d.state <> 'open' AND d.state <> 'gap')
+        WHERE h.removed_at IS NULL AND h.day = (SELECT max(day) FROM analytics_days WHERE state NOT IN ('open', 'gap'))
         ORDER BY h.hour_start
     """)
     # The last seven days that are loaded.
     _week = "a.removed_at IS NULL AND a.day IN (SELECT day FROM analytics_days ORDER BY day DESC LIMIT 7)"
     most_played = ask(f"""
-        SELECT coalesce(v.title, l.name, a.media_id) AS video, CAST(sum(a.plays) AS BIGINT) AS plays,
+        SELECT max(coalesce(v.title, l.name, a.media_id)) AS video, CAST(sum(a.plays) AS BIGINT) AS plays,
                CAST(sum(a.starts) AS BIGINT) AS starts, CAST(sum(a.ends) AS BIGINT) AS ends
         FROM analytics_videos a
         LEFT JOIN videos v ON v.video_id = a.media_id
         LEFT JOIN live_streams l ON l.live_stream_id = a.media_id
-        WHERE {_week} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10
+        WHERE {_week} GROUP BY a.media_id ORDER BY 2 DESC, a.media_id LIMIT 10
     """)
     countries = ask(f"""
         SELECT a.country, CAST(sum(a.plays) AS BIGINT) AS plays FROM analytics_countries a
@@ -325,14 +324,18 @@ def who_watches(ask, is_loaded):
         if not len(viewing_days):
             return section(title, text, note("No day of analytics is loaded."))
         days = _curve(viewing_days.assign(day=pd.to_datetime(viewing_days.day)), "day", "Plays by day", "%d %b")
-        hours = _curve(viewing_hours, "hour", "Plays by hour of the last whole day, UTC", "%H:%M")
+        zone = viewing_days.timezone.iloc[-1]  # its midnight begins each day
+        clock = viewing_hours.assign(
+            hour=pd.to_datetime(viewing_hours.hour, utc=True).dt.tz_convert(zone).dt.tz_localize(None)
+        )
+        hours = _curve(clock[["hour", "plays"]], "hour", f"Plays by hour of the last whole day, {zone}", "%H:%M")
         share = most_played.ends / most_played.starts.where(most_played.starts > 0)
         videos = most_played.assign(completed=share.map(lambda part: UNKNOWN if pd.isna(part) else f"{part:.0%}"))
         return section(
             title,
             text,
             side_by_side(days, hours),
-            table(videos.drop(columns=["starts", "ends"]), label="Most played; completed: ends of starts"),
+            table(videos.drop(columns=["starts", "ends"]), label="Most played. Completed: ends, as a share of starts"),
             side_by_side(bars(countries, "plays", "country", "Countries"), bars(devices, "plays", "device", "Devices")),
         )
 

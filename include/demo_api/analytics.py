@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta, timezone
+from operator import itemgetter
+from random import Random
 from typing import Any
 
 from starlette.requests import Request
@@ -25,6 +27,7 @@ PAIRS = {
     "impression-time": ("average", "sum"), "watch-time": ("average", "sum"), "ccv": ("peak", "average", "live"),
 }  # fmt: skip
 STEPS = {"minute": 60, "hour": 3600, "day": 86_400}
+SHUFFLER = Random(7)
 _FILTER = re.compile(r"filterBy\[(\w+)\](?:\[\])?")
 
 
@@ -56,6 +59,9 @@ class _Asked:
         self.page, self.size = int(values.get("currentPage", 1)), int(values.get("pageSize", DEFAULT_PAGE_SIZE))
         if self.page < 1 or not 1 <= self.size <= MAX_PAGE_SIZE:
             raise problem(400, name="pageSize", detail="This parameter is out of the allowed range of values.")
+        self.by, self.descends = values.get("sortBy"), values.get("sortOrder", "asc") == "desc"
+        if self.by not in (None, "metricValue", "emittedAt" if series else "dimensionValue"):
+            raise problem(400, name="sortBy", detail="This value is not one of those allowed.")
         long = self.end - self.start > timedelta(days=2)
         self.interval = values.get("interval", "day" if long else "hour")
         if self.interval not in STEPS:
@@ -70,6 +76,10 @@ class _Asked:
     def envelope(self, context: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
         """A page of the answer."""
         pages = -(-len(rows) // self.size)
+        if self.by:
+            rows = sorted(rows, key=itemgetter(self.by), reverse=self.descends)
+        else:  # no order is documented for it: each answer may have another
+            SHUFFLER.shuffle(rows)
         shown = rows[(self.page - 1) * self.size : self.page * self.size]
         pagination = {
             "currentPage": self.page,

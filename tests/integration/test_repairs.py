@@ -225,7 +225,7 @@ def test_an_object_that_the_api_fails_on_keeps_no_other_away_and_is_loud(warehou
 
     assert warehouse.active("video_status") == sorted(set(warehouse.demo.world.ids("videos")) - {broken})
     assert [(check.table, check.name) for check in run.report.failed] == [("video_status", "complete")]
-    assert "failed to give 1 objects" in str(run.report)
+    assert "did not give 1 of what was requested" in str(run.report)
     assert (run.sync("video_status")["waiting_rows"], run.sync("video_status")["unread_rows"]) == (1, 1)
     warehouse.demo.behaviour.heal()
     assert not warehouse.load("videos", "video_status").report.failed

@@ -10,6 +10,7 @@ import pytest
 from include.api_video.api.analytics import PEAK, add_up, as_number, is_of, read_answer
 from include.api_video.catalog.analytics import hour_of, without_query
 from include.api_video.errors import ApiVideoServerError
+from include.api_video.load.unit_reading import Answer
 
 START, END = datetime(2026, 11, 26, tzinfo=timezone.utc), datetime(2026, 11, 27, tzinfo=timezone.utc)
 
@@ -37,12 +38,20 @@ def test_numbers_of_values_that_become_equal_are_added_up() -> None:
 
 
 def test_peaks_are_not_added_up() -> None:
-    assert add_up([value("a", 2), value("a", 5), value("a", 3)], str, PEAK) == {"a": 5}
+    assert add_up([value("a?1", 2), value("a?2", 5), value("a?3", 3)], without_query, PEAK) == {"a": 5}
+
+
+def test_a_value_that_comes_twice_counts_once() -> None:
+    """Pages that moved while they were read: the next run reads them again."""
+    rows = [value("a", 2), value("b", 1), value("a", 3)]
+    assert add_up(rows, str, "plays") == {"a": 3, "b": 1}
+    assert not Answer(rows, totals={3}).is_whole
+    assert Answer(rows[:2], totals={2}).is_whole
 
 
 def test_rows_that_are_none_cost_only_themselves() -> None:
     rows: list[Any] = [None, 7, "x", {}, value("a", None), value("b", 1), value(None, 2), {"metricValue": 3}, value(5, 4)]
-    assert add_up(rows, str, "plays") == {"b": 1, "": 5, "5": 4}
+    assert add_up(rows, str, "plays") == {"b": 1, "": 3, "5": 4}
 
 
 @pytest.mark.parametrize(

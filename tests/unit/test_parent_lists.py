@@ -245,7 +245,7 @@ def test_an_answer_that_is_no_list_waits_but_is_not_called_unread() -> None:
 def test_a_list_with_rows_that_no_table_can_hold_is_asked_again() -> None:
     table = Table()
     sync = table.begin({"a": "h"})
-    table.take(sync, "a", rows_of("a", {"en": "1"}), has_rejected=True)
+    table.take(sync, "a", rows_of("a", {"en": "1"}), is_open=True)
     outcome = table.end(sync)
 
     assert (outcome.active, outcome.items_total, outcome.unproven) == (1, 1, None)
@@ -317,7 +317,7 @@ def _run_and_check(table: Table, world: Any, kinds: Sequence[str], due: set[str]
             sync.reject(parent)
         else:
             rows = listed[1:] if kind == "moving" else listed
-            table.take(sync, parent, rows, is_whole=kind != "moving", has_rejected=kind == "some rejected")
+            table.take(sync, parent, rows, is_whole=kind != "moving", is_open=kind == "some rejected")
             asked_well += [parent] if kind != "moving" else []
     outcome = table.end(sync)
 

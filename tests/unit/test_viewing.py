@@ -142,7 +142,7 @@ def test_pages_hold_each_value_once(demo: Demo) -> None:
     span = {"from_": (NOON - 20 * DAY).isoformat(), "to": NOON.isoformat()}
     values: list[str] = []
     for page in range(1, 100):
-        _, body = get(demo, "buckets/play/media-id", currentPage=page, pageSize=25, **span)
+        _, body = get(demo, "buckets/play/media-id", currentPage=page, pageSize=25, sortBy="dimensionValue", **span)
         values += [row["dimensionValue"] for row in body["data"]]
         if page >= body["pagination"]["pagesTotal"]:
             break

@@ -41,20 +41,28 @@ def is_of(body: Mapping[str, Any], start: datetime, end: datetime) -> bool:
     return all(at is None or abs((at - asked).total_seconds()) < 1 for at, asked in zip(told, (start, end), strict=True))
 
 
+def raw_value(row: Any) -> str | None:
+    """The value that a row of an answer is of, as api.video spells it; None if it names none."""
+    raw = row.get("dimensionValue", row.get("emittedAt")) if isinstance(row, Mapping) else None
+    return None if raw is None else str(raw)
+
+
 def add_up(rows: Iterable[Any], value_of: Callable[[str], str], column: str) -> dict[str, Any]:
-    """The number of each stored value: numbers of values that become equal are added up; of peaks, the highest counts."""
+    """The number of each stored value: numbers of values that become equal are added up; of peaks, the highest counts.
+
+    A value that an answer has twice counts once: its pages moved while they were read.
+    """
+    of_raw = {raw_value(row): number for row in rows if (number := _number_of(row)) is not None}
     numbers: dict[str, Any] = {}
-    for row in rows:
-        if not isinstance(row, Mapping):
-            continue
-        raw = row.get("dimensionValue", row.get("emittedAt"))
-        value = value_of(str(raw)) if raw is not None else ""
-        number = as_number(row.get("metricValue"))
-        if number is None:
-            continue
+    for raw, number in of_raw.items():
+        value = value_of(raw) if raw is not None else ""
         before = numbers.get(value)
         numbers[value] = number if before is None else max(before, number) if column == PEAK else before + number
     return numbers
+
+
+def _number_of(row: Any) -> float | int | None:
+    return as_number(row.get("metricValue")) if isinstance(row, Mapping) else None
 
 
 def as_number(value: Any) -> float | int | None:

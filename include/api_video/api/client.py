@@ -44,7 +44,7 @@ AT_ONCE = 8  # parallel requests of one session: pages ahead, single objects
 MISSING = "_missing"  # in a row: 404, where a 404 means "there is none"
 UNREAD = "_unread"  # in a row: the API failed to return the object; holds the reason
 STOPPED = "_stopped"  # in a page: the API failed to return the page; holds the error
-REFUSED = "_refused"  # in a page: 400, the API does not answer this question; holds the reason
+REFUSED = "_refused"  # in a page: the API does not answer this question; holds the reason, and ``status`` the status
 ODD = "_odd"  # in a row: the answer was JSON, but no object; holds that JSON
 MARKS = frozenset({MISSING, UNREAD, STOPPED, REFUSED, ODD})
 _NO_JSON = object()
@@ -66,7 +66,8 @@ class ApiVideoSession(BoundedSession):
         unread_ok: an object that fails at every attempt becomes the row ``{UNREAD: why}``. After a few of them, or once the
             key is refused in the middle, all that follow become such rows without a request (``given_up``). An answer that
             is JSON, but no object, becomes the row ``{ODD: answer}``.
-        refused_ok: a 400 counts as an answer, ``{REFUSED: why}``.
+        refused_ok: a refusal (4xx but for 401 and 429) counts as an answer, ``{REFUSED: why, "status": ...}``: of several
+            questions, others may be answered.
         stops_ok: a page that fails after others were read becomes an empty page with ``{STOPPED: error}``.
         attempts: most attempts for one request.
         whole_answer_s: seconds that one attempt may take in all.
@@ -100,7 +101,7 @@ class ApiVideoSession(BoundedSession):
         self._key_setting = settings.account.variable("admin_api_key" if is_admin else "api_key")
         self._missing_ok = missing_ok
         self._unread_ok, self._stops_ok, self._refused_ok = unread_ok, stops_ok, refused_ok
-        self._left_out_ok = refused_ok or (unread_ok and is_admin)  # what not every key may read
+        self._left_out_ok = unread_ok and is_admin  # what not every key may read
         self.given_up: ApiVideoError | None = None
         self._unread = self._answered = 0
         self._attempts, self._sleep, self._clock = attempts, sleep, clock
@@ -175,10 +176,10 @@ class ApiVideoSession(BoundedSession):
         """The body of the stand-in; None if reading cannot go on without the answer."""
         if self._stops_ok and self._answered:
             return {STOPPED: error, "data": [], "items": []}
-        if self._refused_ok and isinstance(error, ApiVideoRequestError) and error.status == 400:
-            return {REFUSED: str(error)}
         if self._left_out_ok and isinstance(error, ApiVideoPermissionError) and not self._answered:
             raise LeftOutError(str(error)) from error
+        if self._refused_ok and isinstance(error, (ApiVideoRequestError, ApiVideoPermissionError)):
+            return {REFUSED: str(error), "status": getattr(error, "status", 403)}
         if not self._unread_ok:
             return None
         is_refused = isinstance(error, (ApiVideoKeyError, ApiVideoPermissionError))
@@ -190,6 +191,11 @@ class ApiVideoSession(BoundedSession):
                     return None
                 self.given_up = self.given_up or error
         return {UNREAD: str(error)}
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether any request was answered, and not refused."""
+        return self._answered > 0
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, cast
+from itertools import pairwise
+from typing import Any
 
 from include.api_video.api.analytics import as_number, is_of
 from include.api_video.api.client import REFUSED, UNREAD
 from include.api_video.api.origin import check_same, is_demo, was_demo_only
 from include.api_video.catalog.model import Ask
 from include.api_video.catalog.storable import now_utc
-from include.api_video.errors import ApiVideoServerError, SettingsError
-from include.api_video.load.unit_reading import Question, Unit, UnitReading
+from include.api_video.errors import ApiVideoServerError, LeftOutError, SettingsError
+from include.api_video.load.unit_reading import UNDOCUMENTED, Question, Unit, UnitReading
 from include.api_video.sync.day_spans import Calendar
 from include.api_video.sync.days import DaysState, DaySync
 from include.api_video.sync.outcome import Outcome
@@ -40,9 +42,10 @@ class DayReading(UnitReading[DaySync]):
 
     def take(self, unit: Unit) -> Iterator[dict[str, Any]]:
         """Yields the row to load of a day, and once those of the gaps."""
+        self._check_allowed(unit)
         sync, now = self._begun(), now_utc()
         yield from self._gaps(sync, now)
-        if unit.failed or len(unit.refused) == len(unit.answers):
+        if unit.failed or unit.is_refused:
             sync.leave(unit.key, unit.failed or next(iter(unit.refused.values()), "no answer."))
         elif row := sync.take(unit.key, self._totals(unit), now):
             self._watch.see(row)
@@ -109,47 +112,49 @@ class DayReading(UnitReading[DaySync]):
         if not days:
             return
         spans = list(days.values())
-        if self._plays(spans[0].start, spans[-1].end) != sum(day.counted for day in spans):
-            plays = {day: self._plays(span.start, span.end) for day, span in days.items()}
-            sync.audit({day: count for day, count in plays.items() if count is not None})
+        with suppress(ApiVideoServerError):  # tomorrow's run audits again
+            if self._plays(spans[0].start, spans[-1].end) != sum(day.counted for day in spans):
+                plays = {day: self._plays(span.start, span.end) for day, span in days.items()}
+                sync.audit({day: count for day, count in plays.items() if count is not None})
 
     def _plays(self, start: datetime, end: datetime) -> int | None:
-        """The plays of a span; None if api.video does not answer for it."""
-        body = self._answer_for(start, end)
-        number = as_number(body["data"]) if _has_number(body, start, end) else None
-        return None if number is None else int(number)
-
-    def _forgotten_before(self) -> datetime:
-        """Since when api.video has numbers: asks for one number, as far back as contracts go.
+        """The plays of a span; None if api.video does not answer for it.
 
         Raises:
             LeftOutError: the key may not read analytics.
         """
-        now = self._started_at.replace(microsecond=0)
-        if self.settings.environment == "sandbox":
-            return now - OF_SANDBOX + MARGIN
-        for retention in RETENTIONS:
-            since = now - retention + MARGIN
-            if self._has_since(since):
-                return since
-        return now - OF_SANDBOX + MARGIN
-
-    def _has_since(self, since: datetime) -> bool:
-        end = since + timedelta(hours=1)
-        body = self._answer_for(since, end)
-        if UNREAD in body:  # says nothing about how far back api.video goes
-            raise ApiVideoServerError(str(body[UNREAD]))
-        return _has_number(body, since, end)
-
-    def _answer_for(self, start: datetime, end: datetime) -> dict[str, Any]:
-        """The answer to how many plays a span had."""
         question = self._question("", Ask("metrics/play/count", "plays"), start, end)
-        return cast("dict[str, Any]", self.session.get(self.settings.url_of(self.endpoint.host) + question.path).json())
+        body = self.session.get(self.settings.url_of(self.endpoint.host) + question.path).json()
+        if REFUSED in body and body["status"] == 403:
+            raise LeftOutError(str(body[REFUSED]))
+        if REFUSED in body or not is_of(body, start, end):
+            return None
+        number = as_number(body.get("data", UNDOCUMENTED) or 0)
+        if UNREAD in body or number is None:
+            raise ApiVideoServerError(str(body.get(UNREAD) or f"How far back analytics go is not known: {UNDOCUMENTED}"))
+        return int(number)
+
+    def _forgotten_before(self) -> datetime:
+        """Since when api.video has numbers: asks for plays, as far back as contracts go.
+
+        Raises:
+            LeftOutError: the key may not read analytics.
+            ApiVideoServerError: there is no answer.
+        """
+        now = self._started_at.replace(microsecond=0)
+        last_day = now - OF_SANDBOX + MARGIN
+        if self.settings.environment == "sandbox":
+            return last_day
+        for retention, shorter in pairwise((*RETENTIONS, timedelta(0))):
+            since = now - retention + MARGIN
+            plays = self._plays(since, now - shorter)
+            if plays is not None and (plays or retention == RETENTIONS[-1]):  # else it may tell 0 of what it has forgotten
+                return since
+        # It would be less than any contract: one odd answer must not cost the days that the others still have.
+        if self._plays(last_day, now) is None or self._plays(now - RETENTIONS[-1] + MARGIN, now) is not None:
+            raise ApiVideoServerError("api.video answers differently each time for how long analytics are kept.")
+        log.warning("%s: api.video has less than 30 days of numbers; those of the last day are loaded", self.endpoint.name)
+        return last_day
 
     def _outcome(self) -> Outcome:
         return self._begun().outcome()
-
-
-def _has_number(body: Mapping[str, Any], start: datetime, end: datetime) -> bool:
-    """Whether an answer has a number for the span that was asked for."""
-    return REFUSED not in body and "data" in body and is_of(body, start, end)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 from urllib.parse import quote, urlencode
@@ -17,6 +19,7 @@ from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Host
 from include.api_video.catalog.storable import now_utc, utc
 from include.api_video.load.rejected import kind_of
 from include.api_video.load.unit_reading import Question, Unit, UnitReading
+from include.api_video.sync.day_spans import AGES
 from include.api_video.sync.days import SHORTEST
 from include.api_video.sync.outcome import Outcome, hash_row
 from include.api_video.sync.parent_lists import ParentLists
@@ -27,9 +30,11 @@ from include.api_video.warehouse.parent_list_queries import (
     find_parents,
     parent_list_state,
     remove_rows_of_lost_parents,
-    rows_of_killed_loads,
+    stored_rows,
 )
 from include.api_video.warehouse.warehouse import Warehouse
+
+LAST_READING = timedelta(hours=25) + AGES[-1]  # the longest day, and how long after its end it is read again
 
 
 class ParentListReading(UnitReading[ParentLists]):
@@ -38,10 +43,14 @@ class ParentListReading(UnitReading[ParentLists]):
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def _units(self) -> Iterator[tuple[str, list[Question]]]:
-        parents = self._begun().parents
+        sync = self._begun()
+        parents = sync.parents
         # Analytics are forgotten: oldest first, as they come. Others in any order.
         for key in parents if self.endpoint.asks else self._in_any_order(parents):
-            yield key, list(self._questions_of(parents[key]))
+            if questions := list(self._questions_of(parents[key])):
+                yield key, questions
+            else:  # its totals say that it is empty
+                list(sync.take(key, [], now_utc(), is_whole=True))
 
     def _questions_of(self, parent: ListedParent) -> Iterator[Question]:
         endpoint = self.endpoint
@@ -58,58 +67,67 @@ class ParentListReading(UnitReading[ParentLists]):
 
     def _asks_of(self, parent: ListedParent) -> list[Ask]:
         """Without those whose answer is known to be empty."""
-        return [ask for ask in self.endpoint.asks if not ask.only_if or parent.fields.get(ask.only_if)]
+        return [ask for ask in self.endpoint.asks if not ask.only_if or parent.fields.get(ask.only_if) != 0]
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
     def take(self, unit: Unit) -> Iterator[dict[str, Any]]:
         """Yields the rows to load of a list."""
-        sync, now = self._begun(), now_utc()
-        if unit.failed:
-            sync.leave(unit.key, unit.failed)
-        elif unit.odd and len(unit.odd) == len(unit.answers):
+        self._check_allowed(unit)
+        for row in self._taken(unit, self._begun(), now_utc()):
+            self._emitted += 1
+            yield self._fit(row)
+        self._count("lists", self._begun().left)
+
+    def _taken(self, unit: Unit, sync: ParentLists, now: datetime) -> Iterator[dict[str, Any]]:
+        reason = unit.failed or next(iter(unit.refused.values()), "")
+        if unit.is_refused and unit.odd:
             self._reject_answers(unit)
             sync.reject(unit.key)
-        elif unit.refused and len(unit.refused) == len(unit.answers):
-            stored = rows_of_killed_loads(self._warehouse, self.endpoint, unit.key) if self.endpoint.parent else []
-            for row in sync.give_up(unit.key, next(iter(unit.refused.values())), now, stored):
-                self._emitted += 1
-                yield self._fit(row)
+        elif unit.failed or (unit.is_refused and not unit.is_refused_with(400)):
+            sync.leave(unit.key, reason)
+        elif unit.is_refused:
+            stored = stored_rows(self._warehouse, self.endpoint, unit.key, of_killed=True) if self.endpoint.parent else []
+            yield from sync.give_up(unit.key, reason, now, stored)
         else:
-            items = self._rows_of_values(unit) if self.endpoint.asks else unit.answers[""].rows if unit.answers else []
+            stored = stored_rows(self._warehouse, self.endpoint, unit.key) if unit.refused else []
+            items = self._rows_of_values(unit, stored) if self.endpoint.asks else _rows_of(unit)
             rows = [row for row in (self._row(unit.key, item) for item in items) if row is not None]
             # A list that moves between its pages can show a row twice and hide another: the count alone is no proof.
             has_pages = any(answer.pages > 1 for answer in unit.answers.values())
             is_whole = unit.is_whole and not (has_pages and len({row[self.endpoint.key] for row in rows}) < len(rows))
             self._reject_answers(unit)
-            has_rejected = len(rows) < len(items) or bool(unit.odd)
-            for row in sync.take(unit.key, rows, now, is_whole=is_whole, has_rejected=has_rejected):
-                self._emitted += 1
-                yield self._fit(row)
+            is_open = len(rows) < len(items) or bool(unit.odd) or (bool(stored) and self._is_young(unit.key, now))
+            yield from sync.take(unit.key, rows, now, is_whole=is_whole, is_open=is_open)
             if is_whole:
                 self._resolve(unit.key)
             self._tell_refused(unit)
-        self._count("lists", sync.left)
 
-    def _rows_of_values(self, unit: Unit) -> list[dict[str, Any]]:
-        """A row per value, of several answers: 0 where an answer does not have the value, null where there is no answer."""
+    def _is_young(self, parent: str, now: datetime) -> bool:
+        """Whether the day of a list is not settled yet: until then, what api.video refused once is requested again."""
+        start = utc(self._begun().parents[parent].fields.get("dayStart"))
+        return start is not None and now - start < LAST_READING
+
+    def _rows_of_values(self, unit: Unit, stored: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """A row per value, of several answers: 0 where an answer does not have the value.
+
+        Where there is no answer, the ``stored`` number stays; null if there is none. Values without viewing have no row.
+        """
         endpoint = self.endpoint
         if len(endpoint.key_parts) == 1:  # no values, but numbers of the parent's row
             return [{ask.column: self._number(unit, ask) for ask in endpoint.asks}]
         name = endpoint.key_parts[1]
-        columns: dict[str, Mapping[str, Any] | None] = {}
+        kept = {_text(row[name]): row for row in stored}
+        columns: dict[str, Mapping[str, Any]] = {}
         for ask in endpoint.asks:
-            answer = unit.answers.get(ask.column)
-            if answer is None:  # not asked, since the day's total is 0, or not known
-                is_known = self._begun().parents[unit.key].fields.get(ask.only_if) is not None
-                columns[ask.column] = {} if is_known else None
+            answer = unit.answers.get(ask.column)  # none: not asked, since the day's total is 0
+            if answer and answer.refused:
+                columns[ask.column] = defaultdict(lambda: None, {value: row[ask.column] for value, row in kept.items()})
             else:
-                columns[ask.column] = None if answer.refused else add_up(answer.rows, endpoint.value_of, ask.column)
-        values = sorted({value for numbers in columns.values() if numbers for value in numbers})
-        return [
-            {name: value, **{column: None if n is None else n.get(value, 0) for column, n in columns.items()}}
-            for value in values
-        ]
+                columns[ask.column] = Counter(add_up(answer.rows, endpoint.value_of, ask.column) if answer else {})
+        values = sorted({value for numbers in columns.values() for value in numbers})
+        rows = [{name: value, **{column: numbers[value] for column, numbers in columns.items()}} for value in values]
+        return [row for row in rows if any(row[column] for column in columns)]
 
     def _row(self, parent: str, item: Any) -> dict[str, Any] | None:
         """A row with its key, cleaned; None if it cannot be one: then it is rejected."""
@@ -136,7 +154,7 @@ class ParentListReading(UnitReading[ParentLists]):
         """Keeps the answers that are no list."""
         for column, odd in unit.odd.items():
             content = self._clean({ODD: odd})[ODD]
-            what = f"The answer is {kind_of(odd)}, not a list."
+            what = f"The answer is {kind_of(odd)}, and not as api.video documents it."
             self._rejections.add(f"{unit.key}/{column}", what, content, hash_row({ODD: content}), now_utc())
 
     def _resolve(self, parent: str) -> None:
@@ -193,6 +211,16 @@ class ParentListReading(UnitReading[ParentLists]):
     def asked_rows(self) -> list[dict[str, Any]]:
         """Rows for ``_asked``. Call it once ``is_concluded``."""
         return asked_rows(self.endpoint, self._asked, str(dlt.current.load_package_state()["load_id"]))
+
+
+def _rows_of(unit: Unit) -> list[Any]:
+    """The rows of a list that is one question."""
+    return unit.answers[""].rows if unit.answers else []
+
+
+def _text(value: Any) -> str:
+    """A stored value as an answer has it."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _parent_of(rejected_key: str) -> str:

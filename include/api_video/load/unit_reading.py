@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from dlt.common.jsonpath import compile_path
 
-from include.api_video.api.analytics import add_up, is_of, read_answer
+from include.api_video.api.analytics import add_up, is_of, raw_value, read_answer
 from include.api_video.api.answers import read_page
 from include.api_video.api.client import MISSING, ODD, REFUSED, UNREAD
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Host
-from include.api_video.errors import ApiVideoServerError
+from include.api_video.errors import ApiVideoServerError, LeftOutError
 from include.api_video.load.asked_reading import Asked, AskedReading
 from include.api_video.load.pages import QuestionPaginator
 
@@ -45,6 +45,7 @@ class Answer:
     Attributes:
         totals: the ``itemsTotal`` of its pages.
         refused: why api.video gives no answer; empty if it does.
+        status: of that refusal.
         odd: an answer that is none of those documented.
     """
 
@@ -52,12 +53,14 @@ class Answer:
     pages: int = 0
     totals: set[int | None] = field(default_factory=set)
     refused: str = ""
+    status: int = 0
     odd: Any = None
 
     @property
     def is_whole(self) -> bool:
-        """Whether it stood still while it was read, and has all its rows."""
-        return self.totals <= {None, len(self.rows)}
+        """Whether it stood still while it was read: it has all its rows, and no value twice."""
+        values = [raw_value(row) for row in self.rows if isinstance(row, Mapping) and "metricValue" in row]
+        return self.totals <= {None, len(self.rows)} and len(values) == len(set(values))
 
 
 @dataclass
@@ -84,6 +87,15 @@ class Unit:
     def refused(self) -> dict[str, str]:
         """Columns that api.video does not answer for, or not as documented, and why."""
         return {column: answer.refused for column, answer in self.answers.items() if answer.refused}
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether no question is answered."""
+        return bool(self.answers) and len(self.refused) == len(self.answers)
+
+    def is_refused_with(self, status: int) -> bool:
+        """Whether each question is refused with this status."""
+        return self.is_refused and all(answer.status == status for answer in self.answers.values())
 
     @property
     def odd(self) -> dict[str, Any]:
@@ -145,8 +157,9 @@ class UnitReading(AskedReading[Asked]):
             params = {"from": _moment(start), "to": _moment(end)}
         if ask.path.startswith("timeseries/"):
             params["interval"] = "hour"
-        if ask.has_values:
-            params["pageSize"] = MAX_PAGE_SIZE
+        if ask.has_values:  # in an order of its own, or a page could repeat rows of another one
+            by = "emittedAt" if ask.path.startswith("timeseries/") else "dimensionValue"
+            params |= {"pageSize": MAX_PAGE_SIZE, "sortBy": by, "sortOrder": "asc"}
         if only_of:
             params[f"filterBy[{only_of[0]}][]"] = only_of[1]
         span = (start, end) if params.get("from") else None
@@ -175,7 +188,7 @@ class UnitReading(AskedReading[Asked]):
         if UNREAD in body:
             unit.failed = str(body[UNREAD])
         elif REFUSED in body:
-            answer.refused = str(body[REFUSED])
+            answer.refused, answer.status = str(body[REFUSED]), int(body["status"])
         elif ODD in body:
             answer.odd, answer.refused = body[ODD], UNDOCUMENTED
         elif MISSING not in body:  # else what it belongs to is gone, and with it the answer
@@ -201,12 +214,21 @@ class UnitReading(AskedReading[Asked]):
         answer = unit.answers[ask.column]
         return None if answer.refused else add_up(answer.rows, lambda _: "", ask.column).get("", 0)
 
+    def _check_allowed(self, unit: Unit) -> None:
+        """Ends the reading if the key may read none of it.
+
+        Raises:
+            LeftOutError: all that was asked so far was answered with 403.
+        """
+        if unit.is_refused_with(403) and not self.session.has_answered:
+            raise LeftOutError(next(iter(unit.refused.values())))
+
     def _tell_refused(self, unit: Unit) -> None:
         """Logs which columns api.video does not answer for: once, not for each unit."""
         for column, reason in unit.refused.items():
             if column not in self._told_refused:
                 self._told_refused.add(column)
-                log.warning("%s: %s stays empty from %s on: %s", self.endpoint.name, column, unit.key, reason)
+                log.warning("%s: %s gets no numbers from %s on: %s", self.endpoint.name, column, unit.key, reason)
 
 
 def _moment(at: datetime) -> str:

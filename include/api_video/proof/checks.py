@@ -202,7 +202,7 @@ def _check_complete(facts: RunFacts, query: Query, endpoint: Endpoint, sync: dic
     check = partial(Check, endpoint.name, "complete", found=f"{active} rows")
     if unread := int(sync["unread_rows"] or 0):
         note = (
-            f"The API failed to give {unread} objects at every attempt: the task's log names them, the next run asks again."
+            f"The API did not give {unread} of what was requested: the task's log names it, the next run requests it again."
         )
         return check(passed=False, expected=f"{expected.most} rows", note=note)
     if sync["unproven"]:
@@ -225,7 +225,7 @@ def _check_rejected(facts: RunFacts, query: Query, endpoint: Endpoint, _: dict[s
     )
     note = "They are in _rejected and are requested again at each run; all other rows are loaded. " if reasons else ""
     note += " ".join(f"{reason} ({count})" for reason, count, _ in reasons)
-    note += " Nothing is lost: tell api.video's support which rows these are." if reasons else ""
+    note += " Nothing is lost: if it stays so, tell api.video's support which rows these are." if reasons else ""
     rows = sum(int(count) for _, count, _ in reasons)
     is_overdue = any(facts.now - (utc(since) or facts.now) >= facts.unproven_for for _, _, since in reasons)
     passed = True if not rows else False if is_overdue else None

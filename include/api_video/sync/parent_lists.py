@@ -63,13 +63,13 @@ class ParentLists:
         now: datetime,
         *,
         is_whole: bool,
-        has_rejected: bool = False,
+        is_open: bool = False,
     ) -> Iterator[dict[str, Any]]:
         """Yields the rows to load of one list.
 
         ``is_whole``: all its pages were read, and they have as many rows as the API counts. If not, what was read is
-        loaded, nothing is removed, and the next run requests the list again. It does so, too, if ``has_rejected``: the
-        list has rows that the table cannot hold.
+        loaded, nothing is removed, and the next run requests the list again. It does so, too, if ``is_open``: the list has
+        rows that the table cannot hold, or an answer is still to come.
         """
         parent = self.parents[parent_key]
         known: Mapping[str, KnownRow] = self._state.known.get(parent_key, {})
@@ -92,7 +92,7 @@ class ParentLists:
             log.warning(
                 "%s: the list of %s changed while being read; the next run reads it again", self._endpoint.name, parent_key
             )
-        self._remember(parent, hashes, now, is_whole=is_whole, is_final=is_whole and not has_rejected)
+        self._remember(parent, hashes, now, is_whole=is_whole, is_final=is_whole and not is_open)
 
     def _remember(
         self, parent: ListedParent, hashes: Mapping[str, str], now: datetime, *, is_whole: bool, is_final: bool

@@ -96,15 +96,19 @@ def find_parents(warehouse: Warehouse, endpoint: Endpoint, keys: Sequence[str]) 
     return found
 
 
-def rows_of_killed_loads(warehouse: Warehouse, endpoint: Endpoint, parent: str) -> list[dict[str, Any]]:
-    """Rows of a parent's list by field, whose load was killed: to load them once more, if the list cannot be read again."""
+def stored_rows(warehouse: Warehouse, endpoint: Endpoint, parent: str, *, of_killed: bool = False) -> list[dict[str, Any]]:
+    """Rows of a parent's list by field; ``of_killed``: only those whose load was killed."""
     names = [column.path for column in endpoint.columns]
     with warehouse.connect() as query:
-        rows = query.rows(
-            f"SELECT {', '.join(map(snake, names))} FROM {query.table(endpoint.name)} WHERE {parent_column(endpoint)} = %s "
-            f"AND removed_at IS NULL AND (_content_hash = '' OR _dlt_load_id NOT IN {query.complete_loads})",
-            parent,
-        )
+        killed = f" AND (_content_hash = '' OR _dlt_load_id NOT IN {query.complete_loads})" if of_killed else ""
+        try:
+            rows = query.rows(
+                f"SELECT {', '.join(map(snake, names))} FROM {query.table(endpoint.name)} "
+                f"WHERE {parent_column(endpoint)} = %s AND removed_at IS NULL{killed}",
+                parent,
+            )
+        except DatabaseUndefinedRelation:
+            return []
     times = [column.data_type == "timestamp" for column in endpoint.columns]
     return [
         {name: utc(value) if is_time else value for name, value, is_time in zip(names, row, times, strict=True)}

@@ -14,7 +14,7 @@ from include.demo_api.clock import FileClock
 
 
 def replace_clock(now: Callable[[], datetime], put: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Replaces the clock of all modules of the package that are imported; later ones take it from these."""
+    """Replaces the clock in all imported modules of the package; modules imported later take it from them."""
     put(storable, "now_utc", now)
     for name, module in list(sys.modules.items()):
         if name.startswith("include.api_video") and hasattr(module, "now_utc"):

@@ -27,7 +27,7 @@ from include.demo_api.clock import FileClock
 from include.demo_api.server import HOST, Demo, running
 from include.demo_api.world import World
 
-LIMIT = 10_000  # high, so that nobody waits: a first load requests two objects per video
+LIMIT = 10_000  # high, so that nobody waits: a first load of all tables sends up to four requests per video
 SECTION = "SOURCES__API_VIDEO_SOURCE__"
 
 

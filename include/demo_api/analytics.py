@@ -70,7 +70,7 @@ class _Asked:
             raise problem(400, name="interval", detail="This interval cannot be used with a timeframe over 60 minutes.")
 
     def frame(self) -> dict[str, str]:
-        """The span, as the answer's context tells it."""
+        """The span, in the form of the answer's context."""
         return {"from": self.start.isoformat(timespec="seconds"), "to": self.end.isoformat(timespec="seconds")}
 
     def envelope(self, context: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class FileClock:
-    """The time is that of a file's last modification, as libfaketime has it with ``FAKETIME_FOLLOW_FILE``."""
+    """The time is the last modification of a file, as in libfaketime with ``FAKETIME_FOLLOW_FILE``."""
 
     def __init__(self, file: Path) -> None:
         self.file = file

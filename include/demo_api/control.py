@@ -14,8 +14,8 @@
     GET    /_demo/ids/videos, GET /_demo/listed/videos
     GET    /_demo/requests?path_prefix=/videos, DELETE /_demo/requests
 
-The fields are those of ``Behaviour``, ``Oddities``, ``Traffic``, ``Fault`` and ``apply_change``; a mistake answers 400 with
-a sentence.
+The fields are those of ``Behaviour`` (only ``SETTINGS``), ``Oddities``, ``Traffic``, ``Fault`` and ``apply_change``. A
+wrong request gets a 400 with a sentence.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def apply_change(world: World, change: Row) -> str | None:
 
 
 def control_routes(world: World, behaviour: Behaviour) -> list[Route]:
-    """The routes below ``/_demo``. They need no key, since the server listens on this machine only."""
+    """The routes below ``/_demo``. They need no key: by default only this machine reaches the demo."""
     acts = [*_behaviour_acts(behaviour), *_odd_acts(behaviour), *_world_acts(world, behaviour)]
     return [Route(f"/_demo/{path}", _answer(act), methods=[method]) for path, method, act in acts]
 

@@ -1,6 +1,6 @@
 """Ways in which the demo's lists can differ from their documentation, and constant changes to them.
 
-None of this is known of api.video. Lists of other APIs do it, so a client must cope with it.
+api.video is not known to do any of this. Other APIs do, so a client must cope with it.
 """
 
 from __future__ import annotations

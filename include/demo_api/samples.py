@@ -69,7 +69,7 @@ def make_uuid(seed: int, kind: str, index: int) -> str:
 
 @dataclass(frozen=True)
 class Company:
-    """Makes the rows of one world. The number of ``videos`` determines the size of all lists."""
+    """Makes the rows of one world. ``videos`` sets the size of the lists of videos and summaries; the others are fixed."""
 
     videos: int
     seed: int
@@ -146,7 +146,7 @@ class Company:
         return self._with_gaps(row, dice)
 
     def _with_gaps(self, row: Row, dice: Dice) -> Row:
-        """Adds the live stream to recordings, and omits fields of other rows, as OpenAPI's examples do."""
+        """Adds the live stream to recordings; omits fields of other rows or sets them to null, as OpenAPI's examples do."""
         kind = dice.below(24)
         if kind < 2:
             stream_id = make_id("li", self.seed, dice.below(7))
@@ -241,7 +241,7 @@ class Company:
         return row
 
     def captions(self, index: int) -> list[Row]:
-        """The list ``/videos/{videoId}/captions`` of a video: none, or one in its own language and others."""
+        """The list ``/videos/{videoId}/captions`` of a video: up to three languages, the first of them the default."""
         dice, video_id = Dice(self.seed, "captions", index), self.video_id(index)
         languages = [["en"], ["fr", "en"], ["de"], ["en", "es", "pt-BR"]][dice.below(4)] if not dice.one_in(3) else []
         return [
@@ -286,7 +286,7 @@ class Company:
         }
 
     def upload_token(self, index: int) -> Row:
-        """A row of ``/upload-tokens``; every other one is valid for ever, and tells no expiresAt (OpenAPI's example)."""
+        """A row of ``/upload-tokens``; every other one never expires and has no expiresAt (OpenAPI's example)."""
         created_s = FIRST_S + index * 200 * DAY_S
         row: Row = {
             "token": make_id("to", self.seed, index),

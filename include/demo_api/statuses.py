@@ -11,7 +11,7 @@ PART_BYTES = 128 * 1024 * 1024
 
 
 def state_of(index: int, videos: int) -> str:
-    """The state of a video. Only the twelve newest are unfinished, so large worlds cost no more polling than small ones."""
+    """The state of a video. Only six of the newest are unusual, so large worlds cost no more polling than small ones."""
     age = videos - 1 - index
     if 0 <= age < 2 * len(UNUSUAL) and age % 2 == 1:
         return UNUSUAL[age // 2]

@@ -10,7 +10,7 @@ from include.demo_api.samples import Row
 
 
 class TagList:
-    """The tags of ``videos``. They are counted at the first look, and with each change from then on."""
+    """The tags of ``videos``. They are counted at the first request, and with each change from then on."""
 
     def __init__(self, videos: Collection) -> None:
         self._videos = videos

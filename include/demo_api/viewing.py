@@ -1,7 +1,7 @@
-"""Who watches the demo's videos: invented, the same at each look, with a daily and a weekly curve.
+"""Who watches the demo's videos: invented sessions, the same at each request, with a daily and a weekly curve.
 
-A session is one player that was shown: an impression, mostly a play, sometimes to the end. All numbers of the analytics API
-are sums over the sessions of a span, so that they agree with each other to the last digit.
+A session is one player that was shown: an impression, in most cases a play, sometimes to the end. All numbers of the
+analytics API are computed from the sessions of a span, so they agree with each other to the last digit.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ METRICS = ("play", "start", "end", "impression", "view", "ccv-peak", "ccv-averag
 DIMENSIONS = (
     "media-id", "media-type", "continent", "country", "device-type", "operating-system", "browser", "referrer"
 )  # fmt: skip
-# Of filterBy (OpenAPI), by dimension.
+# Names in filterBy (OpenAPI), each with its dimension.
 FILTERS = {
     "mediaId": "media-id", "mediaType": "media-type", "continent": "continent", "country": "country",
     "deviceType": "device-type", "operatingSystem": "operating-system", "browser": "browser", "referrer": "referrer",
@@ -51,7 +51,7 @@ class Session:
     """One player that was shown. Times in seconds; ``values`` by dimension."""
 
     at: int
-    known_at: int  # when the API tells it: some come late
+    known_at: int  # when the API begins to count it: some come late
     values: Mapping[str, str]
     is_play: bool
     is_start: bool
@@ -60,7 +60,7 @@ class Session:
     waited_ms: int
 
     def counts(self, metric: str) -> bool:
-        """Whether it counts for a metric that is counted."""
+        """Whether the session adds to a metric that is a count."""
         if metric == "impression":
             return True
         if metric == "start":
@@ -90,11 +90,11 @@ class Viewing:
         self._added: list[Session] = []
 
     def quiet(self) -> None:
-        """Nobody watches any more, and nothing comes late: what was seen stays."""
+        """Ends all viewing now, and lets no session come late. What the API already counts stays."""
         self._quiet_since = self.now()
 
     def wake(self) -> None:
-        """Ends ``quiet``: as if it had never been."""
+        """Undoes ``quiet``: the sessions since then appear."""
         self._quiet_since = None
 
     def _known_until(self) -> int:
@@ -102,7 +102,7 @@ class Viewing:
         return int(min(self.now(), self._quiet_since or self.now()).timestamp())
 
     def watch(self, media_id: str, at: datetime, plays: int) -> None:
-        """Adds plays of a video or live stream. The API tells them from now on, also if they are of long ago."""
+        """Adds plays of a video or live stream. The API counts them from now on, however long ago they were."""
         known_at, hour = int(self.now().timestamp()), int(at.timestamp()) // HOUR_S
         own = {"media-id": media_id, "media-type": "live-stream" if media_id.startswith("li") else "video"}
         for _ in range(plays):
@@ -126,7 +126,7 @@ class Viewing:
         at = hour * HOUR_S + dice.below(HOUR_S // 6 if is_live else HOUR_S)
         if is_live:
             media = make_id("li", company.seed, dice.below(7))
-        else:  # a few are watched often, every tenth never; one in fifty was deleted since
+        else:  # a few are watched often, the newest tenth never; one session in fifty is of a deleted video
             share = ((dice.below(1000) + number % 997 / 997) / 1000) ** 3
             deleted = company.videos + 500 + dice.below(5)
             media = company.video_id(deleted if dice.one_in(50) else int(share * max(company.videos * 0.9, 1)))

@@ -90,7 +90,7 @@ class World:
             if resource in self._lists:
                 return list(self._lists[resource])
             if self._entry(resource).asks:
-                return []  # who watched what is no list of rows: ``viewing``
+                return []  # analytics come from ``viewing``, not from rows
             if self._entry(resource).sync.is_list_per_parent:
                 return [row[self._entry(resource).key] for row in self.listed(resource)]
             parent = self._entry(resource).parent or ""
@@ -233,7 +233,7 @@ class World:
             rows.put(key, row, rows.index[key])
 
     def delete(self, resource: str, key: str) -> None:
-        """Delete a row and all that belongs to it: a video's status and summary."""
+        """Delete a row and all that belongs to it: a video's status, captions, chapters and summary."""
         with self.lock:
             self._changeable(resource, key).remove(key)
             self._tick()

@@ -4,9 +4,9 @@
 # ///
 """A marimo notebook on the loaded data: ``make notebook``.
 
-Each question is SQL for DuckDB, which dlt translates for the destination and sends over a connection of its own: the DuckDB
-file is open for moments only. Sums are made there; no table is pulled. They are cast, since some destinations make decimals
-of them.
+Each question is SQL in DuckDB's dialect. dlt translates it for the destination and sends it over a connection of its own,
+so the DuckDB file is open only for moments. The destination adds up; no whole table is fetched. Sums are cast, since some
+destinations return them as decimals.
 """
 
 import marimo
@@ -20,7 +20,7 @@ with app.setup(hide_code=True):
     from pathlib import Path
     from typing import Any
 
-    # Before dlt is imported: no telemetry, no look into Airflow's Variables. The project's folder may be no one's path.
+    # Before dlt is imported: no telemetry, no lookup in Airflow's Variables. The project's folder may not be on the path.
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     os.environ.setdefault("PROVIDERS__ENABLE_AIRFLOW_SECRETS", "false")
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -52,8 +52,8 @@ def _():
     mo.md("""
     # api.video: the library
 
-    What the warehouse holds of each table, as it was listed when a run last read it. Rows that are gone or in the bin count
-    only where it says so. "Freshness", at the end, says of each table which run that was, and what of it is proven.
+    Each table as api.video listed it when a run last read it. Rows that are gone or in the bin count only where a chart
+    says so. "Freshness", at the end, says for each table which run that was, and what is proven.
     """)
     return
 
@@ -69,7 +69,7 @@ def accounts():
 @app.cell(hide_code=True)
 def questions(chosen):
     _file = duckdb_file()
-    _is_there = _file is None or _file.exists()  # to look must not make a file
+    _is_there = _file is None or _file.exists()  # looking must not create one
     _dataset = dlt.dataset(make_destination(), chosen.value.dataset, build_schema()) if _is_there else None
 
     def ask(sql: str) -> pd.DataFrame | None:
@@ -80,7 +80,7 @@ def questions(chosen):
             return None
 
     def ask_one(sql: str) -> dict[str, float]:
-        """The only row of a question; empty where a table is not loaded. What is null is left out."""
+        """The only row of a question; empty where a table is not loaded. Nulls are left out."""
         rows = ask(sql)
         return {} if rows is None else rows.iloc[0].dropna().to_dict()
 
@@ -118,7 +118,7 @@ def columns(rows: pd.DataFrame, x: str, y: str, title: str, order: list[str]) ->
 
 @app.function(hide_code=True)
 def framed(chart: alt.Chart) -> alt.Chart:
-    """As wide as its place, of one height, in one look; colours of text and lines are the theme's."""
+    """Gives charts the same height and style, and the width of their place; text and lines have the theme's colours."""
     plain = {"embedOptions": {"actions": False}}
     styled: alt.Chart = (
         chart.properties(width="container", height=HEIGHT, usermeta=plain, background="transparent")
@@ -153,7 +153,7 @@ def table(rows: pd.DataFrame, **more: Any) -> mo.Html:
 
 @app.function(hide_code=True)
 def note(text: str) -> mo.Html:
-    """What stands in the place of a chart."""
+    """A text in place of a chart."""
     return mo.callout(mo.md(text), kind="neutral")
 
 
@@ -171,7 +171,7 @@ def say_source(freshness: pd.DataFrame | None) -> mo.Html | None:
         text = "**Nothing is loaded yet.** Run `make run` first: with your API key, or without one for demo data."
     elif freshness.base_url.iloc[0] in DEMO_SOURCES:
         text = (
-            '**Demo data.** None of it is of your account. Set your API key (README, "Load your own account") and run '
+            '**Demo data.** None of it is from your account. Set your API key (README, "Load your own account") and run '
             "again: the demo's rows are dropped."
         )
     else:
@@ -181,7 +181,7 @@ def say_source(freshness: pd.DataFrame | None) -> mo.Html | None:
 
 @app.function(hide_code=True)
 def judge(resource: str, run_id: str, checks: pd.DataFrame | None) -> tuple[str, str]:
-    """What the newest checks prove of a table that ``run_id`` was the last run to read, and why not more."""
+    """The state of a table by the newest checks, and why it is not "equal". ``run_id`` is the last run that read it."""
     if checks is None or not len(checks):
         return "not checked", "No run has made checks."
     made = checks[checks.table_name == resource]
@@ -237,7 +237,7 @@ def key_figures(ask_one, freshness, is_loaded, last_checks):
     """)
 
     def _checks() -> tuple[str, str, str]:
-        """Of the newest run that made some: those over what it read itself, or that do not hold."""
+        """The checks of the newest run that made any: of tables that it read itself, and those that do not hold."""
         if last_checks is None or not len(last_checks):
             return "none", "Checks", "made so far"
         run = last_checks.iloc[0]
@@ -324,7 +324,7 @@ def who_watches(ask, is_loaded):
         if not len(viewing_days):
             return section(title, text, note("No day of analytics is loaded."))
         days = _curve(viewing_days.assign(day=pd.to_datetime(viewing_days.day)), "day", "Plays by day", "%d %b")
-        zone = viewing_days.timezone.iloc[-1]  # its midnight begins each day
+        zone = viewing_days.timezone.iloc[-1]  # days begin at its midnight
         clock = viewing_hours.assign(
             hour=pd.to_datetime(viewing_hours.hour, utc=True).dt.tz_convert(zone).dt.tz_localize(None)
         )
@@ -360,7 +360,7 @@ def library_growth(ask, is_loaded):
     """)
 
     def _area(rows: pd.DataFrame, what: str, title: str, colour: str) -> Any:
-        """What had come together by the end of each month, from nothing at the beginning of the first."""
+        """The running total at the end of each month; 0 at the beginning of the first."""
         if rows.empty:
             return note(f"{title}: none yet.")
         ends = (rows.month + pd.DateOffset(months=1)).clip(upper=pd.Timestamp(now_utc()))
@@ -663,7 +663,7 @@ def gone(ask, is_loaded):
     def _section() -> mo.Html:
         text = (
             "Rows that api.video no longer lists, by the day on which a run noticed. A video that moved to the bin is "
-            "removed from `videos`, and waits there until it is deleted for good."
+            "removed from `videos`, and stays in the bin until it is deleted for good."
         )
         names = [endpoint.name for endpoint in ENDPOINTS if endpoint.is_list]
         scale = alt.Scale(domain=names, range=[BLUE, AMBER, GREEN, VIOLET, RED, GREY])

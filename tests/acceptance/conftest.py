@@ -37,7 +37,7 @@ class Begin(NamedTuple):
     zone: str = "UTC"
 
 
-# The evening before a day of 25 hours, and of 23.
+# The evening before a day of 25 hours, and before one of 23.
 CLOCKS_GO_BACK = Begin(datetime(2026, 10, 24, 20, 17, tzinfo=timezone.utc), "Europe/Paris")
 CLOCKS_GO_FORWARD = Begin(datetime(2026, 10, 3, 10, 17, tzinfo=timezone.utc), "Australia/Sydney")
 

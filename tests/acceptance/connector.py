@@ -38,7 +38,7 @@ RESOURCES = (
     *("videos", "discarded_videos", "summaries", "players", "live_streams", "video_status"),
     *("captions", "tags", "watermarks", "webhooks", "upload_tokens"),
 )
-# Rows of these are requested until they are final, so their load and time may differ between two equal warehouses.
+# Rows of these are requested until they are final, so their load id and time may differ between two equal warehouses.
 ASKED_AGAIN = ("video_status",)
 
 
@@ -166,7 +166,7 @@ class Connector:
         return run
 
     def see_run(self, began: datetime | None = None) -> None:
-        """Notes what a run that succeeded must have read of the analytics. ``run`` does so, too."""
+        """Notes what a run that succeeded must have read of the analytics. ``run`` calls it; call it after ``start``."""
         if self.viewing:
             self.viewing.see_run(began or self.now)
 
@@ -226,7 +226,7 @@ class Connector:
             assert not self.rows(groups), table
 
     def assert_same_content(self) -> None:
-        """Asserts that titles, names, tags and ``updated_at`` are the API's; run with ``full`` after silent changes."""
+        """Asserts that titles, names, tags and ``updated_at`` are the API's. Silent changes need a ``full`` run first."""
         for resource, name in (("videos", "title"), ("players", "name"), ("live_streams", "name"), ("summaries", "origin")):
             if resource not in self.resources:
                 continue

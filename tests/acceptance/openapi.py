@@ -35,7 +35,7 @@ class Document:
         return next((known for known in self._paths if re.fullmatch(re.sub("{[^}]+}", "[^/]+", known), path)), None)
 
     def undocumented_parameters(self, path: str, query: str) -> list[str]:
-        """Query parameters of a GET request that its path does not have. Prism passes them: OpenAPI cannot forbid them."""
+        """Query parameters of a GET request that its path does not list. Prism passes them: OpenAPI cannot forbid them."""
         operation = self._content["paths"][path].get("get", {})
         known = [self._resolve(parameter) for parameter in operation.get("parameters", [])]
         names = {parameter["name"] for parameter in known if parameter["in"] == "query"}

@@ -1,6 +1,6 @@
-"""Prism between a client and an API: what the API's OpenAPI document does not allow, in requests and in answers.
+"""Puts Prism between a client and an API: finds what the API's OpenAPI document does not allow, in requests and answers.
 
-    client -> Watch (keeps what passes) -> Prism (validates, in the header sl-violations) -> API
+    client -> Watch (keeps the findings) -> Prism (validates, in the header sl-violations) -> API
 
 Prism is a program of Node.js, https://github.com/stoplightio/prism. ``npx`` downloads it the first time.
 """
@@ -77,7 +77,7 @@ class Violation:
 
 
 class Watch:
-    """An address that passes requests on to Prism, and keeps what was said. Threads may use it."""
+    """An address that passes requests on to Prism, and keeps what Prism finds. Safe to use from several threads."""
 
     def __init__(self, document: Document, prism_port: int) -> None:
         self._document, self._prism_port = document, prism_port
@@ -97,11 +97,11 @@ class Watch:
 
     def _keep(self, target: str, status: int, violations: str, content: bytes) -> None:
         own, _, query = target.partition("?")
-        sent = {name.lower(): name for name, _ in parse_qsl(query)}  # Prism says them in lower case
+        sent = {name.lower(): name for name, _ in parse_qsl(query)}  # Prism reports names in lower case
         path = self._document.path_of(own)
         for name in self._document.undocumented_parameters(path, query) if path else ():
             self.found.append(Violation(path or own, f"request.query.{name}", json.dumps(query), "is not documented"))
-        if not violations.startswith("["):  # "Too many violations!", and a list that is cut: its first one is enough
+        if not violations.startswith("["):  # "Too many violations!" and a truncated list: its first one is enough
             violations = f"[{json.dumps(json.JSONDecoder().raw_decode(violations[violations.index('{') :])[0])}]"
         for each in json.loads(violations):
             where, says = [str(step) for step in each["location"]], each["message"]

@@ -1,4 +1,4 @@
-"""Requests of the connector and answers of the demo API are as api.video documents them: Prism, between both, compares.
+"""Requests of the connector and answers of the demo API are as api.video documents them: Prism stands between and compares.
 
 README.md beside this file says how to get the two OpenAPI documents.
 """
@@ -26,18 +26,18 @@ pytestmark = pytest.mark.slow
 OF_OURS = pytest.mark.skipif(bool(COMMAND), reason="another connector may read less")
 
 VARIABLES = {Host.MAIN: "API_VIDEO_OPENAPI", Host.ADMIN: "API_VIDEO_OPENAPI_ADMIN"}
-FILES = {host: os.environ.get(name) for host, name in VARIABLES.items()}  # later the environment is cleaned
+FILES = {host: os.environ.get(name) for host, name in VARIABLES.items()}  # read on import: a fixture cleans the environment
 HOW_TO_RUN = f"set {' and '.join(VARIABLES.values())} to api.video's OpenAPI documents (tests/acceptance/README.md)"
 KEYS = {Host.MAIN: f"{SECTION}API_KEY", Host.ADMIN: f"{SECTION}ADMIN_API_KEY"}
 URLS = {Host.MAIN: f"{SECTION}BASE_URL", Host.ADMIN: f"{SECTION}ADMIN_BASE_URL"}
 VIDEOS = 20
-# Enough for each kind of question; the first load would ask 1,200 times for watch time alone.
+# Enough for each kind of question; the first load would send some 700 requests for watch time alone.
 FEW = {f"{SECTION}MAX_DETAIL_REQUESTS": "60", f"{SECTION}ANALYTICS_TOP_VIDEOS": "1"}
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the documents forbid in an answer, although api.video answers so. All but ``why`` must match.
+    """What the documents' schemas forbid in an answer, although api.video sends it. All fields but ``why`` must match.
 
     Attributes:
         paths, value: regular expressions of the documented path, and of what stands there as JSON.
@@ -58,32 +58,32 @@ class Known:
 KNOWN = (
     Known("/(live-streams|tags|upload-tokens)|/videos/{videoId}/(captions|chapters)",
           "response.body.pagination.links[].uri", r'"/[^/{}][^{}]*"',
-          "a link has the format uri, but the examples of these lists have paths"),
+          "the schema wants a URI in a link, but the examples of these lists have paths"),
     Known(r"/projects|/projects/{project_id}/api-keys", "response.body.links[].href", r'"/projects[^{}]*"',
-          "a link has the format uri, but the field's example is a path"),
+          "the schema wants a URI in a link, but the field's example is a path"),
     Known("/videos", "response.body.data[].language", "null",
-          "a video without a language; null is allowed where the language is set (PATCH), and not where it is told"),
+          "a video without a language; null is allowed where the language is set (PATCH), but not where it is returned"),
     Known("/videos/{videoId}", "response.body.language", "null", "as in the list"),
     Known("/discarded/videos", "response.body.data[].assets", "null", "the example of this list has null"),
     Known("/discarded/videos/{videoId}", "response.body.assets", "null", "the example of this object has null"),
     Known("/videos/{videoId}/status", "response.body.ingest", r"\[\]",
-          "nothing was uploaded yet: the vendor's clients mend an [] that the API sends in place of an object"),
+          "nothing was uploaded yet: the vendor's clients repair an [] that the API sends in place of an object"),
     Known("/tags", "response.body.data[].videoCount", r'"\d+"', "the example of this list has texts"),
     Known("/data/buckets/{metric}/{breakdown}", "response.body.context.breakdown", '"referrer"',
-          "a breakdown that can be asked for; the answer's enum lacks it"),
+          "a breakdown that the path allows; the answer's enum lacks it"),
     Known("/data/buckets/{metric}/{breakdown}", "response.body.context.metric", '"play-total"',
-          "a metric that can be asked for; the answer's enum lacks it"),
+          "a metric that the path allows; the answer's enum lacks it"),
     Known("/data/metrics/{metric}/{aggregation}", "response.body.context.aggregation", '"peak"',
-          "an aggregation that can be asked for; the answer's enum lacks it"),
+          "an aggregation that the path allows; the answer's enum lacks it"),
     Known("/(videos|players)", "response.body.range", r'{"min": \d+.*}',
           "the example of a page out of range has it; the schema lacks it"),
-    Known("/(videos|players)", "response.body.problems[].range", r'{"min": \d+.*}', "as beside it"),
+    Known("/(videos|players)", "response.body.problems[].range", r'{"min": \d+.*}', "as in the case above"),
     Known("/(videos|projects)", "response", "401",
           "no answer to a wrong key is in the documents; the guide has it (reference/errors)"),
 )
 # fmt: on
 
-# What is refused has a documented answer, too: target, status.
+# Requests that are refused, whose answers are documented, too: target, status.
 REFUSED = {
     Host.MAIN: (
         ("/videos?currentPage=0", 400),
@@ -103,7 +103,7 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Talk:
-    """Requests and answers: what is not documented in them, and the documented paths that were asked for."""
+    """A series of requests and answers: what the documents do not allow in them, and the documented paths requested."""
 
     found: list[Violation]
     asked: set[str]
@@ -123,7 +123,7 @@ class Contract:
         return self._watches[host].get(target, headers)[0]
 
     def take(self) -> Talk:
-        """What was said since the last time."""
+        """The findings since the last call."""
         watches = self._watches.values()
         found = [violation for watch in watches for violation in watch.found]
         said = Talk(found, {path for watch in watches for path in watch.asked})
@@ -155,9 +155,9 @@ def contract(whole_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def talk(contract: Contract) -> Talk:
-    """A first load, the doctor, and an object of each list that has them by themselves; then what the demo refuses.
+    """A first load, the doctor, and a single object of each list that offers them; then requests that the demo refuses.
 
-    ``asked`` is what the load asked for.
+    ``asked`` has the paths of the load alone.
     """
     contract.take()
     contract.connector.run(**contract.urls, **FEW)
@@ -193,7 +193,7 @@ def test_the_demo_answers_as_documented_but_for_known_errors_of_the_documents(ta
 
 @OF_OURS
 def test_each_known_error_of_the_documents_was_met(talk: Talk) -> None:
-    """One that is not met any more hides the next one in its place."""
+    """An entry that no longer occurs would hide a new error in the same place."""
     gone = [known for known in KNOWN if not any(map(known.covers, talk.found))]
     assert not gone, f"take out of KNOWN: {gone}"
 
@@ -207,7 +207,7 @@ def test_every_table_was_asked_for(talk: Talk, contract: Contract) -> None:
 
 
 def test_what_is_not_documented_is_found(contract: Contract) -> None:
-    """A parameter, a value of one, a type, a field, an address: Prism alone would pass the first and the fourth."""
+    """A parameter, a value of one, a type, a field, a path: Prism alone would let the first and the fourth pass."""
     contract.take()
     player = contract.connector.api.ids("players")[0]
     contract.connector.api.change("update", "players", player, name=7, mood="good")

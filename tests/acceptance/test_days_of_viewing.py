@@ -1,4 +1,4 @@
-"""Who watched what is complete, though a day closes during a run, or no run comes by for longer than it is kept."""
+"""Analytics are complete though a day closes during a run; after an outage longer than the retention, lost days say so."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_day_of_viewing_that_closes_during_a_run(stage: Stage) -> None:
     connector.assert_equal()
 
 
-def test_an_outage_longer_than_viewing_is_kept(stage: Stage) -> None:
+def test_an_outage_longer_than_the_retention_of_viewing(stage: Stage) -> None:
     connector = stage.loaded(("videos", *FEW), begin=CLOCKS_GO_BACK)
     loaded = connector.rows(f"SELECT count(*) FROM {DAYS}")[0][0]
     connector.now += timedelta(days=40)

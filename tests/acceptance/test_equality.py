@@ -1,6 +1,6 @@
 """After random changes, faults and kills, between runs and during them, the tables equal what the API lists.
 
-Of analytics, they equal what the API answered when each day was last due, whatever was watched or deleted since.
+The tables of analytics equal what the API answered when each day was last due, whatever was watched or deleted since.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from tests.acceptance.viewing import FEW
 pytestmark = pytest.mark.slow
 
 PATHS = {name: by_name()[name].path for name in ("videos", "discarded_videos", "summaries", "players", "live_streams")}
-# A story takes half a minute, so a push runs few, and GitHub's weekly run more. Hypothesis begins with the simplest one; if
-# there are more, they are new each time.
+# A story takes half a minute, so a push runs few, and GitHub's weekly run more. Hypothesis begins with the simplest one. By
+# default the stories are the same each time; with a larger number they are new.
 STORIES = int(os.environ.get("STORIES", "1"))
-BEGINS = (CLOCKS_GO_BACK,) if STORIES == 1 else (CLOCKS_GO_BACK, CLOCKS_GO_FORWARD)  # a first load each
+BEGINS = (CLOCKS_GO_BACK,) if STORIES == 1 else (CLOCKS_GO_BACK, CLOCKS_GO_FORWARD)  # each costs a first load
 RETRIED = ({"status": 500}, {"status": 502}, {"status": 503}, {"status": 504})
 PROPERTY = settings(
     derandomize=STORIES == 1,
@@ -69,7 +69,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Plays:
-    """Plays of a video, also of earlier days: the API tells them late. ``place`` (0 to 1) chooses the video."""
+    """Plays of a video, also on earlier days: the API counts those late. ``place`` (0 to 1) chooses the video."""
 
     place: float
     ago: timedelta
@@ -138,7 +138,7 @@ def rounds_of_viewing() -> st.SearchStrategy[list[Round]]:
     ago = st.floats(0.125, 90, width=16).map(lambda hours: timedelta(hours=hours))
     plays = st.builds(Plays, st.floats(0, 1, width=16), ago, st.integers(1, 5), st.booleans())
     fault = st.tuples(st.sampled_from(["status", "html", "truncated", "dropped"]), st.sampled_from(RETRIED))
-    told = changes(["videos"]).map(lambda change: replace(change, silently=False))  # silent ones would need a run more
+    told = changes(["videos"]).map(lambda change: replace(change, silently=False))  # silent ones would need one more run
     one = st.builds(
         Round,
         st.lists(told, max_size=4),
@@ -191,10 +191,10 @@ def play(connector: Connector, story: Sequence[Round]) -> None:
 
 
 def let_pass(connector: Connector, part: Round) -> None:
-    """What happens before the run."""
+    """Lets time pass and makes the changes before the run."""
     if part.passes:
         connector.now += part.passes
-        for days in range(5):  # each day's numbers move, so that a reading too few or too many is seen
+        for days in range(5):  # each day's numbers move, so that a reading too few or too many shows
             Plays(0.5, timedelta(days=days, hours=0.25), 1, is_deleted_then=False).apply(connector)
     for step in (*part.plays, *part.before):
         step.apply(connector)

@@ -84,7 +84,7 @@ def test_a_failing_answer_loses_nothing(outcomes: Any, fault: str, where: str) -
     assert was_met(connector, fault)
     settle(connector, run, code)
     if fault in ("401", "down"):
-        assert code != 0, "a fault that lasts must be told"
+        assert code != 0, "a fault that lasts must fail the run"
 
 
 @pytest.mark.parametrize(("mode", "what", "answers"), SHIFTS)

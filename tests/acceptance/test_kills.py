@@ -1,4 +1,4 @@
-"""A run is killed at any moment: a plain rerun makes the tables equal, without duplicates and orphans."""
+"""A run is killed at any moment: a plain rerun makes the tables equal, without duplicates or orphans."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FRACTIONS = [(part + random.Random(part).random()) / PARTS for part in range(PAR
 
 
 def killed(connector: Connector, is_time: Callable[[Run], bool]) -> tuple[Connector, bool]:
-    """Kills a run as soon as ``is_time``; returns whether it was still running."""
+    """Kills a run as soon as ``is_time`` is true; returns whether it was still running."""
     run = connector.start()
     while not is_time(run) and run.poll() is None:
         time.sleep(0.002)
@@ -53,7 +53,7 @@ def with_changes(connector: Connector) -> Connector:
 
 
 def with_viewing(connector: Connector) -> Connector:
-    """Lets a day close that was read, with plays that come late and of a video that is deleted."""
+    """Closes a day that was read while open: 27 hours pass, plays come late, and the watched video is deleted."""
     api, first = connector.api, connector.api.ids("videos")[0]
     connector.now += timedelta(hours=27)
     for hours in (0.5, 26, 50):
@@ -155,7 +155,7 @@ def whole_run_s(whole_stage: Stage) -> float:
 
 @pytest.fixture(scope="module")
 def whole_run_of_viewing_s(whole_stage: Stage) -> float:
-    """Seconds that a whole run takes which reads analytics, too."""
+    """Seconds that a whole run with analytics takes."""
     with whole_stage.act() as stage:
         return begin(stage, "viewing").run().seconds
 

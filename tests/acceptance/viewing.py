@@ -1,6 +1,6 @@
-"""Who watched what, as the tables must have it: what the API's analytics answer, asked for when a day is due.
+"""What the tables of analytics must hold: the API's own answers, requested whenever a day is due.
 
-The promise, seen from outside: the open day is read at each run, until a minute ago; a day that is over once more at its
+The promise, seen from outside: each run reads the open day, up to a minute ago. A day that is over is read again at its
 close, and 1, 24 and 72 hours later. In between, and for good after 72 hours, its numbers stay as they were read.
 """
 
@@ -20,9 +20,9 @@ import requests
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Numbers = dict[str, list[float]]  # by value of a dimension, in the order of its metrics
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-AGES = (timedelta(0), HOUR, DAY, 3 * DAY)  # after its close, when a day is read again
-RETENTION, MARGIN = 30 * DAY, HOUR  # of a day that is nearly forgotten, a part may be left unread
-FORGOTTEN = {"open": "partial", "closed": "settled"}  # what becomes of a day that is read no more, by its state
+AGES = (timedelta(0), HOUR, DAY, 3 * DAY)  # of a day after its close, at which it is read again
+RETENTION, MARGIN = 30 * DAY, HOUR  # the oldest hour is left out: the API may forget it during the run
+FORGOTTEN = {"open": "partial", "closed": "settled"}  # what becomes of the state of a day that the API has begun to forget
 DAYS, TOTALS = "analytics_days", "analytics_totals"
 OF_DAY = {
     "impressions": "metrics/impression/count",
@@ -62,7 +62,7 @@ class Day:
 
 
 class Analytics:
-    """The API's analytics, asked like any client does."""
+    """The API's analytics, requested as any client would."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url, self._session = url, requests.Session()
@@ -109,7 +109,7 @@ class Viewing:
         self._totals_read_at = self._read_at = datetime.min.replace(tzinfo=timezone.utc)
 
     def copy(self, analytics: Analytics) -> Viewing:
-        """The same for another API that starts alike."""
+        """The same for another API with the same initial content."""
         copied = Viewing(analytics, self._tables, self._zone.key)
         copied.days, copied._totals = deepcopy(self.days), Counter(self._totals)
         copied._totals_read_at, copied._read_at = self._totals_read_at, self._read_at

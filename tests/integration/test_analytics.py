@@ -60,7 +60,7 @@ class Story:
         self.viewing.wake()
 
     def keep(self, days: int) -> None:
-        """A contract of so few days makes the first load short."""
+        """Shortens the retention to so few days, which makes the first load short."""
         self.viewing.retention = days * DAY
         self.monkeypatch.setattr(day_reading, "RETENTIONS", (365 * DAY, days * DAY))
 
@@ -196,7 +196,7 @@ def test_an_hour_with_plays_costs_what_the_table_says(
 def test_a_list_of_today_that_costs_many_requests_is_read_every_six_hours(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parent_list_queries, "MANY_REQUESTS", 1)  # 16 videos or hours
+    monkeypatch.setattr(parent_list_queries, "MANY_REQUESTS", 1)  # more than 16 videos
     story.keep(2)
     some = ("analytics_days", "analytics_videos", "analytics_countries")
     story.load(*some)
@@ -388,7 +388,7 @@ def test_an_answer_that_is_not_as_documented_costs_its_column_alone(
     assert story.rows("SELECT ends > 0 FROM analytics_days WHERE state = 'open'") == [(True,)]
 
 
-def test_lists_that_are_refused_are_not_asked_for_ever(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_lists_are_not_requested_for_ever(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     story.keep(3)
     story.load(*HOURLY)
     before = story.rows("SELECT count(*) FROM analytics_countries WHERE removed_at IS NULL")
@@ -403,7 +403,7 @@ def test_lists_that_are_refused_are_not_asked_for_ever(story: Story, caplog: pyt
     assert story.rows("SELECT count(*) FROM analytics_countries WHERE removed_at IS NULL") == before
 
 
-def test_a_question_that_always_fails_leaves_its_days_for_the_next_run(
+def test_a_request_that_always_fails_leaves_its_days_for_the_next_run(
     story: Story, caplog: pytest.LogCaptureFixture
 ) -> None:
     story.keep(5)
@@ -419,14 +419,14 @@ def test_a_question_that_always_fails_leaves_its_days_for_the_next_run(
     story.assert_equal()
 
 
-def test_an_answer_cut_to_what_is_left_is_not_taken_for_a_day(story: Story) -> None:
+def test_an_answer_for_a_shortened_span_is_not_taken_for_the_whole_day(story: Story) -> None:
     story.viewing.clamps = True
     story.load(*HOURLY)
     assert story.states() == {"partial": 1, "settled": 26, "closed": 3, "open": 1}
     story.assert_equal()
 
 
-def test_a_load_that_was_killed_is_made_good(story: Story) -> None:
+def test_a_killed_load_is_repaired_by_the_next_run(story: Story) -> None:
     story.keep(5)
     story.load(*HOURLY)
     for resource in ("analytics_days", "analytics_videos"):
@@ -456,7 +456,7 @@ def test_sums_that_are_too_low_fail(story: Story) -> None:
     assert "fewer in " in failed[2]
 
 
-def test_sums_that_a_hole_breaks_are_made_good_by_the_next_run(story: Story) -> None:
+def test_rows_that_were_lost_are_loaded_again_by_the_next_run(story: Story) -> None:
     story.keep(3)
     story.load(*HOURLY)
     story.viewing.quiet()
@@ -467,7 +467,7 @@ def test_sums_that_a_hole_breaks_are_made_good_by_the_next_run(story: Story) -> 
     story.assert_equal()
 
 
-def test_a_settled_day_that_moves_keeps_its_numbers_and_is_told(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_settled_day_that_moves_keeps_its_numbers_and_is_reported(story: Story, caplog: pytest.LogCaptureFixture) -> None:
     story.load("analytics_days")
     numbers = "SELECT * EXCLUDE (audited_plays, _dlt_load_id, _dlt_id) FROM analytics_days WHERE {} ORDER BY day"
     settled = story.rows(numbers.format("state = 'settled'"))
@@ -488,7 +488,7 @@ def test_a_settled_day_that_moves_keeps_its_numbers_and_is_told(story: Story, ca
 # --- single tables --------------------------------------------------------------------------------------------------
 
 
-def test_referrers_have_no_query_and_numbers_of_all_of_them(story: Story) -> None:
+def test_referrers_lose_their_query_and_are_added_up(story: Story) -> None:
     story.keep(3)
     story.load(*HOURLY)
     assert story.rows("SELECT count(*) FROM analytics_referrers WHERE contains(referrer, '?')") == [(0,)]
@@ -496,7 +496,7 @@ def test_referrers_have_no_query_and_numbers_of_all_of_them(story: Story) -> Non
     story.assert_equal()
 
 
-def test_views_of_deleted_videos_stay(story: Story) -> None:
+def test_numbers_of_deleted_videos_stay(story: Story) -> None:
     story.load("videos", "live_streams", *HOURLY)
     sql = "FROM analytics_videos a WHERE media_id NOT IN (SELECT video_id FROM videos) AND media_id LIKE 'vi%'"
     assert story.rows(f"SELECT count(*) > 0 {sql}") == [(True,)]
@@ -510,7 +510,7 @@ def test_countries_of_videos_add_up(story: Story) -> None:
     assert story.rows("SELECT count(*) FROM analytics_video_countries WHERE day = '2026-11-26'") == [(0,)]
 
 
-def test_watch_time_is_asked_of_the_most_played_once_the_day_is_over(story: Story) -> None:
+def test_watch_time_is_requested_for_the_most_played_once_the_day_is_over(story: Story) -> None:
     story.keep(3)
     story.load(*ANALYTICS, analytics_top_videos=5)
     rows = story.rows("SELECT day, count(*), min(watch_time_s) > 0 FROM analytics_watch_time GROUP BY 1 ORDER BY 1")
@@ -558,7 +558,7 @@ def test_a_random_story_ends_with_the_numbers_of_the_viewing(story: Story, seed:
 
 
 def kill(story: Story, resource: str) -> None:
-    """Makes the newest load of a resource one that was killed before its end."""
+    """Makes the newest load of a resource look as if it had been killed before its end."""
     dataset = story.warehouse.settings.account.dataset
     with duckdb.connect(str(story.warehouse.file)) as connection:
         connection.execute(

@@ -133,7 +133,7 @@ def test_captions_that_change_while_the_video_stands_still_are_found_after_a_wee
     assert_equal(ready)
 
 
-def test_captions_of_a_young_video_are_looked_at_each_hour(ready: Warehouse) -> None:
+def test_captions_of_a_young_video_are_requested_each_hour(ready: Warehouse) -> None:
     world = ready.demo.world
     young = world.add_video(createdAt=datetime.now(timezone.utc).isoformat(), title="Young")
     world.set_inner("captions", young, [])
@@ -222,7 +222,7 @@ def test_a_video_that_answers_404_has_no_captions(ready: Warehouse, with_caption
     assert_equal(ready)
 
 
-def test_a_list_that_the_api_fails_to_give_keeps_its_rows_and_no_other_away(ready: Warehouse, with_captions: str) -> None:
+def test_a_list_that_the_api_fails_to_give_keeps_its_rows_and_blocks_no_other(ready: Warehouse, with_captions: str) -> None:
     world = ready.demo.world
     before, other = languages(ready, with_captions), world.ids("videos")[9]
     assert other != with_captions
@@ -325,7 +325,7 @@ def test_odd_languages_are_keys_of_their_own(ready: Warehouse, with_captions: st
     assert_equal(ready)
 
 
-def test_private_tokens_are_never_stored_and_are_no_change(ready: Warehouse, with_captions: str) -> None:
+def test_private_tokens_are_never_stored_and_count_as_no_change(ready: Warehouse, with_captions: str) -> None:
     reads = iter(range(1000))
 
     def rewrite(resource: str, row: Row) -> Row:
@@ -374,8 +374,8 @@ def test_captions_go_with_their_video_and_come_back_with_it(ready: Warehouse, wi
         assert_equal(ready)
 
 
-def test_a_video_that_comes_back_as_it_was_is_asked_again(ready: Warehouse, with_captions: str) -> None:
-    """With the same hash, what was known of its list would count."""
+def test_captions_of_a_video_that_comes_back_unchanged_are_requested_again(ready: Warehouse, with_captions: str) -> None:
+    """Its hash is the same, so if ``_asked`` still had its list, nothing would be requested."""
     ready.rows(f"UPDATE videos SET removed_at = now() WHERE video_id = '{with_captions}'")
     ready.load("captions")
     assert languages(ready, with_captions) == []
@@ -438,7 +438,7 @@ def test_a_killed_first_load_is_repaired_by_the_next_run(ready: Warehouse) -> No
     ],
 )
 def test_a_table_that_lost_or_gained_rows_mends_itself(ready: Warehouse, with_captions: str, harm: str) -> None:
-    """The lists counted as requested, so that nothing would have noticed for a week."""
+    """Every list counts as requested: without the comparison of row counts, nothing would notice for a week."""
     ready.rows(harm.format(video=with_captions, key=f"{with_captions}/{languages(ready, with_captions)[0]}"))
 
     run = ready.load(*NAMES)
@@ -485,7 +485,7 @@ def test_a_full_refresh_beyond_the_budget_goes_on_in_the_next_run(ready: Warehou
     assert_equal(ready)
 
 
-def test_what_was_asked_does_not_grow_with_each_run(ready: Warehouse) -> None:
+def test_the_table_of_requested_lists_does_not_grow_with_each_run(ready: Warehouse) -> None:
     for _ in range(6):
         age(ready, "8 DAY")
         ready.load("captions")

@@ -19,7 +19,7 @@ def test_each_list_is_requested_once(warehouse: Warehouse) -> None:
     assert not found.refused
     assert not found.left_out
     assert str(found).startswith("The key reads videos, captions, chapters, ")
-    assert warehouse.demo.requests() <= len(found.readable) + 1  # the names of API keys are a list per project
+    assert warehouse.demo.requests() <= len(found.readable) + 1  # one more: the projects that API keys belong to
 
 
 def test_without_an_admin_key_the_admin_api_is_not_asked(warehouse: Warehouse) -> None:
@@ -27,7 +27,7 @@ def test_without_an_admin_key_the_admin_api_is_not_asked(warehouse: Warehouse) -
     assert not {"projects", "projects_api_keys", "delivery_usage", "hosting_usage"} & set(found.readable)
 
 
-def test_what_a_run_leaves_out_is_no_failure_and_is_said(warehouse: Warehouse) -> None:
+def test_what_a_run_leaves_out_is_named_and_is_no_failure(warehouse: Warehouse) -> None:
     warehouse.demo.behaviour.analytics_refused = True
     warehouse.demo.behaviour.fail("/projects/.*/delivery-usage", status=403, times=None)
     found = find_permissions(warehouse.settings)
@@ -47,7 +47,7 @@ def test_what_fails_a_run_is_refused(warehouse: Warehouse) -> None:
     assert str(found).startswith("The key may not read players. It reads videos, ")
 
 
-def test_a_list_without_rows_and_one_with_odd_rows_have_no_lists_to_try(warehouse: Warehouse) -> None:
+def test_without_a_usable_parent_row_its_lists_are_not_tried(warehouse: Warehouse) -> None:
     warehouse.demo.behaviour.rewrite_page = lambda resource, body: (
         {**body, "data": ["odd"]} if resource == "videos" else body
     )

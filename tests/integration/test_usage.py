@@ -1,4 +1,4 @@
-"""Delivery and hosting usage: what api.video bills, by project and day. It answers for 30 days; the tables keep all."""
+"""Delivery and hosting usage: what api.video bills, by project and day. The API has 30 days; the tables keep all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Usage:
 
     @property
     def asked(self) -> int:
-        """Requests for usage of the last run."""
+        """The last run's requests for usage."""
         return sum(request.path.endswith("-usage") for request in self.warehouse.demo.log)
 
     def rows(self, table: str, where: str = "removed_at IS NULL") -> dict[str, tuple[Any, ...]]:
@@ -50,7 +50,7 @@ class Usage:
         return {key: tuple(minutes) for key, *minutes in found}
 
     def told(self, table: str) -> dict[str, tuple[Any, ...]]:
-        """What the API answers now, as ``rows`` has it."""
+        """What the API answers now, in the form of ``rows``."""
         return {
             row["usageKey"]: tuple(row[name] for name in MINUTES[table].split(", ")) for row in self.world.listed(table)
         }
@@ -73,7 +73,7 @@ def test_the_first_load_has_the_last_thirty_days_of_each_project(usage: Usage) -
     assert (project in projects, day) == (True, "2026-11-25"), "yesterday is the last whole day"
 
 
-def test_it_is_asked_every_six_hours(usage: Usage) -> None:
+def test_usage_is_requested_every_six_hours(usage: Usage) -> None:
     usage.load()
     told = []
     for after in (5 * HOUR, HOUR, 5 * HOUR, HOUR):
@@ -140,7 +140,7 @@ def test_what_a_killed_load_left_is_loaded_again(usage: Usage) -> None:
     assert before.items() <= usage.rows("delivery_usage").items()
 
 
-def test_a_project_of_which_there_is_no_usage_keeps_what_it_had(usage: Usage) -> None:
+def test_a_project_whose_usage_answers_404_keeps_its_rows(usage: Usage) -> None:
     usage.load()
     before = usage.rows("hosting_usage")
     usage.warehouse.demo.behaviour.fail("/projects/.*/hosting-usage", status=404, times=None)
@@ -188,7 +188,7 @@ def test_a_failure_leaves_a_project_for_the_next_run(usage: Usage, caplog: pytes
     assert usage.asked == 1, "all others were asked an hour ago"
 
 
-def test_the_demo_says_the_same_of_a_day_on_every_day() -> None:
+def test_the_demo_gives_a_day_the_same_usage_whenever_it_is_requested() -> None:
     def told(today: date) -> dict[str, dict[str, Any]]:
         world = World(30)
         world.viewing.now = lambda: datetime(today.year, today.month, today.day, 12, tzinfo=timezone.utc)

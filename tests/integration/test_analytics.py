@@ -135,7 +135,7 @@ def test_the_first_load_has_all_that_api_video_still_has(story: Story) -> None:
     story.load()
     assert story.states() == {"partial": 1, "settled": 26, "closed": 3, "open": 1}
     story.assert_equal()
-    assert story.rows("SELECT count(*) FROM analytics_videos WHERE media_id NOT IN (SELECT 'x')")[0][0] > 0
+    assert story.rows("SELECT count(*) FROM analytics_videos")[0][0] > 0
 
 
 # --- what a run costs -----------------------------------------------------------------------------------------------
@@ -265,7 +265,6 @@ def test_another_time_zone_is_refused_and_changes_nothing(story: Story) -> None:
     before = story.rows("SELECT * FROM analytics_days ORDER BY day")
     run = story.load(*HOURLY, after=HOUR, red=True, analytics_timezone="Europe/Paris")
     assert isinstance(run.errors["analytics_days"], SettingsError)
-    print(run.errors["analytics_days"])
     assert "cut in UTC, and analytics_timezone is Europe/Paris now" in str(run.errors["analytics_days"])
     assert story.rows("SELECT * FROM analytics_days ORDER BY day") == before
     story.load(*HOURLY, after=HOUR)
@@ -331,7 +330,6 @@ def test_a_key_that_may_not_read_analytics_leaves_them_out(story: Story, caplog:
     run = story.load(*HOURLY)
     assert not run.errors
     assert sum("left out" in r.message for r in caplog.records) == 1, [r.message for r in caplog.records]
-    print([r.message for r in caplog.records if "left out" in r.message])
     story.demo.behaviour.analytics_refused = False
     story.load(*HOURLY, after=HOUR)
     before = story.rows("SELECT count(*) FROM analytics_videos")
@@ -349,7 +347,6 @@ def test_a_metric_that_is_not_answered_is_null_and_named(
     story.demo.behaviour.fail("/data/metrics/end/count", times=None, status=status)
     story.demo.behaviour.fail("/data/buckets/view/country", times=None, status=status)
     story.load(*HOURLY)
-    print([r.message for r in caplog.records if "gets no numbers" in r.message])
     assert sum("ends gets no numbers" in r.message for r in caplog.records) == 1
     assert sum("views gets no numbers" in r.message for r in caplog.records) == 1
     assert story.rows("SELECT DISTINCT ends, plays > 0 FROM analytics_days") == [(None, True)]
@@ -388,13 +385,12 @@ def test_an_answer_that_is_not_as_documented_costs_its_column_alone(
     assert story.rows("SELECT ends > 0 FROM analytics_days WHERE state = 'open'") == [(True,)]
 
 
-def test_refused_lists_are_not_requested_for_ever(story: Story, caplog: pytest.LogCaptureFixture) -> None:
+def test_refused_lists_are_not_requested_for_ever(story: Story) -> None:
     story.keep(3)
     story.load(*HOURLY)
     before = story.rows("SELECT count(*) FROM analytics_countries WHERE removed_at IS NULL")
     story.demo.behaviour.fail("/data/buckets/.*/country", times=None, status=400)
     story.load(*HOURLY, after=HOUR, red=True)
-    print([r.message for r in caplog.records if "country" in r.message or "countries" in r.message])
     assert story.asked()["/data/buckets/play/country"] > 0
     story.viewing.quiet()
     story.load(*HOURLY, after=timedelta(minutes=10), red=True)
@@ -411,7 +407,6 @@ def test_a_request_that_always_fails_leaves_its_days_for_the_next_run(
     story.clock.now += 2 * DAY
     story.demo.behaviour.fail("/data/metrics/ccv/peak", times=None, status=500)
     run = story.load(*HOURLY, red=True)
-    print([r.message for r in caplog.records if "left for the next run" in r.message])
     assert not run.errors
     assert sum("left for the next run" in r.message for r in caplog.records) >= 1
     story.demo.behaviour.heal()

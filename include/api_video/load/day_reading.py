@@ -131,7 +131,9 @@ class DayReading(UnitReading[DaySync]):
             return None
         number = as_number(body.get("data", UNDOCUMENTED) or 0)
         if UNREAD in body or number is None:
-            raise ApiVideoServerError(str(body.get(UNREAD) or f"How far back analytics go is not known: {UNDOCUMENTED}"))
+            raise ApiVideoServerError(
+                str(body.get(UNREAD) or "api.video does not say how far back its analytics go: " + UNDOCUMENTED)
+            )
         return int(number)
 
     def _forgotten_before(self) -> datetime:
@@ -152,7 +154,9 @@ class DayReading(UnitReading[DaySync]):
                 return since
         # It would be less than any contract: one odd answer must not cost the days that the others still have.
         if self._plays(last_day, now) is None or self._plays(now - RETENTIONS[-1] + MARGIN, now) is not None:
-            raise ApiVideoServerError("api.video answers differently each time for how long analytics are kept.")
+            raise ApiVideoServerError(
+                "api.video answers in two ways how far back its analytics go. Nothing is loaded, the next run asks again."
+            )
         log.warning("%s: api.video has less than 30 days of numbers; those of the last day are loaded", self.endpoint.name)
         return last_day
 

@@ -16,7 +16,7 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.naming import MORE_FIELDS
 from include.api_video.catalog.secrets import bare, secrets_of
 from include.api_video.catalog.storable import read_timestamp, storable, storable_number
-from include.api_video.load.redaction import strip_token
+from include.api_video.load.private_tokens import strip_token
 
 SECRETS = {name for endpoint in ENDPOINTS for name in secrets_of(endpoint)}
 TIMES = [

@@ -363,10 +363,12 @@ def vod_assets(row: Row, token: str) -> Row | None:
 
 
 def live_assets(row: Row, token: str) -> Row:
-    """URLs of a live stream. The form of private tokens is undocumented; assumed to be as for videos."""
+    """URLs of a live stream. The form of private tokens is not documented: the manifest's is that of the vendor's players
+    (api.video-android-player, ``VideoOptions``), the others' is assumed to be as for videos.
+    """
     private = row.get("public") is False
     player = f"https://embed.api.video/live/{row['liveStreamId']}" + (f"?token={token}" if private else "")
-    base = "https://live.api.video" + (f"/token/{token}" if private else "") + f"/{row['liveStreamId']}"
+    base = "https://live.api.video" + (f"/private/{token}" if private else "") + f"/{row['liveStreamId']}"
     return {"hls": f"{base}.m3u8", "iframe": iframe(player), "player": player, "thumbnail": f"{base}/thumbnail.jpg"}
 
 

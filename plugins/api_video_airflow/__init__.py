@@ -5,8 +5,8 @@ Every process of Airflow imports the plugin, so that modules here are imported b
 - messages: what the page says of a run: a table's state and its reason, failures, refusals
 - templates/page.html: all other words of the page, and how it looks
 - page: the page's addresses, who may see them, what is said where they may not
-- state: what the page knows of each table; whether it is equal, not proven, failed
-- tables: a table's row on the page
+- state: what the page shows as a whole: which run, its figures, how many runs in a row are proven
+- tables: what the page knows of each table: equal, not proven, failed; its checks
 - runs: the last runs, as the page shows them
 - history: where the page reads what runs left
 - chart: the charts of the last runs

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 RESOURCES = ("videos", "discarded_videos", "video_status", "live_streams", "projects_api_keys")
 KEYS = (f"{SECTION}API_KEY", f"{SECTION}ADMIN_API_KEY")
 UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-PRIVATE_TOKEN = re.compile(rb"(?:/token/|[?&](?:amp;)?token=)[^\s\"'<>]{8}")
+PRIVATE_TOKEN = re.compile(rb"(?:/token/|[?&](?:amp;)?token=|live\.api\.video/private/)[^\s\"'<>]{8}")
 PLANTED = "planted-stream-key-4711"
 READS = 20_000  # more than a test makes: the demo gives each read of a private row a new token
 
@@ -98,10 +98,11 @@ def test_a_refused_key_is_not_repeated(stage: Stage) -> None:
 
 
 def plant(connector: Connector) -> None:
-    """Sets a stream key that the test knows, and adds a private video."""
-    connector.api.change("update", "live_streams", connector.api.ids("live_streams")[0], streamKey=PLANTED)
+    """Sets a stream key that the test knows, makes its live stream private, and adds a private video."""
+    connector.api.change("update", "live_streams", connector.api.ids("live_streams")[0], streamKey=PLANTED, public=False)
     connector.api.change("add", public=False)
-    assert PRIVATE_TOKEN.search(str(connector.api.listed("videos")).encode())  # the API really sends tokens
+    for resource in ("videos", "live_streams"):
+        assert PRIVATE_TOKEN.search(str(connector.api.listed(resource)).encode())  # the API really sends tokens
 
 
 def written(temporary: Path, connector: Connector) -> bool:

@@ -506,6 +506,41 @@ def test_private_videos_do_not_change_at_every_read(warehouse: Warehouse) -> Non
     assert warehouse.rows("SELECT count(*) FROM videos WHERE assets__hls LIKE '%token%'") == [(0,)]
 
 
+PRIVATE = "SELECT assets__hls, assets__iframe, assets__player, assets__thumbnail FROM live_streams WHERE NOT public"
+
+
+def test_private_live_streams_do_not_change_at_every_read(warehouse: Warehouse) -> None:
+    warehouse.begin("live_streams")
+    before, listed = warehouse.rows(PRIVATE), warehouse.demo.world.listed("live_streams")
+
+    run = warehouse.load("live_streams")
+
+    private = [row for row in listed if row["public"] is False]
+    tokens = {row["assets"]["hls"].split("/private/")[1].split("/")[0] for row in private}
+    assert len(tokens) == len(private) > 0
+    assert run.sync("live_streams")["changed_rows"] == 0
+    assert warehouse.rows(PRIVATE) == before
+    assert sorted(row[0] for row in before) == sorted(
+        f"https://live.api.video/{row['liveStreamId']}.m3u8" for row in private
+    )
+    assert not [cell for row in before for cell in row if "private" in cell or "token" in cell]
+
+
+def test_tokens_that_an_older_version_stored_go_at_the_next_read(warehouse: Warehouse) -> None:
+    """Its hash covers the token, so the cleaned row counts as changed."""
+    warehouse.begin("live_streams")
+    clean = warehouse.rows(PRIVATE)
+    with_token = "replace(assets__hls, 'video/', 'video/private/S3CR3T/')"
+    warehouse.rows(f"UPDATE live_streams SET assets__hls = {with_token}, _content_hash = 'older' WHERE NOT public")
+    assert warehouse.rows(PRIVATE) != clean
+
+    run = warehouse.load("live_streams")
+
+    assert run.sync("live_streams")["changed_rows"] == len(clean)
+    assert sorted(warehouse.rows(PRIVATE)) == sorted(clean)
+    assert warehouse.load("live_streams").sync("live_streams")["changed_rows"] == 0
+
+
 def test_every_list_is_in_this_files_tests() -> None:
     assert set(LISTS) == {
         *("videos", "discarded_videos", "tags", "watermarks", "summaries", "players", "live_streams"),

@@ -159,6 +159,16 @@ def test_private_videos_get_a_new_token_on_every_read(world: World) -> None:
     assert 0.1 < sum(not row["public"] for row in first) / len(first) < 0.3
 
 
+def test_private_live_streams_get_a_new_token_on_every_read(world: World) -> None:
+    first, second = world.listed("live_streams"), world.listed("live_streams")
+    for row, again in zip(first, second, strict=True):
+        assert (row["assets"] == again["assets"]) is row["public"]
+        if not row["public"]:
+            token = row["assets"]["player"].split("?token=")[1]
+            assert row["assets"]["hls"] == f"https://live.api.video/private/{token}/{row['liveStreamId']}.m3u8"
+    assert any(not row["public"] for row in first)
+
+
 def test_optional_fields_are_missing_now_and_then(world: World) -> None:
     rows = world.listed("videos")
     for name in ("createdAt", "description", "language", "playerId"):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from include.api_video.catalog.endpoints import ENDPOINTS, by_name, group_names, in_load_order
 from include.api_video.catalog.model import Column, Endpoint, Host, Sync
-from include.api_video.catalog.places import bare
-from include.api_video.catalog.secrets import ALWAYS_SECRET
+from include.api_video.catalog.secrets import ALWAYS_SECRET, bare, secrets_of
 from include.api_video.catalog.videos import is_status_final
 
 each = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
@@ -250,10 +250,16 @@ def test_what_comes_from_the_row_of_a_day_is_a_column_of_it(endpoint):
 
 
 @each
+def test_a_secret_may_be_listed_in_any_spelling(endpoint):
+    assert all(name == bare(name) for name in ALWAYS_SECRET)
+    spelled = replace(endpoint, secrets=("Backup_Key", "backup-url"))
+    assert secrets_of(spelled) == ALWAYS_SECRET | {"backupkey", "backupurl"}
+
+
+@each
 def test_what_a_column_is_made_of_is_never_stored(endpoint):
-    secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
     made_of = {bare(column.made_of) for column in endpoint.columns if column.made_of}
-    assert made_of <= secret
+    assert made_of <= secrets_of(endpoint)
     assert all(bool(column.made_of) is (column.made_by is not None) for column in endpoint.columns)
 
 

@@ -34,7 +34,15 @@ TEXTS = st.sampled_from(
     ["", "plain", "日本 é 😀", 'a "b" \\ \n\t', "\\u0000", "Token", "to\u212aen", "\uf0ff", "7", "true"]
 )
 URLS = st.sampled_from(
-    ["https://x/vod/vi1/token/abc/hls", "https://x/a?token=1&b=2", "https://x/a?to\u212aen=1", "https://x"]
+    [
+        "https://x/vod/vi1/token/abc/hls",
+        "https://x/a?token=1&b=2",
+        "https://x/a?to\u212aen=1",
+        "https://x",
+        "https://live.api.video/private/abc/li1.m3u8",
+        "https://LIVE.api.video/abc/li1.m3u8",
+        "x%2Fprivate%2Fabc%2fapi.video",
+    ]
 )
 TIMES = st.sampled_from(["2024-02-29T10:00:00+00:00", "2024-01-01T10:00:00.25+05:30", "1970-01-01T00:00:00Z"])
 OF_TYPE: dict[str, st.SearchStrategy[Any]] = {

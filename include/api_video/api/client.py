@@ -339,6 +339,6 @@ def _wait_s(state: RetryCallState) -> float:
     """Seconds before the next attempt: a growing, random pause. After a 429 none, since the throttle waits as told."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, ApiVideoLimitError):
-        # Not told how long. The window is a minute, so the pauses together must be longer than that.
+        # This 429 names no wait. A window lasts a minute, so all pauses together must exceed a minute.
         return 0.0 if error.retry_after_s is not None else float(wait_random_exponential(multiplier=4, max=60)(state))
     return float(wait_random_exponential(multiplier=0.5, max=20)(state))

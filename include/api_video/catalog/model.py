@@ -68,7 +68,8 @@ class Column:
             behind a ``[]`` land in a child table.
         unit: of a number.
         joins: the column it refers to (``players.player_id``), like a foreign key.
-        made_of: a field beside it that api.video sends and that is never stored; this one is made of it instead, by ``made_by``.
+        made_of: name of the secret field beside it that this column is computed from (by ``made_by``); the secret itself is
+            not stored.
     """
 
     path: str
@@ -158,11 +159,11 @@ class Endpoint:
             the rows of a day with the most plays, as many as the setting says.
         value_of: turns a value of an answer into the one that is stored; the numbers of equal ones are added up.
         params: further parameters of each request for a list of a parent.
-        keeps_rows: rows that a later answer lacks stay: it covers the last days only. They outlive their parent, too.
+        keeps_rows: rows are never removed, because the API forgets old ones; they also stay when their parent is removed.
         due: when the list of a parent that stands still is requested again.
         parent_where: only for parents with these field values, or one of several.
         missing_ok: a 404 means "there is none" and is stored as that.
-        is_final: False for an object that can change while its parent stays; it is requested again at each run.
+        is_final: called with the stored object; False means: request it again at each run, even if its parent is unchanged.
         secrets: fields that must never be stored, at any depth of this payload.
         per_row_of: Admin API only: another list, as (path, key), each row of which has a list of this endpoint; it is walked
             first. A list for each row of a table is ``Sync.LIST_PER_PARENT``.

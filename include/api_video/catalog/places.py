@@ -16,7 +16,7 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from include.api_video.catalog.model import Column, Endpoint
 from include.api_video.catalog.naming import DETAIL_COLUMNS, MORE_FIELDS, OWN_COLUMNS, snake
-from include.api_video.catalog.secrets import ALWAYS_SECRET
+from include.api_video.catalog.secrets import bare, secrets_of
 from include.api_video.catalog.storable import storable
 
 # Customers write these: they are stored unchanged.
@@ -29,11 +29,6 @@ _PLAIN = {"text": str, "bool": bool, "bigint": int, "double": float, "timestamp"
 _NAMING = NamingConvention()
 _UNDERSCORES = re.compile("__+")
 _NO_ASCII = re.compile(r"[^\x00-\x7f]")
-
-
-def bare(name: str) -> str:
-    """The lowercase letters and digits of a name: ``stream_key``, ``Stream Key`` and ``streamKey`` become the same."""
-    return "".join(filter(str.isalnum, name)).lower()
 
 
 def object_paths(endpoint: Endpoint) -> frozenset[tuple[str, ...]]:
@@ -76,7 +71,7 @@ class Rules:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.key = (endpoint.key,)
-        self.secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
+        self.secret = secrets_of(endpoint)
         self.objects = object_paths(endpoint)
         self.spellings = {part for column in endpoint.columns for part in column.path.replace("[]", "").split(".")}
         own = {column.path for column in OWN_COLUMNS + DETAIL_COLUMNS}

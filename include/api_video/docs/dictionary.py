@@ -19,7 +19,7 @@ HOW = {
     Sync.NEWEST_FIRST: "incremental: newest changes first, down to the cursor; the count reveals removals",
     Sync.COUNTED: "whole list if its count or page 1 shows a change, else one request",
     Sync.WHOLE: "whole list, compared row by row",
-    Sync.DAYS: "the open day at each run; a day that is over 1, 24 and 72 hours later once more, then it is settled",
+    Sync.DAYS: "the open day at each run; a day that is over again 1, 24 and 72 hours after its end, then it is settled",
     Sync.PER_PARENT: "one request per new, changed or unfinished row of `{parent}`",
 }
 DELETES = {
@@ -112,7 +112,7 @@ def _how_lists_are(endpoint: Endpoint) -> str:
     if not due:
         return text
     every = f"every {due.every_days * 24:g} hours" if due.every_days <= 1 else f"every {due.every_days:g} days"
-    return f"{text}, at each run in its first {due.young_h:g} hours, later {every}" if due.young_h else f"{text}, {every}"
+    return f"{text}, hourly in its first {due.young_h:g} hours, later {every}" if due.young_h else f"{text}, {every}"
 
 
 def _how_lists_lose(endpoint: Endpoint) -> str:

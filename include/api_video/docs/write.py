@@ -56,7 +56,8 @@ Databricks, and Snowflake (columns only).
 - A table has at most 250 columns, a resource 25 tables: what new fields bring beyond is JSON in `_more_fields`.
 - What cannot be a row at all, such as a video without its id, is in `_rejected` until it can.
 - Fields of the API that nobody declared become new columns and tables beside these; the report of a run names them.
-- Never stored: stream keys, restream addresses, upload tokens, tokens of private videos, values of API keys.
+- Never stored: stream keys, restream addresses, upload tokens, tokens of private videos and live streams, values of API
+  keys.
 """
 
 

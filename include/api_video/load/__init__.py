@@ -14,6 +14,7 @@ May import: errors, messages, catalog, settings, api, sync, warehouse.
 - pages: how dlt goes from page to page
 - derived: columns that are made of a secret
 - redaction: how secrets are taken out of a row (which fields: `catalog`)
+- private_tokens: how tokens are taken out of URLs: a new form
 - plain_rows: rows that are as documented
 - fitting: values that fit no column
 - rejected: rows that fit no table

@@ -6,7 +6,6 @@ Runs before dlt writes its first file, so no secret ever reaches a disk.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -17,23 +16,9 @@ from include.api_video.catalog.model import Endpoint
 from include.api_video.catalog.places import TIME, Fields, Place
 from include.api_video.catalog.storable import PLAIN_TIMESTAMP, storable, storable_number
 from include.api_video.load.plain_rows import PlainRows
+from include.api_video.load.private_tokens import may_hold_token, strip_token
 
 SHORTEST_SECRET = 8  # characters; a shorter value may occur in other fields by chance
-
-# Every assets URL of a private video has a one-time token, new at each read: ...?token=T or .../token/T/...
-# (guide, delivery/private-video-get-started). Stored, it would be a credential, and would look like a change each time.
-_TOKEN_PATH = re.compile(r"/token/[^/\s\"'<>?#]+")
-_TOKEN_FIRST = re.compile(r"\?(?:token|private_token|privateToken)=[^&\s\"'<>#]*(?:&amp;|&)", re.IGNORECASE)
-_TOKEN_LATER = re.compile(r"(?:\?|&amp;|&)(?:token|private_token|privateToken)=[^&\s\"'<>#]*", re.IGNORECASE)
-
-
-def strip_token(text: str) -> str:
-    """Removes private tokens from a URL, or from HTML with one; the rest stays a working URL."""
-    return _strip(text) if "token" in text.lower() else text
-
-
-def _strip(text: str) -> str:
-    return _TOKEN_LATER.sub("", _TOKEN_FIRST.sub("?", _TOKEN_PATH.sub("", text)))
 
 
 class Redaction:
@@ -60,7 +45,7 @@ class Redaction:
         written = _written(row) if self.is_plain else None
         if written is None:
             return self.look_closely(row)
-        if b"token" in written.lower():
+        if may_hold_token(written):
             return self.plain_rows.without_tokens(row, strip_token)
         self.written = written
         return row
@@ -95,8 +80,8 @@ class Redaction:
                 if place.plain is TIME and PLAIN_TIMESTAMP(item):
                     clean[kept] = item
                     continue
-                if not place.is_free and "token" in item.lower():
-                    item = _strip(item)
+                if not place.is_free:
+                    item = strip_token(item)
                 clean[kept] = item if item.isprintable() else storable(item)
             # The API sends [] for an empty object (api.video-api-client-generator, EmptyArrayFixTypeAdapterFactory).
             # Drop it: an absent object leaves its columns null and adds none of its own.

@@ -16,8 +16,7 @@ from typing import Any
 
 from include.api_video.api.answers import Page, RateLimit
 from include.api_video.catalog.model import MAX_PAGE_SIZE, Endpoint, Host
-from include.api_video.catalog.places import bare
-from include.api_video.catalog.secrets import ALWAYS_SECRET
+from include.api_video.catalog.secrets import bare, secrets_of
 from include.api_video.catalog.storable import utc
 from include.api_video.errors import (
     ApiVideoError,
@@ -151,7 +150,7 @@ def _strange_fields(endpoint: Endpoint, row: Row) -> Iterator[tuple[str, str]]:
     """Paths that are undocumented ("unknown"), or whose value has another type ("type")."""
     documented = {column.sent_path.replace("[]", ""): column.data_type for column in endpoint.columns}
     inner = {path[:at] for path in documented for at in range(len(path)) if path[at] == "."}
-    secret = ALWAYS_SECRET | {bare(name) for name in endpoint.secrets}
+    secret = secrets_of(endpoint)
 
     def walk(value: Any, path: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, list):

@@ -7,7 +7,7 @@ May import: errors, catalog.
 - accounts: several accounts, each with a DAG and a dataset
 - filters: filters of lists
 - schedule: when the DAG runs
-- destination: which destinations there are: a new one; their settings
+- destination: which destinations there are (`DESTINATIONS`: a new one begins there); their settings
 - addresses: where a key may be sent
 - demo: when the demo is loaded
 """

@@ -2,8 +2,10 @@
 
 A row of a list is gone if the API answers 404 for it. It is also gone if a proven reading of the whole list lacks it:
 one that has as many rows as the API counts, and during which nothing moved (``WholeReading``). A single object is gone if
-the API answers 404 (``DetailSync``), or when its parent is removed (``warehouse.detail_queries``). If a run would remove
-more rows than the brake allows, it removes none.
+the API answers 404 (``DetailSync``), or when its parent is removed (``warehouse.detail_queries``). A row of a parent's list
+is gone if a whole reading of that list lacks it (``ParentLists``), or when its parent is removed
+(``warehouse.parent_list_queries``), unless the endpoint ``keeps_rows``. If a run would remove more rows than the brake
+allows, it removes none.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ class SingleFetches:
 def tells_removals(top: Page | None, unlisted: int, *, can_fetch: bool, has_offset: bool) -> bool:
     """Whether an exact reading of the whole list proves by itself that the rows it lacks are gone.
 
-    Exact means: the list stood still, and the reading has as many rows as the API counts. That can be chance: one row
-    slipped through for another that went. So the API is asked for a few rows one by one; for many, the reading has to do.
+    Exact means: the list stood still, and the reading has as many rows as the API counts. The counts can match by chance:
+    one row removed, another missed. So few missing rows are requested one by one; many are taken as gone.
 
     Args:
         top: page 1.

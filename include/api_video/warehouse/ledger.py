@@ -22,6 +22,7 @@ from include.api_video.warehouse.sql import Query
 
 NEWEST_SYNCS = 50  # rows to read per resource: only a longer series of partial readings would need more
 LedgerRow = dict[str, Any]
+# Filled in by ``Reading.conclude``, the columns of a sync's outcome by ``outcome_columns``, a skipped resource by ``skipped``.
 # fmt: off
 SYNCS_COLUMNS = (
     Column("run_id",        "text",      "Run of the DAG or of the command line"),

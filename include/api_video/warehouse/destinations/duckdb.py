@@ -1,8 +1,8 @@
 """dlt's DuckDB destination, but a second process waits for the file instead of failing.
 
 DuckDB lets one process write a file; parallel Airflow tasks would fail with "Could not set lock on file". dlt opens the
-file only while it needs it and does not retry, so a lock beside the file (``file_lock``) queues our own processes; another
-program that has the file open, a shell or a BI tool, is waited for as well.
+file only while it needs it and does not retry, so a lock beside the file (``locks.duckdb_file``) queues our own processes;
+another program that has the file open, a shell or a BI tool, is waited for as well.
 
 Uses dlt's extension points: ``spec``, ``on_resolved``, ``DuckDbConnectionPool``.
 """

@@ -157,7 +157,7 @@ class DayReading(UnitReading[DaySync]):
             raise ApiVideoServerError(
                 "api.video answers in two ways how far back its analytics go. Nothing is loaded, the next run asks again."
             )
-        log.warning("%s: api.video has less than 30 days of numbers; those of the last day are loaded", self.endpoint.name)
+        log.info("%s: api.video has less than 30 days of numbers; those of the last day are loaded", self.endpoint.name)
         return last_day
 
     def _outcome(self) -> Outcome:

@@ -47,6 +47,7 @@ def test_every_room_says_what_it_is_and_what_each_file_is_about() -> None:
     assert {room.path for room in told} == {
         file.parent.relative_to(HOUSE).as_posix() for file in HOUSE.glob("*/**/__init__.py")
     }
+    assert [room.path for room in told if room.changes] == list(ORDER), "README's table has a row for each"
     for room in told:
         assert set(room.files) == {file.stem for file in (HOUSE / room.path).glob("[!_]*.py")}, room.path
 

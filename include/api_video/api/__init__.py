@@ -2,6 +2,8 @@
 
 May import: errors, catalog, settings.
 
+Change here: requests, retries, a 429, what an answer means.
+
 - answers: what a status (such as 404) or a body means
 - client: requests, retries, several at once
 - analytics: what answers of the analytics API mean

@@ -2,6 +2,9 @@
 
 May import: nothing.
 
+Change here: an endpoint (a plain list is its columns and one entry; then `make docs test`), a column, its type, a
+field that must never be stored.
+
 - videos: the lists and objects of videos: a new one, its columns, their types, what of it is secret
 - summaries: the same of summaries
 - players: the same of player themes

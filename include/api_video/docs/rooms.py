@@ -14,11 +14,15 @@ ORDER = ("messages", "catalog", "settings", "api", "sync", "warehouse", "load", 
 
 @dataclass(frozen=True)
 class Room:
-    """A folder: what lives in it, which rooms it may import, and what each of its files is about."""
+    """A folder: what lives in it, which rooms it may import, what to change in it, and what each of its files is about.
+
+    ``changes`` is empty for an inner folder: the room's own line tells of it.
+    """
 
     path: str
     what: str
     may_import: str
+    changes: str
     files: dict[str, str]
 
 
@@ -56,11 +60,16 @@ def _read(folder: Path) -> Room:
     """What a folder says of itself.
 
     Raises:
-        ValueError: it does not say what it is, what it may import, and what each file is about.
+        ValueError: it does not say what it is, what it may import, what to change in it, and what each file is about.
     """
     said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
-    parts = re.fullmatch(r"(?P<what>.+)\n\nMay import: (?P<may>.+)\.\n\n(?P<files>(?:- \w+: .+\n?)+)", said)
+    parts = re.fullmatch(
+        r"(?P<what>.+)\n\nMay import: (?P<may>.+)\.\n(?:\nChange here: (?P<changes>[^-]+(?:.|\n)+?)\.\n)?\n"
+        r"(?P<files>(?:- \w+: .+\n?)+)",
+        said,
+    )
     if not parts:
         raise ValueError(f"{folder}/__init__.py must say what lives there, what it may import, and a line for each file.")
     files = dict(line.removeprefix("- ").split(": ", 1) for line in parts["files"].splitlines())
-    return Room(folder.relative_to(HOUSE).as_posix(), parts["what"], parts["may"], files)
+    changes = (parts["changes"] or "").replace("\n", " ")
+    return Room(folder.relative_to(HOUSE).as_posix(), parts["what"], parts["may"], changes, files)

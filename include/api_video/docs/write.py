@@ -1,7 +1,7 @@
 """``python -m include.api_video.docs``: writes what documents say of the code.
 
-That is the groups in README.md, the resources in docs/tables.md, the rooms in docs/architecture.md, and all of
-docs/data_dictionary.md.
+That is the groups and the places of changes in README.md, the resources in docs/tables.md, the rooms in
+docs/architecture.md, and all of docs/data_dictionary.md.
 """
 
 from __future__ import annotations
@@ -81,6 +81,13 @@ def _row(endpoint: Endpoint) -> list[str]:
     children = ", ".join(f"`{name.removeprefix(endpoint.name)}`" for name in tables_of(endpoint)[1:]) or ""
     key = f"`{snake(endpoint.key)}`"
     return [f"`{endpoint.name}`{switch}", endpoint.meaning, source_of(endpoint), key, how_current(endpoint), children]
+
+
+def change_table() -> str:
+    """README's table: in which folder each kind of change begins."""
+    rows = [[room.changes, f"`include/api_video/{room.path}/`"] for room in rooms() if room.changes]
+    rows += [["DAG, trigger form, `make run`; the page and the connection type", "`dags/`; `plugins/`"]]
+    return _table(("to change", "open"), rows)
 
 
 def room_table() -> str:
@@ -186,6 +193,7 @@ def main() -> int:
 
 GENERATED = (
     (PROJECT_DIR / "README.md", "groups", group_table),
+    (PROJECT_DIR / "README.md", "changes", change_table),
     (PROJECT_DIR / "docs/tables.md", "resources", resource_table),
     (ARCHITECTURE, "rooms", room_table),
 )

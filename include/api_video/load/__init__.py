@@ -2,6 +2,8 @@
 
 May import: errors, messages, catalog, settings, api, sync, warehouse.
 
+Change here: what becomes of a row on its way; what one resource does in one run.
+
 - source: the dlt source, and the order of its resources
 - kinds: which kind of reading a `Sync` is
 - reading: what all kinds have in common, and the row for the ledger

@@ -2,6 +2,8 @@
 
 May import: errors.
 
+Change here: what is said while it works, progress; what hides secrets in output.
+
 - progress: how far a long reading is
 - progress_bar: the bar in a terminal
 - progress_status: numbers and times in words

@@ -2,6 +2,8 @@
 
 May import: errors, catalog, settings, api, sync, warehouse, load.
 
+Change here: a check, an alert, the doctor.
+
 - checks: a new check
 - completeness: how many rows a table should have, by kind of sync
 - analytics_checks: sums of analytics against their totals

@@ -2,6 +2,9 @@
 
 May import: errors, catalog.
 
+Change here: a setting, its default, the schedule; a new destination (it begins with `DESTINATIONS` in
+`destination.py`).
+
 - settings: an option, and its default (of the schedule and the destination: in their own files)
 - config: where options are looked up
 - accounts: several accounts, each with a DAG and a dataset

@@ -2,6 +2,8 @@
 
 May import: errors, catalog, settings, api.
 
+Change here: how far a list is read; when a row is new, changed, removed.
+
 - list_sync: how far a list is read
 - uncounted_lists: lists that do not say how long they are: one, or one per row of another
 - page_walk: how a list is walked through while it changes

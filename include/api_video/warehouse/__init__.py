@@ -2,6 +2,8 @@
 
 May import: errors, messages, catalog, settings, sync.
 
+Change here: SQL, schema, ledger, locks; what a destination needs beyond dlt's own.
+
 - warehouse: the dataset: its tables, how they are made, what they have grown
 - list_queries: what a list sync asks
 - parents: which rows have an object or a list of their own, which have lost their parent

@@ -1,6 +1,7 @@
 """Keeps the requests of several threads within the API's rate limit, as its answers state it.
 
-Source: the headers ``X-RateLimit-*`` of each answer (OpenAPI; guide, reference/too-many-requests). A window is a minute.
+After a 429 all threads wait here until the window ends; where the answer does not tell when, ``client`` pauses as after
+other failures. Source: the headers ``X-RateLimit-*`` of each answer (OpenAPI; guide, reference/too-many-requests). A window is a minute.
 """
 
 from __future__ import annotations

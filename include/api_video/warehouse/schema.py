@@ -1,5 +1,6 @@
 """The declared schema: every documented column of every resource, with its type and meaning, and our own tables.
 
+A column's type and meaning stand in the ``catalog``, in the file of its family; here they become dlt's hints.
 ``Warehouse.declare`` creates from it whatever a payload does not show: a column that has no value yet, a table without
 rows.
 """

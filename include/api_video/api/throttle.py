@@ -1,7 +1,8 @@
 """Keeps the requests of several threads within the API's rate limit, as its answers state it.
 
 After a 429 all threads wait here until the window ends; where the answer does not tell when, ``client`` pauses as after
-other failures. Source: the headers ``X-RateLimit-*`` of each answer (OpenAPI; guide, reference/too-many-requests). A window is a minute.
+other failures. A window is a minute. Source: the headers ``X-RateLimit-*`` of each answer (OpenAPI; guide,
+reference/too-many-requests).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Every process of Airflow imports the plugin, so that modules here are imported b
 
 - messages: what the page says of a run: a table's state and its reason, failures, refusals
 - templates/page.html: all other words of the page, and how it looks
-- page: the page's addresses, who may see them, what is said where they may not
+- page: the page's addresses, and who may see them
 - state: what the page shows as a whole: which run, its figures, how many runs in a row are proven
 - tables: what the page knows of each table: equal, not proven, failed; its checks
 - runs: the last runs, as the page shows them

@@ -44,7 +44,7 @@ def around() -> dict[str, str]:
     listed = [line.removeprefix("- ").split(": ", 1) for line in lines if line.startswith("- ")]
     dags = {f"dags/{file.name}": _first_sentence(file) for file in sorted((project / "dags").glob("api_video_*.py"))}
     dag = {
-        "dags/api_video.py": "The DAG itself: its tasks, their order, its schedule"
+        "dags/api_video.py": "The DAG itself: its tasks and their order"
     }  # its docstring is Airflow's page of it
     return (
         dag | dags | {f"plugins/api_video_airflow/{name if '.' in name else name + '.py'}": what for name, what in listed}

@@ -135,6 +135,7 @@ def forking(airflow: Airflow) -> Iterator[Airflow]:
     """
     forker = Forker(airflow.environment, IMPORTED)
     try:
+        forker.wait_until_imported()  # tests replace the home, and with it the file that names the database
         yield replace(airflow, forker=forker)
     finally:
         forker.close()

@@ -59,6 +59,10 @@ class Forker:
         assert answer, "the process that starts runs has ended"
         return json.loads(answer)
 
+    def wait_until_imported(self) -> None:
+        """Waits until all modules are imported, with the files that they read then."""
+        self._ask(imported=True)
+
     def start(
         self,
         module: str,
@@ -107,8 +111,11 @@ def serve() -> None:
     children: list[int] = []
     for line in sys.stdin:
         words = json.loads(line)
+        answer: dict[str, int | None] = {}
         if "wait" in words:
-            answer: dict[str, int | None] = _reap(words["wait"], codes)
+            answer = _reap(words["wait"], codes)
+        elif "imported" in words:
+            pass  # the loop began after the imports
         else:
             children.append(_fork(words))
             answer = {"pid": children[-1]}

@@ -43,9 +43,7 @@ def around() -> dict[str, str]:
     lines = (ast.get_docstring(ast.parse((plugin / "__init__.py").read_text(encoding="utf-8"))) or "").splitlines()
     listed = [line.removeprefix("- ").split(": ", 1) for line in lines if line.startswith("- ")]
     dags = {f"dags/{file.name}": _first_sentence(file) for file in sorted((project / "dags").glob("api_video_*.py"))}
-    dag = {
-        "dags/api_video.py": "The DAG itself: its tasks and their order"
-    }  # its docstring is Airflow's page of it
+    dag = {"dags/api_video.py": "The DAG itself: its tasks and their order"}  # its docstring is Airflow's page of it
     return (
         dag | dags | {f"plugins/api_video_airflow/{name if '.' in name else name + '.py'}": what for name, what in listed}
     )

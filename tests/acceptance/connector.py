@@ -110,7 +110,7 @@ class Connector:
             "DESTINATION__DUCKDB__CREDENTIALS": str(self.file),
             "DLT_DATA_DIR": str(folder / "data"),
         }
-        self.clock, self.viewing = clock, self._viewing(loaded, zone)
+        self.clock, self.viewing = clock, self._viewing(loaded, zone) if clock else None
         if clock:
             self._environment |= {"ACCEPTANCE_CLOCK": str(clock.file), f"{SECTION}ANALYTICS_TIMEZONE": zone}
         if loaded:

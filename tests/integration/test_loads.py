@@ -202,7 +202,8 @@ def test_a_status_that_turns_missing_while_its_video_stays_is_counted_once(wareh
 
 def test_an_empty_account_has_all_tables_with_their_columns(tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(tmp_path / "empty.duckdb"))
-    with running(World(0)) as demo:
+    with running(World(0), Behaviour(rate_limit=100_000)) as demo:
+        demo.world.viewing.plays_a_day = 0
         for name in ("players", "live_streams"):
             for key in demo.world.ids(name):
                 demo.world.delete(name, key)

@@ -8,10 +8,28 @@ from datetime import datetime
 from typing import Any
 
 from include.api_video.api.answers import Page, read_page
+from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask
 from include.api_video.catalog.storable import utc
 from include.api_video.errors import ApiVideoServerError
 
 PEAK = "ccvPeak"
+
+
+def params_of(ask: Ask, start: datetime, end: datetime) -> dict[str, Any]:
+    """Parameters of a question about a span; ``to`` is exclusive (OpenAPI). Plays of all time have no span.
+
+    Values come in an order of their own, or a page could repeat rows of another one: none is documented.
+    """
+    params: dict[str, Any] = {}
+    if "play-total" not in ask.path:
+        params = {"from": start.isoformat(timespec="seconds"), "to": end.isoformat(timespec="seconds")}
+    is_series = ask.path.startswith("timeseries/")
+    if is_series:
+        params["interval"] = "hour"
+    if ask.has_values:
+        by = "emittedAt" if is_series else "dimensionValue"
+        params |= {"pageSize": MAX_PAGE_SIZE, "sortBy": by, "sortOrder": "asc"}
+    return params
 
 
 def read_answer(body: Mapping[str, Any], *, has_values: bool) -> Page:

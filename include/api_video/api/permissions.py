@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
+from include.api_video.api.analytics import params_of
 from include.api_video.api.client import ApiVideoSession
 from include.api_video.catalog.endpoints import ENDPOINTS
 from include.api_video.catalog.model import Endpoint, Host
@@ -80,12 +81,10 @@ def _path(endpoint: Endpoint, parent: Mapping[str, Any] | None) -> str | None:
         return endpoint.listed_path or endpoint.path
     if endpoint.sync.has_days:
         end = now_utc().replace(microsecond=0)
-        span = {"from": (end - SPAN).isoformat(), "to": end.isoformat()}
-        return f"/data/{endpoint.asks[0].path}?{urlencode(span)}"
+        ask = endpoint.asks[0]
+        return f"/data/{ask.path}?{urlencode(params_of(ask, end - SPAN, end))}"
     if endpoint.sync.is_list_per_parent and not endpoint.asks and parent:
-        field_of_parent = endpoint.key_parts[0]
-        path = endpoint.path.replace("{" + field_of_parent + "}", quote(str(parent[field_of_parent]), safe=""))
-        return f"{path}?{urlencode(endpoint.params)}"
+        return f"{endpoint.path_of_list(str(parent[endpoint.key_parts[0]]))}?{urlencode(endpoint.params)}"
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
+from urllib.parse import quote
 
 DataType = Literal["text", "timestamp", "bool", "bigint", "double"]
 MAX_PAGE_SIZE = 100  # "Allowed values 1-100" (OpenAPI, parameter pageSize); the default is 25
@@ -217,3 +218,7 @@ class Endpoint:
     def sent_key(self) -> str:
         """The field in which the API sends the key, or that of which the key is made."""
         return next((column.made_of for column in self.columns if column.path == self.key and column.made_of), self.key)
+
+    def path_of_list(self, parent_key: str) -> str:
+        """Path of the list that a parent's row has; its key is the first of ``key_parts``."""
+        return self.path.replace("{" + self.key_parts[0] + "}", quote(parent_key, safe=""))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import dlt
 
@@ -55,10 +55,8 @@ class ParentListReading(UnitReading[ParentLists]):
     def _questions_of(self, parent: ListedParent) -> Iterator[Question]:
         endpoint = self.endpoint
         if not endpoint.asks:
-            field = endpoint.key_parts[0]
-            path = endpoint.path.replace("{" + field + "}", quote(parent.key, safe=""))
             params = {**({} if endpoint.host is Host.ADMIN else {"pageSize": MAX_PAGE_SIZE}), **endpoint.params}
-            yield Question(parent.key, f"{path}?{urlencode(params)}")
+            yield Question(parent.key, f"{endpoint.path_of_list(parent.key)}?{urlencode(params)}")
             return
         start, end = utc(parent.fields.get("dayStart")) or self._started_at, utc(parent.fields.get("readTo"))
         for ask in self._asks_of(parent):

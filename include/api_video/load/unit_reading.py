@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from dlt.common.jsonpath import compile_path
 
-from include.api_video.api.analytics import add_up, is_of, raw_value, read_answer
+from include.api_video.api.analytics import add_up, is_of, params_of, raw_value, read_answer
 from include.api_video.api.answers import read_page
 from include.api_video.api.client import MISSING, ODD, REFUSED, UNREAD
-from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Host
+from include.api_video.catalog.model import Ask, Host
 from include.api_video.errors import ApiVideoServerError, LeftOutError
 from include.api_video.load.asked_reading import Asked, AskedReading
 from include.api_video.load.pages import QuestionPaginator
@@ -151,15 +151,8 @@ class UnitReading(AskedReading[Asked]):
     def _question(
         self, unit: str, ask: Ask, start: datetime, end: datetime, only_of: tuple[str, str] | None = None
     ) -> Question:
-        """The question of an ask about a span, narrowed to a value of ``filterBy``. ``to`` is exclusive (OpenAPI)."""
-        params: dict[str, Any] = {}
-        if "play-total" not in ask.path:  # of all time
-            params = {"from": _moment(start), "to": _moment(end)}
-        if ask.path.startswith("timeseries/"):
-            params["interval"] = "hour"
-        if ask.has_values:  # in an order of its own, or a page could repeat rows of another one
-            by = "emittedAt" if ask.path.startswith("timeseries/") else "dimensionValue"
-            params |= {"pageSize": MAX_PAGE_SIZE, "sortBy": by, "sortOrder": "asc"}
+        """The question of an ask about a span, narrowed to a value of ``filterBy``."""
+        params = params_of(ask, start, end)
         if only_of:
             params[f"filterBy[{only_of[0]}][]"] = only_of[1]
         span = (start, end) if params.get("from") else None
@@ -229,10 +222,6 @@ class UnitReading(AskedReading[Asked]):
             if column not in self._told_refused:
                 self._told_refused.add(column)
                 log.warning("%s: %s gets no numbers from %s on: %s", self.endpoint.name, column, unit.key, reason)
-
-
-def _moment(at: datetime) -> str:
-    return at.isoformat(timespec="seconds")
 
 
 def _identity(url: str, base: str = "") -> Any:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from include.api_video.api.analytics import is_of, read_answer
+from include.api_video.api.analytics import is_of, params_of, read_answer
 from include.api_video.catalog.endpoints import ENDPOINTS
-from include.api_video.catalog.model import MAX_PAGE_SIZE, Ask, Endpoint
+from include.api_video.catalog.model import Ask, Endpoint
 from include.api_video.errors import ApiVideoServerError
 from include.api_video.proof.promises import Finding, Holds
 
@@ -37,10 +37,7 @@ def ask_one(
     """
     end = now.replace(microsecond=0)
     start = end - SPAN
-    params: dict[str, Any] = {"from": start.isoformat(), "to": end.isoformat()}
-    params |= {"pageSize": MAX_PAGE_SIZE} if ask.has_values else {}
-    params |= {"interval": "hour"} if ask.path.startswith("timeseries/") else {}
-    body = get(f"/data/{ask.path}", params)
+    body = get(f"/data/{ask.path}", params_of(ask, start, end))
     try:
         page = read_answer(body, has_values=ask.has_values)
     except ApiVideoServerError:
